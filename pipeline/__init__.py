@@ -1,0 +1,1 @@
+"""The science of Synopt: plain functions on frozen values; knows nothing of Prefect."""

@@ -1,0 +1,25 @@
+"""What callers may catch. A message says what, the value, the bound and what to do; never who."""
+
+
+class PipelineError(Exception):
+    """Any fault that Synopt explains in one sentence."""
+
+
+class UsageError(PipelineError):
+    """What the user asked for cannot be done: a missing folder, a wrong field, no permission."""
+
+
+class IngestError(PipelineError):
+    """Image files cannot become a volume."""
+
+
+class GeometryError(PipelineError):
+    """Positions do not describe one regular grid."""
+
+
+class CheckpointError(PipelineError):
+    """A bundle or a pretrained weight file is incomplete, altered or of another kind."""
+
+
+class CalibrationError(PipelineError):
+    """A calibrator cannot be fitted or would turn the ranking around."""

@@ -1,0 +1,90 @@
+"""Files that are written whole or not at all, and their hashes."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.errors import UsageError
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a temporary path to write to; rename it to ``path`` once the block ends well.
+
+    The temporary name keeps the suffixes of ``path``, since some writers choose a format by them.
+    """
+    temporary = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text whole or not at all."""
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Give an empty temporary folder; put it in the place of ``path`` once the block ends well.
+
+    Raises
+    ------
+    UsageError
+        If ``path`` exists and is not empty, or its parent cannot be written to.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        msg = f"{path} exists and is not empty: choose another place or remove it"
+        raise UsageError(msg)
+    make_folder(path.parent)
+    try:
+        temporary = Path(tempfile.mkdtemp(prefix=f".partial-{path.name}-", dir=path.parent))
+    except OSError as error:
+        msg = f"cannot write to {path.parent}: {error.strerror}"
+        raise UsageError(msg) from error
+    try:
+        temporary.chmod(0o755)
+        yield temporary
+        if path.exists():
+            path.rmdir()
+        temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and its parents.
+
+    Raises
+    ------
+    UsageError
+        If a file is in the way, or there is no permission.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"cannot make the folder {path}: {error.strerror}"
+        raise UsageError(msg) from error
+
+
+def file_sha256(path: Path) -> str:
+    """Hash of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def folder_sha256(folder: Path, *, leave_out: tuple[str, ...] = ()) -> str:
+    """Hash over the relative paths and bytes of all files below a folder."""
+    total = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = path.relative_to(folder).as_posix()
+        if name not in leave_out:
+            total.update(f"{name}\n{file_sha256(path)}\n".encode())
+    return total.hexdigest()

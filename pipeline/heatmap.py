@@ -1,0 +1,44 @@
+"""Where a task looked."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import GeometryError
+from pipeline.geometry import Geometry
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heatmap:
+    """What each voxel added to a task's logit.
+
+    Parameters
+    ----------
+    array : shape (slices, rows, columns), float32, log-odds
+        NaN where the network could not look. Sums to the image's contribution. Read-only.
+    geometry
+        The scanner's own grid.
+    task
+        The protocol's task name.
+    """
+
+    array: NDArray[np.float32]
+    geometry: Geometry
+    task: str
+
+    def __post_init__(self) -> None:
+        if self.array.shape != self.geometry.shape:
+            msg = f"array {self.array.shape} and geometry {self.geometry.shape} differ in shape"
+            raise GeometryError(msg)
+        view = self.array.view()
+        view.setflags(write=False)
+        object.__setattr__(self, "array", view)
+
+    def peak_index(self) -> tuple[int, int, int] | None:
+        """Return (slice, row, column) of the largest value; None if nothing is positive."""
+        filled = np.nan_to_num(self.array, nan=-np.inf)
+        if not filled.max() > 0:
+            return None
+        where = np.unravel_index(int(filled.argmax()), filled.shape)
+        return int(where[0]), int(where[1]), int(where[2])

@@ -1,0 +1,1 @@
+"""Values that cross a process or disk boundary: pydantic models, no arrays."""

@@ -1,0 +1,63 @@
+"""What was recorded about a patient at or before a moment."""
+
+from datetime import datetime
+
+from pydantic import Field, model_validator
+
+from schemas.base import FrozenModel
+from schemas.issue import Issue
+
+
+class TableValue(FrozenModel):
+    """One table variable of a patient at the scan."""
+
+    name: str
+    """The protocol's column name."""
+    value: float | str | bool | None = Field(repr=False)
+    """Number, category or flag; None where nothing usable was recorded."""
+    unit: str = ""
+    """Unit of a number."""
+    recorded_at: datetime | None = Field(default=None, repr=False)
+    """When it was recorded; None for an undated or a missing value."""
+
+
+class Note(FrozenModel):
+    """One written note."""
+
+    written_at: datetime
+    """When it was written, in the site's local time."""
+    kind: str
+    """The cohort's own word for the kind of note."""
+    text: str = Field(repr=False)
+    """The whole note."""
+
+
+class History(FrozenModel):
+    """A patient's record, cut at a moment: nothing in it is later."""
+
+    at: datetime | None
+    """The moment of the cut (the study's acquisition time); None if unknown."""
+    values: tuple[TableValue, ...] = ()
+    """One for each column of the protocol, missing ones included."""
+    notes: tuple[Note, ...] = ()
+    """Oldest first."""
+    n_after_scan: int = Field(default=0, ge=0)
+    """Records left out since they were made after the scan."""
+    n_too_old: int = Field(default=0, ge=0)
+    """Records left out since they are older than the protocol's look-back."""
+    issues: tuple[Issue, ...] = ()
+    """Faults found while reading it."""
+
+    @model_validator(mode="after")
+    def _nothing_from_the_future(self) -> "History":
+        times = [note.written_at for note in self.notes]
+        times += [value.recorded_at for value in self.values if value.recorded_at is not None]
+        if times and (self.at is None or not max(times) <= self.at):
+            msg = "a history may hold nothing later than its own moment"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is neither a value nor a note."""
+        return not self.notes and all(value.value is None for value in self.values)

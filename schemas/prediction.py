@@ -1,0 +1,88 @@
+"""What the model says of a case, before anyone reads it."""
+
+from datetime import datetime
+
+from pydantic import Field, model_validator
+
+from schemas.base import FrozenModel
+
+SUM_TOLERANCE = 1e-3
+
+
+class TableEvidence(FrozenModel):
+    """What one table variable added."""
+
+    name: str
+    """The protocol's column name."""
+    value: float | str | bool | None = Field(repr=False)
+    """What the model read; None if missing."""
+    unit: str = ""
+    """Unit of a number."""
+    contribution: float
+    """Log-odds."""
+
+
+class NoteEvidence(FrozenModel):
+    """What one sentence of a note added."""
+
+    written_at: datetime
+    """When the note was written."""
+    kind: str
+    """Kind of note."""
+    quote: str = Field(repr=False)
+    """The sentence, as written."""
+    contribution: float
+    """Log-odds."""
+
+
+class Evidence(FrozenModel):
+    """How a logit came about, exactly: bias + image + all contributions."""
+
+    bias: float
+    """Log-odds with nothing read."""
+    image: float
+    """Log-odds that the image added; the sum of the heatmap."""
+    table: tuple[TableEvidence, ...] = ()
+    """One for each variable."""
+    notes: tuple[NoteEvidence, ...] = ()
+    """One for each sentence."""
+
+    def total(self) -> float:
+        """Sum of all parts, log-odds."""
+        table = sum(part.contribution for part in self.table)
+        notes = sum(part.contribution for part in self.notes)
+        return self.bias + self.image + table + notes
+
+
+class RiskEstimate(FrozenModel):
+    """One task's answer."""
+
+    task: str
+    """The protocol's task name."""
+    logit: float
+    """The network's raw score, log-odds before calibration."""
+    probability: float = Field(ge=0, le=1)
+    """Calibrated."""
+    lower: float | None = None
+    """Lower end of the interval; None until intervals are computed."""
+    upper: float | None = None
+    """Upper end of the interval; None until intervals are computed."""
+    label_set: tuple[str, ...] = ()
+    """Conformal set; empty until it is computed."""
+    evidence: Evidence
+    """Where the logit came from."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "RiskEstimate":
+        if not abs(self.evidence.total() - self.logit) <= SUM_TOLERANCE * max(1.0, abs(self.logit)):
+            msg = (
+                f"task {self.task}: evidence sums to {self.evidence.total()}, logit is {self.logit}"
+            )
+            raise ValueError(msg)
+        if self.lower is not None and not self.lower <= self.probability:
+            msg = f"task {self.task}: the interval must hold the probability"
+            raise ValueError(msg)
+        if self.upper is not None and not self.upper >= self.probability:
+            msg = f"task {self.task}: the interval must hold the probability"
+            raise ValueError(msg)
+        return self

@@ -1,0 +1,152 @@
+"""Everything a reader sees of one study, as one document."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from schemas.base import FrozenModel
+from schemas.bundle import BundleIdentity
+from schemas.issue import Issue
+from schemas.prediction import Evidence
+
+SCHEMA_VERSION = "1.0"
+
+INTENDED_USE = "Decision support for research; not a medical device."
+
+
+class HeatmapPeak(FrozenModel):
+    """The voxel that raised the risk most."""
+
+    position_mm: tuple[float, float, float]
+    """DICOM's LPS."""
+    index: tuple[int, int, int]
+    """Slice, row, column, from 0, in the volume's order."""
+    sop_instance_uid: str
+    """The instance that holds the slice."""
+    frame: int = Field(ge=1)
+    """Its frame number, from 1."""
+
+
+class Risk(FrozenModel):
+    """One task's answer, or the reason why there is none."""
+
+    task: str
+    """The protocol's task name."""
+    question: str
+    """In plain words."""
+    probability: float | None = Field(default=None, ge=0, le=1)
+    """Calibrated; None if withheld."""
+    lower: float | None = None
+    """Lower end of its interval; None until intervals are computed."""
+    upper: float | None = None
+    """Upper end of its interval; None until intervals are computed."""
+    set: tuple[str, ...] = ()
+    """Conformal set of labels; empty until it is computed."""
+    logit: float | None = None
+    """The network's raw score; None if withheld."""
+    calibration_slope: float | None = None
+    """probability = sigmoid(slope * logit + intercept)."""
+    calibration_intercept: float | None = None
+    """probability = sigmoid(slope * logit + intercept)."""
+    train_prevalence: float = Field(ge=0, le=1)
+    """Share of positives among the training cases, for comparison."""
+    heatmap: str | None = None
+    """File name beside the report; None if there is none."""
+    heatmap_reason: str = ""
+    """Why there is no heatmap."""
+    peak: HeatmapPeak | None = None
+    """Where the image raised the risk most; None if nowhere."""
+    evidence: Evidence | None = None
+    """Where the logit came from; None if withheld."""
+
+
+class SeriesUse(FrozenModel):
+    """What became of one series of the study."""
+
+    series_uid: str
+    """Series Instance UID."""
+    name: str = ""
+    """The protocol's name for it, if it was chosen."""
+    modality: str
+    """Modality."""
+    description: str = Field(default="", repr=False)
+    """Series Description."""
+    n_frames: int
+    """Frames found."""
+    shape: tuple[int, int, int] | None = None
+    """Slices, rows, columns."""
+    spacing_mm: tuple[float, float, float] | None = None
+    """Between slices, rows, columns."""
+    reason: str
+    """Why it was chosen or left out."""
+    issues: tuple[Issue, ...] = ()
+    """Its faults."""
+
+
+class HistoryUse(FrozenModel):
+    """What of the patient's record was read."""
+
+    cut_at: datetime | None
+    """Nothing later was read."""
+    look_back_days: int
+    """Nothing older was read."""
+    n_values: int
+    """Table variables with a value."""
+    missing: tuple[str, ...]
+    """Table variables without one."""
+    n_notes: int
+    """Notes read."""
+    n_after_scan: int
+    """Records left out since they were made after the scan."""
+    n_too_old: int
+    """Records left out since they were too old."""
+
+
+class RunIdentity(FrozenModel):
+    """What made this report; the same key means the same report."""
+
+    key: str
+    """Hash over inputs, bundle, protocol and version."""
+    images_sha256: str
+    """Hash over the study's files."""
+    history_sha256: str
+    """Hash over the history that was read."""
+    synopt_version: str
+    """This program's version."""
+    libraries: dict[str, str]
+    """Versions of the libraries that computed it."""
+
+
+class RiskReport(FrozenModel):
+    """One study's report: valid against the published JSON Schema."""
+
+    schema_version: Literal["1.0"] = "1.0"
+    """Version of this document's form."""
+    intended_use: str = INTENDED_USE
+    """What it may be used for."""
+    study_uid: str
+    """Study Instance UID."""
+    patient_id: str = Field(repr=False)
+    """Patient ID; empty if unknown."""
+    acquired_at: datetime | None
+    """Acquisition time in the scanner's local time."""
+    created_at: datetime
+    """When the report was made, with its time zone."""
+    status: Literal["assessed", "withheld", "refused"]
+    """`assessed`: has results. `withheld`: was read, but no result may be given. `refused`: could
+    not be read."""
+    bundle: BundleIdentity
+    """Which model."""
+    protocol_title: str
+    """The clinical question."""
+    issues: tuple[Issue, ...]
+    """All faults and doubts."""
+    risks: tuple[Risk, ...]
+    """One a task."""
+    series: tuple[SeriesUse, ...]
+    """All series of the study and what became of each."""
+    history: HistoryUse
+    """What of the record was read."""
+    run: RunIdentity
+    """What made it."""
