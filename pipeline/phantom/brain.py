@@ -10,7 +10,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from pipeline.geometry import Geometry
-from pipeline.phantom.fields import Array, smooth_field, soft_blob, tube, voxel_positions, wander
+from pipeline.phantom.fields import Array, smooth_field, soft_blob, tubes, voxel_positions, wander
 from pipeline.phantom.scan import Finding, Scan
 from pipeline.phantom.site import AXIAL, CORONAL, SAGITTAL, Site, place_grid
 
@@ -142,7 +142,7 @@ def _distance_mm(inside: NDArray[np.bool_]) -> Array:
 
 
 def _with_skull(t1: Array, brain: NDArray[np.bool_]) -> Array:
-    """The template ends at the brain: lay fluid, soft tissue, skull and scalp around it."""
+    """Lay fluid, soft tissue, skull and scalp around the brain, where the template ends."""
     gap = _distance_mm(~brain)
     hull = _distance_mm(gap <= _CLOSING_MM) > _CLOSING_MM - 2.0
     away = _distance_mm(~hull)
@@ -176,7 +176,7 @@ def _with_decoys(
     for _ in range(rng.integers(4, 9)):
         start = geometry.to_mm(within[rng.integers(len(within))])
         path = wander(rng, start, rng.standard_normal(3), length_mm=rng.uniform(35.0, 80.0))
-        filled = tube(geometry, path, rng.uniform(0.9, 1.5))
+        filled = tubes(geometry, path, rng.uniform(0.9, 1.5))
         intensity = intensity + filled * (rng.uniform(1.2, 1.6) - intensity) * (tissue > 0.05)
     outside = np.argwhere((tissue < 0.05) & (intensity > 0.4))
     for _ in range(rng.integers(1, 5)):
@@ -203,7 +203,8 @@ def _with_lesion(
     brightness = rng.uniform(1.02, 1.30)
     core = np.clip(2.5 * blob - 1.5, 0.0, 1.0) * rng.choice([0.0, 0.35], p=[0.6, 0.4])
     grain = 1.0 + 0.06 * smooth_field(rng, geometry, scale_mm=7.0)
-    return intensity + blob * ((brightness - core) * grain - intensity)
+    blended: Array = intensity + blob * ((brightness - core) * grain - intensity)
+    return blended
 
 
 def _acquire(rng: np.random.Generator, site: Site, geometry: Geometry, intensity: Array) -> Array:
@@ -212,5 +213,5 @@ def _acquire(rng: np.random.Generator, site: Site, geometry: Geometry, intensity
     signal = np.clip(intensity, 0.0, None) ** rng.uniform(0.9, 1.2) * bias
     real, imaginary = site.noise * rng.standard_normal((2, *geometry.shape), dtype=np.float32)
     scale = site.scale * rng.uniform(0.85, 1.15)
-    acquired: Array = np.rint(scale * np.hypot(signal + real, imaginary)).astype(np.float32)
-    return acquired
+    stored: Array = np.rint(scale * np.hypot(signal + real, imaginary)).astype(np.float32)
+    return stored

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from pipeline.geometry import Geometry
-from pipeline.phantom.fields import Array, smooth_field, soft_blob, tube, voxel_positions, wander
+from pipeline.phantom.fields import Array, smooth_field, soft_blob, tubes, voxel_positions, wander
 from pipeline.phantom.scan import Finding, Scan
 from pipeline.phantom.site import AXIAL, Site, place_grid
 
@@ -60,8 +60,8 @@ def draw_chest_scan(
     """
     geometry = place_grid(rng, site, EXTENT_MM, frame_of_reference_uid)
     body = _body_coordinates(rng, geometry)
-    air = _lung_share(body)
-    hu = _body(body) + air * (_lung_tissue(rng, geometry, body) - _body(body))
+    air, hu = _lung_share(body), _body(body)
+    hu = hu + air * (_lung_tissue(rng, geometry, body) - hu)
     hu = _with_mediastinum(rng, geometry, body, hu)
     hu = _with_lung_vessels(rng, geometry, hu, air)
     finding = None
@@ -148,7 +148,7 @@ def _lung_tissue(rng: np.random.Generator, geometry: Geometry, body: Positions) 
 def _with_mediastinum(
     rng: np.random.Generator, geometry: Geometry, body: Positions, hu: Array
 ) -> Array:
-    """Add heart, aorta, large veins, liver's dome and windpipe; enhancement is the patient's own."""
+    """Add heart, great vessels and windpipe, with or without contrast medium."""
     x, y, z = np.moveaxis(body, -1, 0)
     blood = BLOOD_HU + rng.choice([0.0, 110.0], p=[0.6, 0.4])
     grain = 6.0 * smooth_field(rng, geometry, scale_mm=15.0)
@@ -168,16 +168,14 @@ def _with_lung_vessels(
     rng: np.random.Generator, geometry: Geometry, hu: Array, air: Array
 ) -> Array:
     """Let vessels fan out from each hilum; cut across, they look like nodules."""
-    filled = np.zeros(geometry.shape, np.float32)
-    for side in (-1.0, 1.0):
+    paths, radii = [], []
+    for side in np.repeat([-1.0, 1.0], 14):
         hilum = np.array([side * 34.0, 4.0, 0.0])
-        for _ in range(14):
-            outwards = rng.standard_normal(3) * [0.7, 1.0, 1.2] + [side * 0.8, 0.0, 0.0]
-            path = wander(rng, hilum, outwards, length_mm=rng.uniform(60.0, 120.0))
-            near, far = np.array_split(path, 2)
-            thickness = rng.uniform(1.6, 3.2)
-            filled = np.maximum(filled, tube(geometry, near, thickness))
-            filled = np.maximum(filled, tube(geometry, far, 0.65 * thickness))
+        outwards = rng.standard_normal(3) * [0.7, 1.0, 1.2] + [side * 0.8, 0.0, 0.0]
+        path = wander(rng, hilum, outwards, length_mm=rng.uniform(60.0, 120.0))
+        paths.append(path)
+        radii.append(rng.uniform(1.6, 3.4) * np.linspace(1.0, 0.5, len(path)))
+    filled = tubes(geometry, np.concatenate(paths), np.concatenate(radii))
     return hu + filled * (air > 0.3) * (BLOOD_HU - hu)
 
 

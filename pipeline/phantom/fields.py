@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 from scipy.special import expit
 
 from pipeline.geometry import Geometry
@@ -45,8 +44,8 @@ def _spline_weights(size: int, step: float) -> NDArray[np.float64]:
     near = 2 / 3 - distance**2 + distance**3 / 2
     far = np.clip(2 - distance, 0, None) ** 3 / 6
     weights = np.where(distance < 1, near, far)
-    lengths: NDArray[np.float64] = np.linalg.norm(weights, axis=1, keepdims=True)
-    return weights / lengths
+    scaled: NDArray[np.float64] = weights / np.linalg.norm(weights, axis=1, keepdims=True)
+    return scaled
 
 
 def soft_blob(
@@ -115,33 +114,32 @@ def wander(
     return path
 
 
-def tube(geometry: Geometry, path_mm: NDArray[np.float64], radius_mm: float) -> Array:
-    """Draw a tube along a path that has a point each millimetre.
+def tubes(
+    geometry: Geometry, path_mm: NDArray[np.float64], radius_mm: NDArray[np.float64] | float
+) -> Array:
+    """Draw thin tubes along paths that have a point each millimetre.
 
     Parameters
     ----------
     geometry
         The grid.
     path_mm : shape (points, 3), mm, LPS
-        What lies outside the grid is left out.
-    radius_mm
+        One path or several, one after the other; what lies outside the grid is left out.
+    radius_mm : one for all points, or shape (points,)
         A tube thinner than a voxel fills it in part only.
 
     Returns
     -------
     array : shape of the geometry, float32, 0..1
-        The share of each voxel that the tube fills.
+        The share of each voxel that the tubes fill.
     """
     index = geometry.to_index(path_mm)
     corner = np.floor(index).astype(int)
+    per_point = np.pi * np.square(radius_mm) / float(np.prod(geometry.spacing_mm))
     filled = np.zeros(geometry.shape)
     for shift in np.ndindex(2, 2, 2):
         voxel = corner + shift
-        share = np.prod(1.0 - np.abs(index - voxel), axis=1)
+        share = np.prod(1.0 - np.abs(index - voxel), axis=1) * per_point
         is_inside = ((voxel >= 0) & (voxel < geometry.shape)).all(axis=1)
         np.add.at(filled, tuple(voxel[is_inside].T), share[is_inside])
-    filled *= np.pi * radius_mm**2 / float(np.prod(geometry.spacing_mm))
-    spread = 0.6 * radius_mm / np.array(geometry.spacing_mm)
-    if spread.max() > 0.5:
-        filled = ndimage.gaussian_filter(filled, spread)
     return np.clip(filled, 0.0, 1.0).astype(np.float32)

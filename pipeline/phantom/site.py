@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from pipeline.geometry import Geometry
@@ -56,7 +55,7 @@ def place_grid(
         Of the study.
     """
     turn = Rotation.from_rotvec(rng.normal(0.0, np.deg2rad(site.tilt_degrees), 3)).as_matrix()
-    axes: NDArray[np.float64] = np.array(site.axes).T
+    axes = np.array(site.axes).T
     covered = np.abs(axes.T) @ np.array(extent_mm)
     sizes = np.rint(covered / np.array(site.spacing_mm)).astype(int)
     affine = np.eye(4)
