@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import nibabel
-from nibabel.filebasedimages import ImageFileError
 import numpy as np
+from nibabel.filebasedimages import ImageFileError
 from numpy.typing import NDArray
 
 from pipeline.errors import IngestError
