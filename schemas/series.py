@@ -25,6 +25,12 @@ class Series(FrozenModel):
 
     series_uid: str
     """Series Instance UID (0020,000E), or a stable UID derived from the content."""
+    source_uid: str = ""
+    """Series Instance UID in the files, if the series was split and `series_uid` is a part's."""
+    part: str = ""
+    """What tells this part of a split series apart: `echo time 4.6`, say."""
+    component: Literal["", "magnitude", "phase", "real", "imaginary"] = ""
+    """Which part of a complex MR image; empty if unknown or not complex."""
     study_uid: str
     """Study Instance UID (0020,000D), or a stable UID derived from the content."""
     modality: Literal["CT", "MR", "OTHER"]

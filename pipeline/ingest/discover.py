@@ -1,0 +1,205 @@
+"""A folder of files becomes an Inventory: studies, their series, and what was left aside."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+from pipeline.ingest.assemble import conflicts_of, earliest, series_of
+from pipeline.ingest.header import FileBytes, looks_like_dicom, read_header
+from pipeline.ingest.instance import Instance, Unread
+from pipeline.ingest.uids import derived_uid
+from pipeline.ingest.walk import files_below
+from schemas.issue import Issue, IssueCode, Severity
+from schemas.series import Inventory, Series, SkippedFile, Study
+
+_HEAD_BYTES = 64 * 2**20
+_CHUNK_BYTES = 2**20
+
+Progress = Callable[[int, int], None]
+
+
+def discover(folder: Path, *, on_progress: Progress | None = None) -> Inventory:
+    """Find the studies below a folder by the headers of its files, whatever their names.
+
+    Pixels are not decoded. Whatever a file holds, this returns: what cannot be read is listed
+    with the reason.
+
+    Parameters
+    ----------
+    folder
+        Read with all folders below it; links out of it are not followed.
+    on_progress
+        Called with the number of files read and of all files.
+
+    Raises
+    ------
+    UsageError
+        If the folder does not exist.
+    """
+    names, unread = files_below(folder)
+    instances = []
+    for n_read, name in enumerate(names, start=1):
+        result = read_header_of(folder, name)
+        if isinstance(result, Instance):
+            instances.append(result)
+        else:
+            unread.append(result)
+        if on_progress is not None:
+            on_progress(n_read, len(names))
+    unique, repeated = _unique(instances)
+    studies = _studies(unique, unread)
+    skipped = [SkippedFile(file=item.file, issue=item.issue) for item in (*unread, *repeated)]
+    return Inventory(
+        studies=tuple(sorted(studies, key=lambda study: study.study_uid)),
+        skipped=tuple(sorted(skipped, key=lambda item: item.file)),
+    )
+
+
+def read_header_of(folder: Path, name: str) -> Instance | Unread:
+    """Read and hash one file; only its first 64 MiB are held in memory."""
+    try:
+        with (folder / name).open("rb") as stream:
+            head = stream.read(_CHUNK_BYTES)
+            if not looks_like_dicom(head):
+                return read_header(FileBytes(name, head, len(head), ""))
+            head += stream.read(_HEAD_BYTES - len(head)) if len(head) == _CHUNK_BYTES else b""
+            digest, n_bytes = hashlib.sha256(head), len(head)
+            while chunk := stream.read(_CHUNK_BYTES):
+                digest.update(chunk)
+                n_bytes += len(chunk)
+    except OSError as error:
+        message = f"the file cannot be opened ({type(error).__name__})"
+        return Unread(name, _issue(IssueCode.FILE_UNREADABLE, Severity.WARNING, message))
+    return read_header(FileBytes(name, head, n_bytes, digest.hexdigest()))
+
+
+def _unique(instances: Sequence[Instance]) -> tuple[list[Instance], list[Unread]]:
+    """Keep each distinct file once: the first by path."""
+    kept: dict[tuple[str, str], Instance] = {}
+    repeated = []
+    for instance in instances:
+        first = kept.setdefault((instance.sop_uid, instance.sha256), instance)
+        if first is not instance:
+            message = "the same bytes as another file; read once"
+            issue = _issue(IssueCode.FILE_DUPLICATE, Severity.INFO, message)
+            repeated.append(Unread(instance.file, issue))
+    return list(kept.values()), repeated
+
+
+def _studies(instances: Sequence[Instance], unread: Sequence[Unread]) -> list[Study]:
+    shared_uids = _shared(instances, lambda item: (item.sop_uid,), lambda item: item.sha256)
+    wandering = _shared(
+        [item for item in instances if item.series_uid],
+        lambda item: (item.series_uid,),
+        lambda item: item.study_uid,
+    )
+    others = defaultdict(list)
+    for item in unread:
+        if item.study_uid and item.sha256:
+            others[item.study_uid].append(item.sha256)
+    return [
+        _study(group, others[group[0].study_uid], {*shared_uids, *wandering})
+        for group in _grouped(instances, _study_key)
+    ]
+
+
+def _study(members: Sequence[Instance], other_files: list[str], suspects: set[str]) -> Study:
+    content = sorted({member.sha256 for member in members} | set(other_files))
+    digest = hashlib.sha256("\n".join(content).encode()).hexdigest()
+    study_uid = members[0].study_uid or derived_uid("study", digest)
+    issues = _study_issues(members)
+    conflicts = tuple(issue for issue in issues if issue.severity is Severity.ERROR)
+    series: list[Series] = []
+    for group in _grouped(members, _series_key):
+        hashes = sorted(member.sha256 for member in group)
+        uid = group[0].series_uid or derived_uid("series", *hashes)
+        own = (*conflicts, *conflicts_of(group), *_uid_issues(group, suspects))
+        series += series_of(group, study_uid=study_uid, series_uid=uid, issues=own)
+    usable = [item.acquired_at for item in series if item.is_usable]
+    acquired_at = earliest(usable) or earliest(item.acquired_at for item in series)
+    ids = {member.patient_id for member in members if member.patient_id}
+    if acquired_at is None:
+        message = "No acquisition, series or study time is in the headers."
+        issues += (_issue(IssueCode.TIME_UNKNOWN, Severity.WARNING, message),)
+    return Study(
+        study_uid=study_uid,
+        patient_id=ids.pop() if len(ids) == 1 else "",
+        acquired_at=acquired_at,
+        series=tuple(sorted(series, key=lambda item: item.series_uid)),
+        issues=issues,
+        content_sha256=digest,
+    )
+
+
+def _study_issues(members: Sequence[Instance]) -> tuple[Issue, ...]:
+    issues = []
+    ids = {member.patient_id for member in members if member.patient_id}
+    if len(ids) > 1:
+        message = f"The study carries {len(ids)} different Patient IDs."
+        issues.append(_issue(IssueCode.IDENTITY_CONFLICT, Severity.ERROR, message))
+    if not ids:
+        message = "No Patient ID is in the headers, so no history can be paired."
+        issues.append(_issue(IssueCode.PATIENT_UNKNOWN, Severity.WARNING, message))
+    if any("StudyInstanceUID" in member.replaced_uids for member in members):
+        message = "The Study Instance UID is empty or malformed; a stable one replaces it."
+        issues.append(_issue(IssueCode.UID_MISSING, Severity.WARNING, message))
+    return tuple(issues)
+
+
+def _uid_issues(members: Sequence[Instance], suspects: set[str]) -> tuple[Issue, ...]:
+    issues = []
+    for keyword, name in (("SeriesInstanceUID", "Series"), ("SOPInstanceUID", "SOP")):
+        n = sum(keyword in member.replaced_uids for member in members)
+        if n:
+            message = f"{n} of {len(members)} files: the {name} Instance UID is empty or malformed."
+            issues.append(_issue(IssueCode.UID_MISSING, Severity.WARNING, message))
+    n = sum(member.sop_uid in suspects for member in members)
+    if n:
+        message = f"{n} of {len(members)} files share a SOP Instance UID but differ in content."
+        issues.append(_issue(IssueCode.INSTANCE_CONFLICT, Severity.ERROR, message))
+    if members[0].series_uid in suspects:
+        message = "The same Series Instance UID is used in several studies."
+        issues.append(_issue(IssueCode.IDENTITY_CONFLICT, Severity.ERROR, message))
+    return tuple(issues)
+
+
+def _shared(
+    instances: Iterable[Instance],
+    key: Callable[[Instance], tuple[str]],
+    differing: Callable[[Instance], str],
+) -> set[str]:
+    """Return the keys that stand for more than one thing."""
+    things: dict[str, set[str]] = defaultdict(set)
+    for instance in instances:
+        things[key(instance)[0]].add(differing(instance))
+    return {name for name, found in things.items() if len(found) > 1}
+
+
+def _grouped(
+    instances: Iterable[Instance], key: Callable[[Instance], tuple[str, ...]]
+) -> list[list[Instance]]:
+    groups: dict[tuple[str, ...], list[Instance]] = defaultdict(list)
+    for instance in instances:
+        groups[key(instance)].append(instance)
+    return list(groups.values())
+
+
+def _study_key(instance: Instance) -> tuple[str, ...]:
+    """Where the UID is empty, files of one folder with one date and time belong together.
+
+    Never files of two folders: two patients stripped of their identity must not be joined.
+    """
+    if instance.study_uid:
+        return (instance.study_uid,)
+    return ("", str(PurePosixPath(instance.file).parent), *instance.study_hint)
+
+
+def _series_key(instance: Instance) -> tuple[str, ...]:
+    if instance.series_uid:
+        return (instance.series_uid,)
+    return ("", str(PurePosixPath(instance.file).parent), *instance.series_hint)
+
+
+def _issue(code: IssueCode, severity: Severity, message: str) -> Issue:
+    return Issue(code=code, severity=severity, message=message)

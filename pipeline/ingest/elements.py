@@ -1,0 +1,129 @@
+"""Single values out of a header that may hold anything."""
+
+import math
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+_BAD_VALUE = (ValueError, TypeError, OverflowError, AttributeError, LookupError, NotImplementedError)
+_LARGEST_MM = 1e5
+
+
+def value_of(dataset: Dataset, keyword: str) -> Any:
+    """Return the value of an element, None if it is absent, empty or cannot be converted."""
+    try:
+        value = dataset.get(keyword)
+    except _BAD_VALUE:
+        return None
+    return None if value is None or value == "" else value
+
+
+def text_of(dataset: Dataset, keyword: str) -> str:
+    """Return a value as stripped text; several values are joined by a backslash."""
+    value = value_of(dataset, keyword)
+    if value is None:
+        return ""
+    items = value if _is_several(value) else (value,)
+    return "\\".join(str(item).strip(" \0") for item in items)
+
+
+def words_of(dataset: Dataset, keyword: str) -> tuple[str, ...]:
+    """Return the values of a Code String in upper case."""
+    text = text_of(dataset, keyword)
+    return tuple(word.strip().upper() for word in text.split("\\")) if text else ()
+
+
+def number_of(dataset: Dataset, keyword: str) -> float | None:
+    """Return one finite number, None if there is none."""
+    numbers = numbers_of(dataset, keyword, 1)
+    return numbers[0] if numbers else None
+
+
+def count_of(dataset: Dataset, keyword: str) -> int:
+    """Return one whole number of at least 0; 0 if there is none."""
+    number = number_of(dataset, keyword)
+    return int(number) if number is not None and number >= 0 else 0
+
+
+def numbers_of(dataset: Dataset, keyword: str, n: int) -> tuple[float, ...] | None:
+    """Return exactly ``n`` finite numbers, None if they are not there."""
+    value = value_of(dataset, keyword)
+    items = value if _is_several(value) else (value,)
+    try:
+        numbers = tuple(float(item) for item in items)
+    except _BAD_VALUE:
+        return None
+    if len(numbers) != n or not all(map(math.isfinite, numbers)):
+        return None
+    return numbers
+
+
+def item_of(dataset: Dataset | None, keyword: str) -> Dataset | None:
+    """Return the first item of a sequence, None if there is none."""
+    items = items_of(dataset, keyword)
+    return items[0] if items else None
+
+
+def items_of(dataset: Dataset | None, keyword: str) -> Sequence[Dataset]:
+    """Return the items of a sequence."""
+    value = None if dataset is None else value_of(dataset, keyword)
+    return value if value is not None and all(isinstance(item, Dataset) for item in value) else ()
+
+
+def acquired_at(dataset: Dataset) -> datetime | None:
+    """Return when the image was acquired, in the scanner's local time.
+
+    Acquisition DateTime (0008,002A), else Acquisition, Series or Study Date and Time, the first
+    that is whole; else the start of the first of these days. A time zone is cut off. Content Date
+    (0008,0023) is not read: it may be the day of a later reconstruction, and a moment after the
+    scan would let records from after the scan be used.
+    """
+    stamp = text_of(dataset, "AcquisitionDateTime").split("+")[0].split("-")[0]
+    pairs = [(stamp[:8], stamp[8:])]
+    for event in ("Acquisition", "Series", "Study"):
+        pairs.append((text_of(dataset, f"{event}Date"), text_of(dataset, f"{event}Time")))
+    moments = [_moment(day, time) for day, time in pairs if time]
+    moments += [_moment(day, "") for day, _ in pairs]
+    return next((moment for moment in moments if moment is not None), None)
+
+
+def _moment(day: str, time: str) -> datetime | None:
+    # "2016.07.25" and "10:47:28" are the forms of ACR-NEMA, which PS3.5 6.2 still lets a reader meet.
+    day, time = day.replace(".", ""), time.replace(":", "")
+    whole, _, fraction = time.partition(".")
+    form = {0: "", 2: "%H", 4: "%H%M", 6: "%H%M%S"}.get(len(whole))
+    if form is None or len(day) != 8 or not (day + whole).isdecimal():
+        return None
+    if fraction and not fraction.isdecimal():
+        return None
+    try:
+        moment = datetime.strptime(day + whole, "%Y%m%d" + form)  # noqa: DTZ007
+    except ValueError:
+        return None
+    return moment.replace(microsecond=int(fraction[:6].ljust(6, "0")) if fraction else 0)
+
+
+def plane_numbers(
+    position: Dataset | None, orientation: Dataset | None, measures: Dataset | None
+) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]] | None:
+    """Return position (3), orientation (6) and pixel spacing (2), None if one is missing.
+
+    For a classic image all three arguments are the dataset, for a frame of an enhanced one the
+    items of Plane Position, Plane Orientation and Pixel Measures.
+    """
+    if position is None or orientation is None or measures is None:
+        return None
+    origin = numbers_of(position, "ImagePositionPatient", 3)
+    cosines = numbers_of(orientation, "ImageOrientationPatient", 6)
+    spacing = numbers_of(measures, "PixelSpacing", 2)
+    if origin is None or cosines is None or spacing is None:
+        return None
+    if not all(abs(value) < _LARGEST_MM for value in origin):
+        return None
+    return (origin, cosines, spacing) if all(0 < mm < _LARGEST_MM for mm in spacing) else None
+
+
+def _is_several(value: object) -> bool:
+    return hasattr(value, "__iter__") and not isinstance(value, str | bytes)

@@ -1,0 +1,184 @@
+"""The frames of an image: one of a classic file, many of an enhanced one or a mosaic."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from pipeline.ingest.elements import (
+    count_of,
+    item_of,
+    items_of,
+    number_of,
+    plane_numbers,
+    text_of,
+    words_of,
+)
+from pipeline.ingest.instance import Fault, Frame, Plane, Vector
+from pipeline.ingest.mosaic import mosaic_planes
+from pipeline.ingest.pixel_format import is_enhanced, is_lossy, kind_of
+from pipeline.ingest.traits import (
+    ENHANCED_GROUPS,
+    classic_traits,
+    component_of,
+    dimension_names,
+    enhanced_traits,
+)
+from schemas.issue import IssueCode
+
+ENHANCED_KEYWORDS = (
+    "DimensionIndexSequence",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+)
+_GROUPS = (
+    *("PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence"),
+    *("PixelValueTransformationSequence", "MRImageFrameTypeSequence", "CTImageFrameTypeSequence"),
+    *ENHANCED_GROUPS,
+)
+_UNSCALED = Fault(IssueCode.PIXELS_UNSCALED, "CT without a rescale to HU")
+_NOT_HU = Fault(IssueCode.PIXELS_UNSCALED, "CT in another unit than HU")
+_ORTHONORMAL_TOLERANCE = 1e-3
+
+
+def frames_of(
+    dataset: Dataset, set_aside: Fault | None, faults: tuple[Fault, ...]
+) -> tuple[Frame, ...]:
+    """Describe every frame of an image; ``faults`` are those of the image as a whole."""
+    if set_aside is not None:
+        return (_plain(dataset, set_aside),)
+    if is_enhanced(dataset):
+        return _enhanced(dataset, faults)
+    image_type = words_of(dataset, "ImageType")
+    if "MOSAIC" in image_type:
+        return _mosaic(dataset, faults)
+    return (_classic(dataset, faults),)
+
+
+def plane_of(
+    position: Dataset | None, orientation: Dataset | None, measures: Dataset | None
+) -> Plane | None:
+    """Return where a slice lies, None if that is missing or its axes are not at a right angle."""
+    numbers = plane_numbers(position, orientation, measures)
+    if numbers is None:
+        return None
+    origin, cosines, spacing = numbers
+    axes = np.array(cosines).reshape(2, 3)
+    if not np.abs(axes @ axes.T - np.eye(2)).max() <= _ORTHONORMAL_TOLERANCE:
+        return None
+    return Plane(_vector(origin), _vector(axes[0]), _vector(axes[1]), (spacing[0], spacing[1]))
+
+
+def _plain(dataset: Dataset, set_aside: Fault) -> Frame:
+    return Frame(
+        rows=count_of(dataset, "Rows"),
+        columns=count_of(dataset, "Columns"),
+        plane=None,
+        rescale=None,
+        set_aside=set_aside,
+    )
+
+
+def _classic(dataset: Dataset, faults: tuple[Fault, ...]) -> Frame:
+    image_type = words_of(dataset, "ImageType")
+    rescale = _rescale(dataset)
+    return Frame(
+        rows=count_of(dataset, "Rows"),
+        columns=count_of(dataset, "Columns"),
+        frame_of_reference_uid=text_of(dataset, "FrameOfReferenceUID"),
+        plane=plane_of(dataset, dataset, dataset),
+        rescale=rescale,
+        component=component_of(text_of(dataset, "ComplexImageComponent"), image_type),
+        traits=classic_traits(dataset),
+        set_aside=kind_of(image_type, is_lossy=is_lossy(dataset)),
+        faults=faults + _scale_faults(dataset, dataset, rescale),
+    )
+
+
+def _mosaic(dataset: Dataset, faults: tuple[Fault, ...]) -> tuple[Frame, ...]:
+    whole = _classic(dataset, faults)
+    tiles = None if whole.plane is None else mosaic_planes(dataset, whole.plane)
+    if tiles is None:
+        phrase = "a Siemens mosaic whose slice positions cannot be proved"
+        return (_plain(dataset, Fault(IssueCode.SERIES_UNSUPPORTED, phrase)),)
+    return tuple(
+        Frame(
+            number=number,
+            rows=tile.rows,
+            columns=tile.columns,
+            frame_of_reference_uid=whole.frame_of_reference_uid,
+            plane=tile.plane,
+            rescale=whole.rescale,
+            component=whole.component,
+            traits=whole.traits,
+            set_aside=whole.set_aside,
+            faults=whole.faults,
+            tile_origin=tile.origin,
+        )
+        for number, tile in enumerate(tiles, start=1)
+    )
+
+
+def _enhanced(dataset: Dataset, faults: tuple[Fault, ...]) -> tuple[Frame, ...]:
+    shared = item_of(dataset, "SharedFunctionalGroupsSequence")
+    per_frame = items_of(dataset, "PerFrameFunctionalGroupsSequence")
+    n_frames = count_of(dataset, "NumberOfFrames") or 1
+    if len(per_frame) != n_frames:
+        phrase = f"with {n_frames} frames but functional groups of {len(per_frame)}"
+        return (_plain(dataset, Fault(IssueCode.SERIES_UNSUPPORTED, phrase)),)
+    rest = {key: item_of(shared, key) for key in _GROUPS}
+    dimensions = dimension_names(dataset)
+    frames = []
+    for number, own in enumerate(per_frame, start=1):
+        groups = {key: item_of(own, key) or rest[key] for key in _GROUPS}
+        frames.append(_enhanced_frame(dataset, groups, number, faults, dimensions))
+    return tuple(frames)
+
+
+def _enhanced_frame(
+    dataset: Dataset,
+    groups: dict[str, Dataset | None],
+    number: int,
+    faults: tuple[Fault, ...],
+    dimensions: tuple[str, ...],
+) -> Frame:
+    kind = groups["MRImageFrameTypeSequence"] or groups["CTImageFrameTypeSequence"] or Dataset()
+    frame_type = words_of(kind, "FrameType") or words_of(dataset, "ImageType")
+    transformation = groups["PixelValueTransformationSequence"] or Dataset()
+    rescale = _rescale(transformation)
+    return Frame(
+        number=number,
+        rows=count_of(dataset, "Rows"),
+        columns=count_of(dataset, "Columns"),
+        frame_of_reference_uid=text_of(dataset, "FrameOfReferenceUID"),
+        plane=plane_of(
+            groups["PlanePositionSequence"],
+            groups["PlaneOrientationSequence"],
+            groups["PixelMeasuresSequence"],
+        ),
+        rescale=rescale,
+        component=component_of(text_of(kind, "ComplexImageComponent"), frame_type),
+        traits=enhanced_traits(groups, frame_type, dimensions),
+        set_aside=kind_of(frame_type, is_lossy=is_lossy(dataset)),
+        faults=faults + _scale_faults(dataset, transformation, rescale),
+    )
+
+
+def _rescale(item: Dataset) -> tuple[float, float] | None:
+    slope, intercept = number_of(item, "RescaleSlope"), number_of(item, "RescaleIntercept")
+    return None if slope is None or intercept is None or slope == 0 else (slope, intercept)
+
+
+def _scale_faults(
+    dataset: Dataset, item: Dataset, rescale: tuple[float, float] | None
+) -> tuple[Fault, ...]:
+    if text_of(dataset, "Modality") != "CT":
+        return ()
+    if rescale is None:
+        return (_UNSCALED,)
+    return () if text_of(item, "RescaleType").upper() in ("", "HU") else (_NOT_HU,)
+
+
+def _vector(values: Iterable[float]) -> Vector:
+    x, y, z = (float(value) for value in values)
+    return x, y, z

@@ -1,0 +1,185 @@
+"""A Series becomes a Volume whose every slice is proved to lie where its header says."""
+
+import hashlib
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import config
+from pydicom.dataset import Dataset
+from pydicom.filereader import dcmread
+from pydicom.pixels import get_decoder
+
+from pipeline.errors import IngestError
+from pipeline.geometry import Geometry
+from pipeline.ingest.header import instance_of, parse_dataset
+from pipeline.ingest.instance import Frame, Instance
+from pipeline.ingest.order import EXACT_MM, affine_corners, jitter_mm, slice_corners
+from pipeline.volume import Volume
+from schemas.issue import IssueCode, Severity
+from schemas.series import FrameSource, Series
+
+Pixels = NDArray[np.integer[Any]]
+
+
+def load_volume(folder: Path, series: Series) -> Volume:
+    """Decode a series that ``discover`` found usable.
+
+    Values are ``stored * RescaleSlope + RescaleIntercept`` of each slice's own header, as float32;
+    an MR image without these keeps what is stored. Photometric Interpretation (0028,0004)
+    MONOCHROME1 only says how to display, so it changes nothing. Pixel Padding Value (0028,0120)
+    stays in the volume.
+
+    Parameters
+    ----------
+    folder
+        The folder that was given to ``discover``.
+    series
+        One of its inventory's series.
+
+    Returns
+    -------
+    Volume
+        HU for CT, scanner units for MR; slices along the normal, right-handed.
+
+    Raises
+    ------
+    IngestError
+        If the series was refused, a file is gone or has changed, pixels cannot be decoded, or a
+        slice does not lie where the volume's affine puts it.
+    """
+    if series.shape is None or series.affine_lps is None or not series.is_usable:
+        codes = ", ".join(issue.code for issue in series.issues) or "no geometry"
+        msg = f"the series was refused and has no volume: {codes}"
+        raise IngestError(msg)
+    geometry = Geometry(
+        np.array(series.affine_lps), series.shape, series.frame_of_reference_uid
+    )
+    array = np.empty(series.shape, dtype=np.float32)
+    bound = _proof_bound_mm(series, geometry)
+    for index, frame, pixels in _slices(folder, series.frames):
+        _prove(frame, geometry, index, bound)
+        slope, intercept = frame.rescale or (1.0, 0.0)
+        array[index] = pixels * slope + intercept
+    return Volume(
+        array=array,
+        geometry=geometry,
+        unit="HU" if series.modality == "CT" else "scanner",
+        series_uid=series.series_uid,
+        sources=series.frames,
+    )
+
+
+def _slices(
+    folder: Path, sources: Sequence[FrameSource]
+) -> Iterator[tuple[int, Frame, Pixels]]:
+    """Give each slice's index, header and stored pixels, file by file."""
+    wanted: dict[str, list[tuple[int, FrameSource]]] = {}
+    for index, source in enumerate(sources):
+        wanted.setdefault(source.file, []).append((index, source))
+    for file, members in wanted.items():
+        dataset, instance = _open(folder, file)
+        if any(source.sop_instance_uid != instance.sop_uid for _, source in members):
+            msg = f"{file} holds another instance than when it was found"
+            raise IngestError(msg)
+        frames = {frame.number: frame for frame in instance.frames}
+        missing = [source.frame for _, source in members if source.frame not in frames]
+        if missing:
+            msg = f"{file} has no frame {missing[0]}"
+            raise IngestError(msg)
+        chosen = [(index, frames[source.frame]) for index, source in members]
+        try:
+            yield from _decoded(dataset, chosen)
+        except IngestError as error:
+            msg = f"{file}: {error}"
+            raise IngestError(msg) from error
+
+
+def _open(folder: Path, file: str) -> tuple[Dataset, Instance]:
+    path = folder / file
+    if not path.resolve().is_relative_to(folder.resolve()):
+        msg = f"{file} lies outside the folder"
+        raise IngestError(msg)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        msg = f"{file} cannot be opened: {error.strerror}"
+        raise IngestError(msg) from error
+    try:
+        header, pixels = parse_dataset(content)
+        sha256 = hashlib.sha256(content).hexdigest()
+        instance = instance_of(header, pixels, file=file, sha256=sha256, n_bytes=len(content))
+    except Exception as error:
+        msg = f"{file}: the header cannot be read ({type(error).__name__})"
+        raise IngestError(msg) from error
+    faults = [fault.phrase for frame in instance.frames for fault in frame.faults if fault.is_error]
+    if faults:
+        msg = f"{file} is an image {faults[0]}"
+        raise IngestError(msg)
+    return _whole(path), instance
+
+
+def _whole(path: Path) -> Dataset:
+    with config.disable_value_validation(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return dcmread(path, force=True)
+
+
+def _decoded(
+    dataset: Dataset, chosen: Sequence[tuple[int, Frame]]
+) -> Iterator[tuple[int, Frame, Pixels]]:
+    """Decode the stored frames once each and cut tiles out of a mosaic."""
+    is_mosaic = chosen[0][1].tile_origin is not None
+    numbers = [0] if is_mosaic else [frame.number - 1 for _, frame in chosen]
+    images = _stored_images(dataset, numbers)
+    whole = next(images) if is_mosaic else None
+    for index, frame in chosen:
+        pixels = next(images) if whole is None else whole
+        row, column = frame.tile_origin or (0, 0)
+        tile = pixels[row : row + frame.rows, column : column + frame.columns]
+        if tile.shape != (frame.rows, frame.columns):
+            msg = f"pixels of {tile.shape} where the header says {(frame.rows, frame.columns)}"
+            raise IngestError(msg)
+        yield index, frame, tile
+
+
+def _stored_images(dataset: Dataset, numbers: Sequence[int]) -> Iterator[Pixels]:
+    syntax = dataset.file_meta.get("TransferSyntaxUID") or dataset.original_encoding
+    try:
+        with config.disable_value_validation(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            decoder = get_decoder(syntax)
+            for image, _ in decoder.iter_array(dataset, indices=numbers, raw=True):
+                yield image
+    except Exception as error:
+        msg = f"the pixels cannot be decoded ({type(error).__name__})"
+        raise IngestError(msg) from error
+
+
+def _proof_bound_mm(series: Series, geometry: Geometry) -> float:
+    """0.01 mm, unless the series already carries the warning that it is less regular."""
+    is_jittered = any(
+        issue.code is IssueCode.GEOMETRY_IRREGULAR and issue.severity is Severity.WARNING
+        for issue in series.issues
+    )
+    return jitter_mm(geometry.spacing_mm[0]) if is_jittered else EXACT_MM
+
+
+def _prove(frame: Frame, geometry: Geometry, index: int, bound_mm: float) -> None:
+    """Compare the four corners of a slice by the affine with those by its own header."""
+    _, rows, columns = geometry.shape
+    if frame.plane is None or (frame.rows, frame.columns) != (rows, columns):
+        msg = f"slice {index} has another size than the volume, or no position"
+        raise IngestError(msg)
+    own = slice_corners(frame.plane, rows, columns)
+    placed = affine_corners(geometry.affine, index, rows, columns)
+    worst = float(np.linalg.norm(own - placed, axis=1).max())
+    if not worst <= bound_mm:
+        msg = (
+            f"{IssueCode.GEOMETRY_MISMATCH}: slice {index} lies {worst:.3f} mm from where its "
+            f"header says; at most {bound_mm:.3f} mm is allowed"
+        )
+        raise IngestError(msg)

@@ -1,0 +1,170 @@
+"""Whether an image is one that ingest reads, told from its header before a pixel is decoded."""
+
+from dataclasses import dataclass
+
+from pydicom.dataset import Dataset
+from pydicom.pixels import get_decoder
+from pydicom.uid import UID
+
+from pipeline.ingest.elements import count_of, number_of, text_of, words_of
+from pipeline.ingest.instance import Fault
+from schemas.issue import IssueCode
+
+MAX_VOXELS = 2**29
+"""Larger volumes (2 GiB as float32) are refused before anything is decoded."""
+
+PIXEL_KEYWORDS = (
+    *("ImageType", "NumberOfFrames", "Rows", "Columns", "SamplesPerPixel"),
+    *("PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit"),
+    *("PixelRepresentation", "LossyImageCompression", "BurnedInAnnotation"),
+    *("RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence"),
+)
+_CLASSIC = {"1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"}
+_ENHANCED = {
+    "1.2.840.10008.5.1.4.1.1.2.1": "Enhanced CT",
+    "1.2.840.10008.5.1.4.1.1.2.2": "Legacy Converted Enhanced CT",
+    "1.2.840.10008.5.1.4.1.1.4.1": "Enhanced MR",
+    "1.2.840.10008.5.1.4.1.1.4.4": "Legacy Converted Enhanced MR",
+}
+# JPEG 2000 Part 1, HTJ2K and JPEG-LS near-lossless may hold either; Lossy Image Compression tells.
+_LOSSY = {
+    *("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81"),
+    *("1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.4.203"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PixelData:
+    """What is known of the pixel data without reading it."""
+
+    syntax: UID
+    """Transfer Syntax UID (0002,0010); empty if the file has no meta information."""
+    is_present: bool
+    offset: int | None
+    """Bytes before its value; None if deflated."""
+
+    @property
+    def is_native(self) -> bool:
+        """Whether it is neither compressed nor deflated."""
+        is_known = self.syntax.is_transfer_syntax
+        return not is_known or not (self.syntax.is_compressed or self.syntax.is_deflated)
+
+
+def image_faults(
+    dataset: Dataset, pixels: PixelData, n_bytes: int
+) -> tuple[Fault | None, tuple[Fault, ...]]:
+    """Say why an image is no slice of a volume, and what else is wrong with it."""
+    set_aside = _foreign(dataset)
+    if set_aside is not None:
+        return set_aside, ()
+    found = (
+        _decodable(pixels),
+        _sizes(dataset),
+        _complete(dataset, pixels, n_bytes),
+        _lossy(dataset, pixels),
+        _inverted(dataset),
+    )
+    return None, tuple(fault for fault in found if fault is not None)
+
+
+def kind_of(image_type: tuple[str, ...], *, is_lossy: bool) -> Fault | None:
+    """Say by Image Type (0008,0008) or Frame Type (0008,9007) why a frame is no primary slice.
+
+    An image compressed with loss must call itself DERIVED (PS3.3 C.7.6.1.1.5) and stays a slice.
+    """
+    if "LOCALIZER" in image_type:
+        return Fault(IssueCode.SERIES_LOCALIZER, "a localizer")
+    if image_type[:1] == ("DERIVED",) and not (is_lossy and image_type[1:2] == ("PRIMARY",)):
+        return Fault(IssueCode.SERIES_DERIVED, "derived, not the scanner's primary image")
+    return None
+
+
+def is_lossy(dataset: Dataset) -> bool:
+    """Say whether Lossy Image Compression (0028,2110) is 01."""
+    return text_of(dataset, "LossyImageCompression") == "01"
+
+
+def is_enhanced(dataset: Dataset) -> bool:
+    """Say whether an image carries its geometry in functional groups."""
+    return text_of(dataset, "SOPClassUID") in _ENHANCED or (
+        "PerFrameFunctionalGroupsSequence" in dataset
+    )
+
+
+def _foreign(dataset: Dataset) -> Fault | None:
+    modality = text_of(dataset, "Modality").upper()
+    sop_class = text_of(dataset, "SOPClassUID")
+    name = UID(sop_class).name
+    if "Secondary Capture" in name:
+        return Fault(IssueCode.SERIES_DERIVED, "a secondary capture")
+    if modality not in ("CT", "MR"):
+        shown = modality if modality.isalpha() and len(modality) <= 3 else "unknown"
+        return Fault(IssueCode.SERIES_UNSUPPORTED, f"of modality {shown}; CT and MR are read")
+    if sop_class and sop_class not in _CLASSIC and sop_class not in _ENHANCED:
+        shown = name if not name[0].isdecimal() else "unknown"
+        return Fault(IssueCode.SERIES_UNSUPPORTED, f"of a class that is not read: {shown}")
+    if (count_of(dataset, "SamplesPerPixel") or 1) != 1:
+        return Fault(IssueCode.SERIES_UNSUPPORTED, "in colour")
+    if count_of(dataset, "NumberOfFrames") > 1 and not is_enhanced(dataset):
+        return Fault(IssueCode.SERIES_UNSUPPORTED, "of several frames without functional groups")
+    return None
+
+
+def _decodable(pixels: PixelData) -> Fault | None:
+    if not pixels.syntax:
+        return None
+    try:
+        is_available = get_decoder(pixels.syntax).is_available
+    except NotImplementedError:
+        is_available = False
+    if is_available:
+        return None
+    return Fault(IssueCode.SERIES_UNSUPPORTED, "in a transfer syntax that is not read")
+
+
+def _sizes(dataset: Dataset) -> Fault | None:
+    photometric = text_of(dataset, "PhotometricInterpretation")
+    allocated, stored = count_of(dataset, "BitsAllocated"), count_of(dataset, "BitsStored")
+    high = number_of(dataset, "HighBit")
+    if photometric not in ("MONOCHROME1", "MONOCHROME2"):
+        return Fault(IssueCode.SERIES_UNSUPPORTED, "not in grey values")
+    if allocated not in (8, 16, 32) or not 1 <= stored <= allocated:
+        return Fault(IssueCode.PIXELS_UNREADABLE, "without a valid number of bits")
+    if high is not None and high != stored - 1:
+        return Fault(IssueCode.SERIES_UNSUPPORTED, "with High Bit other than Bits Stored - 1")
+    if not n_voxels(dataset):
+        return Fault(IssueCode.PIXELS_UNREADABLE, "without rows or columns")
+    if n_voxels(dataset) > MAX_VOXELS:
+        return Fault(IssueCode.PIXELS_UNREADABLE, f"larger than {MAX_VOXELS} voxels by the header")
+    return None
+
+
+def n_voxels(dataset: Dataset) -> int:
+    """Voxels that the header claims."""
+    n_frames = count_of(dataset, "NumberOfFrames") or 1
+    return count_of(dataset, "Rows") * count_of(dataset, "Columns") * n_frames
+
+
+def _complete(dataset: Dataset, pixels: PixelData, n_bytes: int) -> Fault | None:
+    if not pixels.is_present:
+        return Fault(IssueCode.PIXELS_UNREADABLE, "without pixel data; the file may be cut short")
+    if not pixels.is_native or pixels.offset is None:
+        return None
+    if n_bytes - pixels.offset < n_voxels(dataset) * count_of(dataset, "BitsAllocated") // 8:
+        return Fault(IssueCode.PIXELS_UNREADABLE, "with less pixel data than the header says")
+    return None
+
+
+def _lossy(dataset: Dataset, pixels: PixelData) -> Fault | None:
+    flag = text_of(dataset, "LossyImageCompression")
+    if flag == "01" or (pixels.syntax in _LOSSY and flag != "00"):
+        return Fault(IssueCode.PIXELS_LOSSY, "compressed with loss", is_error=False)
+    return None
+
+
+def _inverted(dataset: Dataset) -> Fault | None:
+    is_mr = words_of(dataset, "Modality") == ("MR",)
+    if is_mr and text_of(dataset, "PhotometricInterpretation") == "MONOCHROME1":
+        phrase = "MONOCHROME1 (shown with black and white exchanged); values are kept as stored"
+        return Fault(IssueCode.PIXELS_INVERTED, phrase, is_error=False)
+    return None

@@ -1,0 +1,1 @@
+"""A RiskReport and its pictures, as files that a reader opens."""
