@@ -176,13 +176,13 @@ def _with_decoys(
     for _ in range(rng.integers(4, 9)):
         start = geometry.to_mm(within[rng.integers(len(within))])
         path = wander(rng, start, rng.standard_normal(3), length_mm=rng.uniform(35.0, 80.0))
-        filled = tubes(geometry, path, rng.uniform(0.9, 1.5))
-        intensity = intensity + filled * (rng.uniform(1.2, 1.6) - intensity) * (tissue > 0.05)
+        filled = tubes(geometry, path, rng.uniform(0.7, 1.2))
+        intensity = intensity + filled * (rng.uniform(1.6, 2.2) - intensity) * (tissue > 0.05)
     outside = np.argwhere((tissue < 0.05) & (intensity > 0.4))
     for _ in range(rng.integers(1, 5)):
         centre = geometry.to_mm(outside[rng.integers(len(outside))])
         spot = soft_blob(rng, geometry, centre, rng.uniform(3.0, 6.0))
-        intensity = intensity + spot * (rng.uniform(1.3, 1.7) - intensity)
+        intensity = intensity + spot * (rng.uniform(1.9, 2.6) - intensity)
     return intensity
 
 
@@ -200,7 +200,7 @@ def _with_lesion(
     rng: np.random.Generator, geometry: Geometry, intensity: Array, blob: Array
 ) -> Array:
     """Blend in an enhancing lesion, sometimes with a dark core."""
-    brightness = rng.uniform(1.02, 1.30)
+    brightness = rng.uniform(1.45, 2.0)
     core = np.clip(2.5 * blob - 1.5, 0.0, 1.0) * rng.choice([0.0, 0.35], p=[0.6, 0.4])
     grain = 1.0 + 0.06 * smooth_field(rng, geometry, scale_mm=7.0)
     blended: Array = intensity + blob * ((brightness - core) * grain - intensity)
