@@ -2,11 +2,9 @@
 
 import io
 import re
-import warnings
 from dataclasses import dataclass
 from typing import Literal
 
-from pydicom import config
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.filereader import dcmread
@@ -18,6 +16,7 @@ from pipeline.ingest.frames import ENHANCED_KEYWORDS, frames_of
 from pipeline.ingest.instance import Instance, Unread
 from pipeline.ingest.mosaic import MOSAIC_TAGS
 from pipeline.ingest.pixel_format import PIXEL_KEYWORDS, PixelData, class_name, image_faults
+from pipeline.ingest.quiet import quiet
 from pipeline.ingest.traits import TRAIT_KEYWORDS, TRAIT_TAGS
 from pipeline.ingest.uids import derived_uid, usable_uid
 from schemas.issue import Issue, IssueCode, Severity
@@ -68,7 +67,8 @@ def read_header(source: FileBytes) -> Instance | Unread:
     if not looks_like_dicom(source.head):
         return _unread(source, IssueCode.FILE_NOT_DICOM, Severity.INFO, "not a DICOM file")
     try:
-        return _read(source)
+        with quiet():
+            return _read(source)
     except Exception as error:  # an untrusted file may fail in any way
         why = f"the header cannot be read ({type(error).__name__})"
         return _unread(source, IssueCode.FILE_UNREADABLE, Severity.WARNING, why)
@@ -83,42 +83,38 @@ def parse_dataset(head: bytes) -> tuple[Dataset, PixelData]:
         Of many kinds, if the bytes are no DICOM header.
     """
     stream = io.BytesIO(head)
-    with config.disable_value_validation(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        dataset = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=_TAGS)
+    dataset = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=_TAGS)
     return dataset, _pixel_data(dataset, stream)
 
 
 def instance_of(
     dataset: Dataset, pixels: PixelData, *, file: str, sha256: str, n_bytes: int
 ) -> Instance:
-    """Keep what matters of a parsed header."""
-    with config.disable_value_validation(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        set_aside, faults = image_faults(dataset, pixels, n_bytes)
-        meta_uid = text_of(dataset.file_meta, "MediaStorageSOPInstanceUID")
-        raw = {
-            "StudyInstanceUID": text_of(dataset, "StudyInstanceUID"),
-            "SeriesInstanceUID": text_of(dataset, "SeriesInstanceUID"),
-            "SOPInstanceUID": text_of(dataset, "SOPInstanceUID") or meta_uid,
-        }
-        uids = {keyword: usable_uid(uid) for keyword, uid in raw.items()}
-        return Instance(
-            file=file,
-            sha256=sha256,
-            study_uid=uids["StudyInstanceUID"],
-            series_uid=uids["SeriesInstanceUID"],
-            sop_uid=uids["SOPInstanceUID"] or derived_uid("instance", sha256),
-            replaced_uids=tuple(key for key, uid in raw.items() if not uid or uid != uids[key]),
-            patient_id=text_of(dataset, "PatientID"),
-            birth_date=text_of(dataset, "PatientBirthDate"),
-            study_hint=_texts(dataset, "StudyDate", "StudyTime", "AccessionNumber", "StudyID"),
-            series_hint=_texts(dataset, "SeriesNumber", "SeriesDescription", "SeriesTime"),
-            modality=_modality(dataset),
-            description=text_of(dataset, "SeriesDescription")[:128],
-            acquired_at=acquired_at(dataset),
-            frames=frames_of(dataset, set_aside, faults),
-        )
+    """Keep what matters of a parsed header. Call it, like ``parse_dataset``, under ``quiet``."""
+    set_aside, faults = image_faults(dataset, pixels, n_bytes)
+    meta_uid = text_of(dataset.file_meta, "MediaStorageSOPInstanceUID")
+    raw = {
+        "StudyInstanceUID": text_of(dataset, "StudyInstanceUID"),
+        "SeriesInstanceUID": text_of(dataset, "SeriesInstanceUID"),
+        "SOPInstanceUID": text_of(dataset, "SOPInstanceUID") or meta_uid,
+    }
+    uids = {keyword: usable_uid(uid) for keyword, uid in raw.items()}
+    return Instance(
+        file=file,
+        sha256=sha256,
+        study_uid=uids["StudyInstanceUID"],
+        series_uid=uids["SeriesInstanceUID"],
+        sop_uid=uids["SOPInstanceUID"] or derived_uid("instance", sha256),
+        replaced_uids=tuple(key for key, uid in raw.items() if not uid or uid != uids[key]),
+        patient_id=text_of(dataset, "PatientID"),
+        birth_date=text_of(dataset, "PatientBirthDate"),
+        study_hint=_texts(dataset, "StudyDate", "StudyTime", "AccessionNumber", "StudyID"),
+        series_hint=_texts(dataset, "SeriesNumber", "SeriesDescription", "SeriesTime"),
+        modality=_modality(dataset),
+        description=text_of(dataset, "SeriesDescription")[:128],
+        acquired_at=acquired_at(dataset),
+        frames=frames_of(dataset, set_aside, faults),
+    )
 
 
 def _read(source: FileBytes) -> Instance | Unread:

@@ -2,14 +2,12 @@
 
 import hashlib
 import io
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import config
 from pydicom.dataset import Dataset
 from pydicom.filereader import dcmread
 from pydicom.pixels.decoders.base import get_decoder
@@ -21,6 +19,7 @@ from pipeline.ingest.header import instance_of, syntax_of
 from pipeline.ingest.instance import Frame, Instance
 from pipeline.ingest.order import EXACT_MM, affine_corners, jitter_mm, slice_corners
 from pipeline.ingest.pixel_format import PixelData
+from pipeline.ingest.quiet import quiet
 from pipeline.volume import Volume
 from schemas.issue import IssueCode, Severity
 from schemas.series import FrameSource, Series
@@ -94,7 +93,7 @@ def _slices(folder: Path, sources: Sequence[FrameSource]) -> Iterator[tuple[int,
             yield from _decoded(dataset, chosen)
         except IngestError as error:
             msg = f"{file}: {error}"
-            raise IngestError(msg) from error
+            raise IngestError(msg) from None
 
 
 def _open(folder: Path, file: str) -> tuple[Dataset, Instance]:
@@ -108,15 +107,14 @@ def _open(folder: Path, file: str) -> tuple[Dataset, Instance]:
         msg = f"{file} cannot be opened: {error.strerror}"
         raise IngestError(msg) from error
     try:
-        with config.disable_value_validation(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             dataset = dcmread(io.BytesIO(content), force=True)
-        sha256 = hashlib.sha256(content).hexdigest()
-        pixels = PixelData(syntax_of(dataset), is_present="PixelData" in dataset, offset=None)
-        instance = instance_of(dataset, pixels, file=file, sha256=sha256, n_bytes=len(content))
+            sha256 = hashlib.sha256(content).hexdigest()
+            pixels = PixelData(syntax_of(dataset), is_present="PixelData" in dataset, offset=None)
+            instance = instance_of(dataset, pixels, file=file, sha256=sha256, n_bytes=len(content))
     except Exception as error:
         msg = f"{file}: the header cannot be read ({type(error).__name__})"
-        raise IngestError(msg) from error
+        raise IngestError(msg) from None  # the cause may show what the header holds
     faults = [fault.phrase for frame in instance.frames for fault in frame.faults if fault.is_error]
     if faults:
         msg = f"{file} is an image {faults[0]}"
@@ -128,12 +126,9 @@ def _decoded(
     dataset: Dataset, chosen: Sequence[tuple[int, Frame]]
 ) -> Iterator[tuple[int, Frame, Pixels]]:
     """Decode the stored frames once each and cut tiles out of a mosaic."""
-    is_mosaic = chosen[0][1].tile_origin is not None
-    numbers = [0] if is_mosaic else [frame.number - 1 for _, frame in chosen]
-    images = _stored_images(dataset, numbers)
-    whole = next(images) if is_mosaic else None
+    whole = None if chosen[0][1].tile_origin is None else _stored_image(dataset, 0)
     for index, frame in chosen:
-        pixels = next(images) if whole is None else whole
+        pixels = _stored_image(dataset, frame.number - 1) if whole is None else whole
         row, column = frame.tile_origin or (0, 0)
         tile = pixels[row : row + frame.rows, column : column + frame.columns]
         if tile.shape != (frame.rows, frame.columns):
@@ -142,21 +137,22 @@ def _decoded(
         yield index, frame, tile
 
 
-def _stored_images(dataset: Dataset, numbers: Sequence[int]) -> Iterator[Pixels]:
+def _stored_image(dataset: Dataset, number: int) -> Pixels:
+    """Decode one frame, counted from 0."""
     syntax = syntax_of(dataset)
     is_plain = not syntax.is_compressed or syntax == RLELossless
     try:
-        with config.disable_value_validation(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            for image, _ in get_decoder(syntax).iter_array(
-                dataset, indices=numbers, raw=True, correct_unused_bits=not is_plain
-            ):
-                yield _within_stored_bits(image, dataset) if is_plain else image
-    except IngestError:
-        raise
+        with quiet():
+            image, _ = get_decoder(syntax).as_array(
+                dataset,
+                index=number,
+                raw=True,
+                correct_unused_bits=not is_plain,  # type: ignore[arg-type]
+            )
     except Exception as error:
         msg = f"the pixels cannot be decoded ({type(error).__name__})"
-        raise IngestError(msg) from error
+        raise IngestError(msg) from None  # the cause may show what the header holds
+    return _within_stored_bits(image, dataset) if is_plain else image
 
 
 def _within_stored_bits(image: Pixels, dataset: Dataset) -> Pixels:
