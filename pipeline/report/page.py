@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +48,7 @@ def render_page(
         scan=scan,
         alone=alone,
         reasons=withholding_reasons(report),
+        issues=heaviest_first(report.issues),
     )
 
 
@@ -80,6 +81,12 @@ def withholding_reasons(report: RiskReport) -> tuple[Issue, ...]:
     """Return the issues that forbid a result; failing those, the warnings."""
     errors = tuple(issue for issue in report.issues if issue.severity is Severity.ERROR)
     return errors or tuple(issue for issue in report.issues if issue.severity is Severity.WARNING)
+
+
+def heaviest_first(issues: Sequence[Issue]) -> tuple[Issue, ...]:
+    """Return errors, then warnings, then what is worth knowing."""
+    order = (Severity.ERROR, Severity.WARNING, Severity.INFO)
+    return tuple(sorted(issues, key=lambda issue: order.index(issue.severity)))
 
 
 def _focuses(
@@ -124,9 +131,11 @@ def _environment() -> Environment:
     environment.filters |= {
         "percent": words.percent,
         "signed": words.signed,
+        "precise": words.precise,
         "scientific": words.scientific,
         "moment": words.moment,
         "position": words.position,
+        "coordinates": words.coordinates,
         "short": words.short,
         "reasons": withholding_reasons,
     }

@@ -12,9 +12,9 @@ from pipeline.report.words import MINUS
 from pipeline.volume import Volume
 
 LEVELS = 40
-RAISES_RGB = ((255, 214, 90), (222, 45, 20))
-LOWERS_RGB = ((130, 215, 255), (20, 70, 220))
-MAX_ALPHA = 0.8
+RAISES_RGB = ((255, 176, 32), (214, 30, 12))
+LOWERS_RGB = ((70, 180, 255), (24, 60, 214))
+MAX_ALPHA = 0.68
 CLEAR_BELOW = 0.06
 
 CENTRE = 128
@@ -65,7 +65,13 @@ def _mr_window(sample: NDArray[np.float32]) -> Window:
     inside = sample[sample > sample.min()]
     low, high = np.percentile(inside, (1.0, 99.5)) if inside.size else (sample[0], sample[0])
     high = max(float(high), float(low) + 1e-6 * max(1.0, abs(float(low))))
-    return Window(float(low), high, f"Grey levels: {low:.4g} to {high:.4g} scanner units")
+    return Window(
+        float(low), high, f"Grey levels: {_rounded(low)} to {_rounded(high)} scanner units"
+    )
+
+
+def _rounded(value: float) -> str:
+    return f"{float(f'{value:.3g}'):g}".replace("-", MINUS)
 
 
 def grey_pixels(

@@ -29,6 +29,11 @@ def signed(value: float) -> str:
     return "0.00" if float(text) == 0.0 else text.replace("-", MINUS)
 
 
+def precise(value: float) -> str:
+    """Return a number with three decimals and a real minus."""
+    return f"{value:.3f}".replace("-", MINUS)
+
+
 def scientific(value: float) -> str:
     """Return a positive number with two digits, as a power of ten where it is small or large."""
     if value == 0 or 0.01 <= value < 1000:
@@ -66,6 +71,11 @@ def position(mm: tuple[float, float, float]) -> str:
         f"{names[value >= 0]} {abs(value):.1f}{THIN}mm"
         for value, names in zip(mm, directions, strict=True)
     )
+
+
+def coordinates(mm: tuple[float, float, float]) -> str:
+    """Return coordinates in mm as numbers: ``12.0, -3.5, 40.0 mm``, with a real minus."""
+    return ", ".join(f"{value:.1f}" for value in mm).replace("-", MINUS) + f"{THIN}mm"
 
 
 def short(text: str, limit: int = 400) -> str:
