@@ -28,6 +28,7 @@ BROWSER_PIXELS = 340
 BROWSER_QUALITY = 72
 MAX_SLICES = 40
 MAX_OVERLAYS = 100
+MAX_STACK_CHARACTERS = 1_400_000
 
 _BAR_LENGTHS_MM = (200, 100, 50, 20, 10, 5, 2, 1)
 _TURNED_FROM_DEGREES = 3.0
@@ -121,12 +122,15 @@ def prepare_scan(volume: Volume, focuses: tuple[tuple[int, int, int], ...]) -> S
     slices = _choose_slices(volume.geometry.shape[0], focuses)
     plane = next(plane for plane in shown if plane.fixed == 0)
     size = _raster(plane, volume, BROWSER_PIXELS)
-    greys = tuple(
-        jpeg_uri(grey_pixels(plane.cut(volume.array, index), window, size), quality=BROWSER_QUALITY)
+    greys = {
+        index: jpeg_uri(
+            grey_pixels(plane.cut(volume.array, index), window, size), quality=BROWSER_QUALITY
+        )
         for index in slices
-    )
+    }
+    greys = _thinned(greys, {focus[0] for focus in focuses})
     turned = round(turned) if turned >= _TURNED_FROM_DEGREES else 0
-    return Scan(volume, shown, window, turned, slices, greys)
+    return Scan(volume, shown, window, turned, tuple(greys), tuple(greys.values()))
 
 
 def centre_index(volume: Volume) -> tuple[int, int, int]:
@@ -154,6 +158,16 @@ def _choose_slices(n_slices: int, focuses: tuple[tuple[int, int, int], ...]) -> 
     limit = max(8, min(MAX_SLICES, MAX_OVERLAYS // max(1, len(focuses))))
     even = np.linspace(0, n_slices - 1, min(limit, n_slices)).round().astype(int)
     return tuple(sorted({*even.tolist(), *(focus[0] for focus in focuses)}))
+
+
+def _thinned(greys: dict[int, str], kept: set[int]) -> dict[int, str]:
+    """Leave out every second slice until the rest is small enough; noise does not compress."""
+    while sum(map(len, greys.values())) > MAX_STACK_CHARACTERS and len(greys) > len(kept) + 1:
+        wanted = {*list(greys)[::2], *kept}
+        if len(wanted) == len(greys):
+            break
+        greys = {index: uri for index, uri in greys.items() if index in wanted}
+    return greys
 
 
 def _raster(plane: Plane, volume: Volume, longest: float) -> tuple[int, int]:
