@@ -23,6 +23,9 @@ PANELS_HEIGHT = 400
 PANELS_SHARPNESS = 1.4
 PANELS_QUALITY = 85
 
+OVERLAY_SHARPNESS = 0.5
+LEAST_FRAME = 100
+
 BROWSER_SIZE = 440
 BROWSER_PIXELS = 340
 BROWSER_QUALITY = 72
@@ -57,6 +60,16 @@ class Panel:
     bar_mm: int
     bar_px: float
     caption: str
+
+    @property
+    def frame(self) -> tuple[int, int]:
+        """Width and height of the black frame: room for the letters beside a thin slab."""
+        return max(self.width, LEAST_FRAME), max(self.height, LEAST_FRAME)
+
+    @property
+    def inset(self) -> tuple[float, float]:
+        """Where the picture lies in its frame, from the left and from the top."""
+        return (self.frame[0] - self.width) / 2, (self.frame[1] - self.height) / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,10 +205,18 @@ def _panel(
     grey = grey_pixels(plane.cut(scan.volume.array, index), scan.window, raster)
     overlay = ""
     if heatmap is not None:
-        overlay = png_uri(overlay_pixels(plane.cut(heatmap.array, index), limit, raster))
+        overlay = _overlay(plane, heatmap, index, limit, raster)
     return _framed(
         scan, plane, focus, scale, grey=jpeg_uri(grey, quality=PANELS_QUALITY), overlay=overlay
     )
+
+
+def _overlay(
+    plane: Plane, heatmap: Heatmap, index: int, limit: float, raster: tuple[int, int]
+) -> str:
+    """Draw a heatmap's plane, coarser than the grey levels, since heatmaps are smooth."""
+    height, width = (max(1, round(size * OVERLAY_SHARPNESS)) for size in raster)
+    return png_uri(overlay_pixels(plane.cut(heatmap.array, index), limit, (height, width)))
 
 
 def _framed(
@@ -225,10 +246,7 @@ def _stack(scan: Scan, focus: tuple[int, int, int], heatmap: Heatmap | None, lim
     raster = _raster(plane, scan.volume, BROWSER_PIXELS)
     overlays: tuple[str, ...] = ()
     if heatmap is not None:
-        overlays = tuple(
-            png_uri(overlay_pixels(plane.cut(heatmap.array, index), limit, raster))
-            for index in scan.slices
-        )
+        overlays = tuple(_overlay(plane, heatmap, index, limit, raster) for index in scan.slices)
     first = scan.slices.index(focus[0])
     height_mm, width_mm = plane.size_mm(scan.volume.geometry.shape)
     panel = _framed(

@@ -1,6 +1,5 @@
 """Values as a reader sees them."""
 
-import math
 import re
 from datetime import datetime
 
@@ -38,9 +37,8 @@ def scientific(value: float) -> str:
     """Return a positive number with two digits, as a power of ten where it is small or large."""
     if value == 0 or 0.01 <= value < 1000:
         return f"{value:.2g}"
-    exponent = math.floor(math.log10(value))
-    power = str(exponent).translate(_EXPONENTS)
-    return f"{value / 10**exponent:.1f}{THIN}{TIMES}{THIN}10{power}"
+    digits, exponent = f"{value:.1e}".split("e")
+    return f"{digits}{THIN}{TIMES}{THIN}10{str(int(exponent)).translate(_EXPONENTS)}"
 
 
 def measured(value: float | str | bool | None, unit: str = "") -> str:
