@@ -8,7 +8,7 @@ import threading
 from contextlib import closing
 
 import pytest
-from report_examples import heatmap, report, volume, withheld_report
+from report_examples import heatmap, report, risk, volume, withheld_report
 
 from pipeline.report.index import write_index, write_predictions_csv
 from pipeline.report.write import study_folder_name, write_report
@@ -89,7 +89,8 @@ def batch(tmp_path_factory):
     for made, heatmaps in ((report(), {"mass": heatmap()}), (withheld, {})):
         folder = out / "studies" / study_folder_name(made.study_uid)
         write_report(folder, made, volume=volume(), heatmaps=heatmaps)
-    write_index(out, [report(), withheld], title="Batch")
+    low = report(risk(probability=0.1), study_uid="1.2.4")
+    write_index(out, [report(), low, withheld], title="Batch")
     write_predictions_csv(out, [report(), withheld])
     return out
 
@@ -102,15 +103,51 @@ def test_a_page_asks_for_nothing_and_breaks_no_policy(batch, tmp_path, page):
     assert not re.search(r"CONSOLE.*", said), said
 
 
-def test_the_slices_can_be_leafed_through(batch, tmp_path):
-    dom, _, _ = opened(batch / "studies" / report().study_uid / "report.html", tmp_path)
-    assert '<div class="control">' in dom
-    assert 'aria-valuetext="slice 7"' in dom
+def acted_on(page, folder, script):
+    """Return the page after a script acted on it as a reader would; the policy is taken out."""
+    html = re.sub(r"<meta http-equiv.*>", "", page.read_text("utf-8"))
+    copy = folder / "page.html"
+    copy.write_text(html.replace("</body>", f"<script>{script}</script></body>"), encoding="utf-8")
+    return opened(copy, folder / "profile")[0]
+
+
+def test_the_slider_shows_another_slice_and_its_overlay(batch, tmp_path):
+    page = batch / "studies" / report().study_uid / "report.html"
+    script = """
+        const range = document.querySelector("input[type=range]");
+        range.value = 9;
+        range.dispatchEvent(new Event("input"));
+        const shown = (name) => document.querySelector(`.stack .${name}`).getAttribute("href");
+        const read = (id) => JSON.parse(document.getElementById(id).textContent);
+        document.title = [
+          document.querySelector("output").textContent,
+          read("greys").indexOf(shown("grey")),
+          read("task-1-stack").overlays.indexOf(shown("overlay")),
+          range.getAttribute("aria-valuetext"),
+        ].join("; ");
+    """
+    assert "<title>10; 9; 9; slice 10</title>" in acted_on(page, tmp_path, script)
+
+
+def test_without_its_script_a_page_hides_the_slider_and_shows_the_peaks_slice(batch):
+    html = (batch / "studies" / report().study_uid / "report.html").read_text("utf-8")
+    assert '<div class="control" hidden>' in html
+    assert "Acquired slice <output>7</output> of 10" in html
 
 
 def test_the_columns_of_the_index_can_be_sorted(batch, tmp_path):
-    dom, _, _ = opened(batch / "index.html", tmp_path)
-    assert '<button type="button">mass</button>' in dom
+    script = """
+        const button = document.querySelector("th.sortable button");
+        button.click();
+        const first = button.closest("th").getAttribute("aria-sort");
+        button.click();
+        const heading = button.closest("th");
+        const cells = [...document.querySelectorAll("tbody td.risk")];
+        const values = cells.map((cell) => Number(cell.dataset.value).toFixed(2));
+        document.title = [first, heading.getAttribute("aria-sort"), ...values].join(" ");
+    """
+    dom = acted_on(batch / "index.html", tmp_path, script)
+    assert "<title>descending ascending 0.10 0.41</title>" in dom
 
 
 def test_a_request_would_have_been_noticed(tmp_path):
