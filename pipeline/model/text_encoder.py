@@ -69,7 +69,7 @@ def load_text_encoder(settings: ModelSettings) -> TextEncoder:
     if sha256 != wanted:
         msg = f"text encoder {settings.text_encoder}: SHA-256 is {sha256}, not {wanted}"
         raise CheckpointError(msg)
-    disable_progress_bar()
+    disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         bert = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)

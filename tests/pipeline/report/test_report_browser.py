@@ -64,7 +64,7 @@ class Proxy:
 def opened(path, profile):
     """Return the page after its script ran, what the browser said, and what the page asked for."""
     with Proxy() as proxy:
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(
             [
                 CHROMIUM,
                 *FLAGS,
