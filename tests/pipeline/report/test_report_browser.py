@@ -107,7 +107,9 @@ def acted_on(page, folder, script):
     """Return the page after a script acted on it as a reader would; the policy is taken out."""
     html = re.sub(r"<meta http-equiv.*>", "", page.read_text("utf-8"))
     copy = folder / "page.html"
-    copy.write_text(html.replace("</body>", f"<script>{script}</script></body>"), encoding="utf-8")
+    copy.write_text(
+        html.replace("</body>", f"<script>{{{script}}}</script></body>"), encoding="utf-8"
+    )
     return opened(copy, folder / "profile")[0]
 
 

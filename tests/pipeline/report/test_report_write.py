@@ -17,6 +17,7 @@ from report_examples import (
 )
 
 from pipeline.errors import UsageError
+from pipeline.heatmap import Heatmap
 from pipeline.nifti import load_nifti
 from pipeline.report import write
 from pipeline.report.write import read_report, study_folder_name, write_report
@@ -255,6 +256,14 @@ def test_a_heatmap_without_its_volume_or_of_another_task_is_not_written(tmp_path
         written(tmp_path / "study", heatmaps={"mass": heatmap(task="edema")})
     with pytest.raises(ValueError, match="own the heatmaps"):
         written(tmp_path / "study", heatmaps={"mass": heatmap(), "edema": heatmap()})
+
+
+def test_a_heatmap_with_an_infinite_value_is_not_written(tmp_path):
+    array = heatmap().array.copy()
+    array[0, 0, 0] = -np.inf
+    infinite = Heatmap(array, geometry(), "mass")
+    with pytest.raises(ValueError, match="finite values"):
+        written(tmp_path / "study", heatmaps={"mass": infinite})
 
 
 @pytest.mark.parametrize(
