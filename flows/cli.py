@@ -1,7 +1,5 @@
 """The command line: thin, one function a command, heavy imports only where they are needed."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
@@ -18,6 +16,7 @@ SAMPLES = Path(__file__).parent.parent / "data_samples"
 app = typer.Typer(
     help="Image and history to a calibrated risk report. Research use; not a medical device.",
     no_args_is_help=True,
+    rich_markup_mode=None,
     pretty_exceptions_show_locals=False,
     add_completion=False,
 )
@@ -31,25 +30,18 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars, no summa
 
 def main() -> NoReturn:
     """Run the command line; a user's mistake gives one line and exit code 2."""
-    app()
-    raise SystemExit(0)
-
-
-@contextmanager
-def _one_line() -> Iterator[None]:
-    """Turn a fault that Synopt explains into one line on standard error."""
     try:
-        yield
+        app()
     except PipelineError as error:
-        _stop(str(error))
+        _complain(str(error))
     except OSError as error:
-        _stop(f"{error.filename or 'disk'}: {error.strerror}")
+        _complain(f"{error.filename or 'disk'}: {error.strerror or error}")
+    raise SystemExit(USER_MISTAKE)
 
 
-def _stop(message: str) -> NoReturn:
+def _complain(message: str) -> None:
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     console.print(f"synopt: {' '.join(message.split())}", markup=False)
-    raise typer.Exit(USER_MISTAKE)
 
 
 def _say(message: str, *, quiet: bool) -> None:
@@ -61,7 +53,8 @@ def _say(message: str, *, quiet: bool) -> None:
 def demo(out: OutFolder = Path("out/demo"), quiet: Quiet = False) -> None:
     """Assess the simulated sample cohort with the bundle that ships."""
     if not (SAMPLES / "bundles" / "brain_mr").is_dir():
-        _stop(f"the samples are not there: {SAMPLES}; run this from a clone of the repository")
+        msg = f"the samples are not there: {SAMPLES}; run this from a clone of the repository"
+        raise UsageError(msg)
     _assess(SAMPLES / "brain_mr", SAMPLES / "bundles" / "brain_mr", out, None, quiet=quiet)
 
 
@@ -77,7 +70,7 @@ def phantom(
     from flows.progress import progress_bars  # noqa: PLC0415
     from pipeline.phantom import write_cohort  # noqa: PLC0415
 
-    with _one_line(), progress_bars(quiet=quiet) as progress:
+    with progress_bars(quiet=quiet) as progress:
         report = partial(progress, "simulating")
         write_cohort(out, world=world, n_cases=cases, seed=seed, on_progress=report)
     _say(f"Cohort: {out.absolute()}", quiet=quiet)
@@ -92,7 +85,7 @@ def train(
     from pipeline.protocol import read_protocol  # noqa: PLC0415
     from pipeline.train import train_bundle  # noqa: PLC0415
 
-    with _one_line(), progress_bars(quiet=quiet) as progress:
+    with progress_bars(quiet=quiet) as progress:
         bundle = train_bundle(cohort, read_protocol(protocol), out, progress=progress)
     for metrics in bundle.metrics:
         auroc = metrics.auroc
@@ -129,22 +122,20 @@ def serve(
     quiet: Quiet = False,
 ) -> None:
     """Assess a watched folder on a schedule, until interrupted."""
-    with _one_line():
-        _check_paths(cohort, bundle)
-        from flows.serve import cron_schedule, serve_assessment  # noqa: PLC0415
+    _check_paths(cohort, bundle)
+    from flows.serve import cron_schedule, serve_assessment  # noqa: PLC0415
 
-        schedule = cron_schedule(cron, timezone)
-        _say(f"Watching {cohort.absolute()} at {cron} ({schedule.timezone})", quiet=quiet)
-        _say(f"Reports: {out.absolute() / 'index.html'}. Stop with Ctrl-C.", quiet=quiet)
-        serve_assessment(cohort, bundle, out, schedule, quiet=quiet)
+    schedule = cron_schedule(cron, timezone)
+    _say(f"Watching {cohort.absolute()} at {cron} ({schedule.timezone})", quiet=quiet)
+    _say(f"Reports: {out.absolute() / 'index.html'}. Stop with Ctrl-C.", quiet=quiet)
+    serve_assessment(cohort, bundle, out, schedule, quiet=quiet)
 
 
 def _assess(cohort: Path, bundle: Path, out: Path, protocol: Path | None, *, quiet: bool) -> None:
-    with _one_line():
-        _check_paths(cohort, bundle)
-        from flows.assess import assess_cohort  # noqa: PLC0415
+    _check_paths(cohort, bundle)
+    from flows.assess import assess_cohort  # noqa: PLC0415
 
-        summary = assess_cohort(cohort, bundle, out, protocol=protocol, quiet=quiet)
+    summary = assess_cohort(cohort, bundle, out, protocol=protocol, quiet=quiet)
     _say(f"Index: {summary.index}", quiet=quiet)
     if summary.n_refused:
         raise typer.Exit(SOME_FAILED)

@@ -19,7 +19,7 @@ from pipeline.explain import evidence_of, heatmaps_of
 from pipeline.heatmap import Heatmap
 from pipeline.inputs import model_input, quantities
 from pipeline.model.image_encoder import token_mask
-from pipeline.report import read_report, write_report
+from pipeline.report import heatmap_name, read_report, study_folder_name, write_report
 from pipeline.tensors import ModelInput, ModelOutput
 from pipeline.volume import Volume
 from schemas.history import History
@@ -64,7 +64,7 @@ class Assessor:
         """
         history = self.cohort.history(study)
         run = self._run(study, history)
-        folder = self.out / "studies" / study.study_uid
+        folder = self._folder(study)
         earlier = read_report(folder)
         if earlier is not None and earlier.run.key == run.key:
             return earlier, True
@@ -83,9 +83,11 @@ class Assessor:
         run = self._run(study, history).model_copy(update={"key": ""})
         report = self._bare_report(study, Case(study.study_uid, {}, history), run)
         report = report.model_copy(update={"issues": (issue,), "status": "refused"})
-        folder = self.out / "studies" / study.study_uid
-        write_report(folder, report, volume=None, heatmaps={})
+        write_report(self._folder(study), report, volume=None, heatmaps={})
         return report
+
+    def _folder(self, study: Study) -> Path:
+        return self.out / "studies" / study_folder_name(study.study_uid)
 
     def _run(self, study: Study, history: History) -> RunIdentity:
         history_sha256 = hashlib.sha256(history.model_dump_json().encode()).hexdigest()
@@ -255,7 +257,7 @@ def _risk(
             "set": estimate.label_set,
             "logit": estimate.logit,
             "evidence": estimate.evidence,
-            "heatmap": None if heatmap is None else f"heatmap_{risk.task}.nii.gz",
+            "heatmap": None if heatmap is None else heatmap_name(risk.task),
             "heatmap_reason": reason,
             "peak": _peak(heatmap, volume),
         }

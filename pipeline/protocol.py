@@ -31,6 +31,9 @@ def read_protocol(path: Path) -> Protocol:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         msg = f"{path} is not YAML in UTF-8"
         raise UsageError(msg) from error
+    if not isinstance(content, dict):
+        msg = f"{path} is no protocol: it must hold fields such as name, series and tasks"
+        raise UsageError(msg)
     try:
         return Protocol.model_validate(content)
     except ValidationError as error:

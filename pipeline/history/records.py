@@ -63,9 +63,9 @@ def _read_table(cohort: Path, protocol: Protocol) -> pd.DataFrame | None:
     if path is None:
         return None
     frame = read_text_table(path, needed=WIDE_KEYS)
+    frame["recorded_at"] = parse_times(frame["recorded_at"], where=f"{path.name}, recorded_at")
     is_long = {"name", "value"} <= set(frame.columns)
     long = _from_long(frame) if is_long else _from_wide(frame, path, protocol)
-    long["recorded_at"] = parse_times(long["recorded_at"], where=f"{path.name}, recorded_at")
     names = {column.name for column in protocol.table}
     return long[long["name"].isin(names) & (long["text"] != "")]
 

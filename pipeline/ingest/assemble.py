@@ -56,9 +56,7 @@ def conflicts_of(instances: Sequence[Instance]) -> tuple[Issue, ...]:
     what = "Patient IDs" if len(ids) > 1 else "birth dates"
     n_different = max(len(ids), len(births))
     message = f"The series carries {n_different} different {what}."
-    return (
-        Issue(code=IssueCode.IDENTITY_CONFLICT, severity=Severity.ERROR, message=message),
-    )
+    return (Issue(code=IssueCode.IDENTITY_CONFLICT, severity=Severity.ERROR, message=message),)
 
 
 def earliest(moments: Iterable[datetime | None]) -> datetime | None:

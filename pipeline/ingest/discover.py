@@ -88,10 +88,10 @@ def _unique(instances: Sequence[Instance]) -> tuple[list[Instance], list[Unread]
 
 
 def _studies(instances: Sequence[Instance], unread: Sequence[Unread]) -> list[Study]:
-    shared_uids = _shared(instances, lambda item: (item.sop_uid,), lambda item: item.sha256)
+    shared_uids = _shared(instances, lambda item: item.sop_uid, lambda item: item.sha256)
     wandering = _shared(
         [item for item in instances if item.series_uid],
-        lambda item: (item.series_uid,),
+        lambda item: item.series_uid,
         lambda item: item.study_uid,
     )
     others = defaultdict(list)
@@ -114,7 +114,7 @@ def _study(members: Sequence[Instance], other_files: list[str], suspects: set[st
     for group in _grouped(members, _series_key):
         hashes = sorted(member.sha256 for member in group)
         uid = group[0].series_uid or derived_uid("series", *hashes)
-        own = (*conflicts, *conflicts_of(group), *_uid_issues(group, suspects))
+        own = (*conflicts, *conflicts_of(group), *_series_issues(group, suspects))
         series += series_of(group, study_uid=study_uid, series_uid=uid, issues=own)
     usable = [item.acquired_at for item in series if item.is_usable]
     acquired_at = earliest(usable) or earliest(item.acquired_at for item in series)
@@ -147,7 +147,7 @@ def _study_issues(members: Sequence[Instance]) -> tuple[Issue, ...]:
     return tuple(issues)
 
 
-def _uid_issues(members: Sequence[Instance], suspects: set[str]) -> tuple[Issue, ...]:
+def _series_issues(members: Sequence[Instance], suspects: set[str]) -> tuple[Issue, ...]:
     issues = []
     for keyword, name in (("SeriesInstanceUID", "Series"), ("SOPInstanceUID", "SOP")):
         n = sum(keyword in member.replaced_uids for member in members)
@@ -166,13 +166,13 @@ def _uid_issues(members: Sequence[Instance], suspects: set[str]) -> tuple[Issue,
 
 def _shared(
     instances: Iterable[Instance],
-    key: Callable[[Instance], tuple[str]],
+    key: Callable[[Instance], str],
     differing: Callable[[Instance], str],
 ) -> set[str]:
     """Return the keys that stand for more than one thing."""
     things: dict[str, set[str]] = defaultdict(set)
     for instance in instances:
-        things[key(instance)[0]].add(differing(instance))
+        things[key(instance)].add(differing(instance))
     return {name for name, found in things.items() if len(found) > 1}
 
 

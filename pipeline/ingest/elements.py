@@ -3,18 +3,35 @@
 import math
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag, Tag
 
-_BAD_VALUE = (ValueError, TypeError, OverflowError, AttributeError, LookupError, NotImplementedError)
+_BAD_VALUE = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+)
 _LARGEST_MM = 1e5
+
+
+@cache
+def _tag_of(keyword: str) -> BaseTag:
+    return Tag(keyword)
 
 
 def value_of(dataset: Dataset, keyword: str) -> Any:
     """Return the value of an element, None if it is absent, empty or cannot be converted."""
+    tag = _tag_of(keyword)
+    if tag not in dataset:
+        return None
     try:
-        value = dataset.get(keyword)
+        value = dataset[tag].value
     except _BAD_VALUE:
         return None
     return None if value is None or value == "" else value
@@ -82,15 +99,17 @@ def acquired_at(dataset: Dataset) -> datetime | None:
     """
     stamp = text_of(dataset, "AcquisitionDateTime").split("+")[0].split("-")[0]
     pairs = [(stamp[:8], stamp[8:])]
-    for event in ("Acquisition", "Series", "Study"):
-        pairs.append((text_of(dataset, f"{event}Date"), text_of(dataset, f"{event}Time")))
+    pairs += [
+        (text_of(dataset, f"{event}Date"), text_of(dataset, f"{event}Time"))
+        for event in ("Acquisition", "Series", "Study")
+    ]
     moments = [_moment(day, time) for day, time in pairs if time]
     moments += [_moment(day, "") for day, _ in pairs]
     return next((moment for moment in moments if moment is not None), None)
 
 
 def _moment(day: str, time: str) -> datetime | None:
-    # "2016.07.25" and "10:47:28" are the forms of ACR-NEMA, which PS3.5 6.2 still lets a reader meet.
+    # "2016.07.25" and "10:47:28" are ACR-NEMA's forms, which a reader may still meet (PS3.5 6.2).
     day, time = day.replace(".", ""), time.replace(":", "")
     whole, _, fraction = time.partition(".")
     form = {0: "", 2: "%H", 4: "%H%M", 6: "%H%M%S"}.get(len(whole))
@@ -99,7 +118,7 @@ def _moment(day: str, time: str) -> datetime | None:
     if fraction and not fraction.isdecimal():
         return None
     try:
-        moment = datetime.strptime(day + whole, "%Y%m%d" + form)  # noqa: DTZ007
+        moment = datetime.strptime(day + whole, "%Y%m%d" + form)
     except ValueError:
         return None
     return moment.replace(microsecond=int(fraction[:6].ljust(6, "0")) if fraction else 0)

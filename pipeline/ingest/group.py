@@ -103,7 +103,7 @@ def _plane_key(frames: Frames) -> Callable[[FoundFrame], Hashable]:
 def _clusters(
     values: Iterable[tuple[float, ...]], tolerance: float, *, is_relative: bool
 ) -> dict[tuple[float, ...], int]:
-    """Number each value by the first value, in sorted order, that it is close to."""
+    """Give each value the number of the first one, in sorted order, that it is close to."""
     leaders: list[tuple[float, ...]] = []
     numbers = {}
     for value in sorted(set(values)):
@@ -136,7 +136,9 @@ def _stray_issues(groups: Sequence[Frames]) -> list[tuple[Issue, ...]]:
     found = []
     for group in groups:
         issues = [_mixed(group, other) for other in groups if other is not group]
-        found.append(tuple(sorted(issues, key=lambda issue: issue.severity is Severity.WARNING)[:1]))
+        found.append(
+            tuple(sorted(issues, key=lambda issue: issue.severity is Severity.WARNING)[:1])
+        )
     return found
 
 
@@ -146,9 +148,7 @@ def _is_parallel(group: Frames, other: Frames) -> bool:
 
 
 def _mixed(group: Frames, other: Frames) -> Issue:
-    is_other_frame = (
-        group[0].frame.frame_of_reference_uid != other[0].frame.frame_of_reference_uid
-    )
+    is_other_frame = group[0].frame.frame_of_reference_uid != other[0].frame.frame_of_reference_uid
     is_stray = _is_parallel(group, other) and min(len(group), len(other)) < MIN_SLICES
     what = "frames of reference" if is_other_frame else "orientations, sizes or pixel spacings"
     return Issue(

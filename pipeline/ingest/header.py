@@ -2,21 +2,21 @@
 
 import io
 import re
-import warnings
 from dataclasses import dataclass
 from typing import Literal
 
-from pydicom import config
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.filereader import dcmread
-from pydicom.uid import UID, RawDataStorage
+from pydicom.tag import Tag
+from pydicom.uid import UID, ExplicitVRBigEndian, ImplicitVRLittleEndian, RawDataStorage
 
 from pipeline.ingest.elements import acquired_at, text_of
 from pipeline.ingest.frames import ENHANCED_KEYWORDS, frames_of
 from pipeline.ingest.instance import Instance, Unread
 from pipeline.ingest.mosaic import MOSAIC_TAGS
-from pipeline.ingest.pixel_format import PIXEL_KEYWORDS, PixelData, image_faults
+from pipeline.ingest.pixel_format import PIXEL_KEYWORDS, PixelData, class_name, image_faults
+from pipeline.ingest.quiet import quiet
 from pipeline.ingest.traits import TRAIT_KEYWORDS, TRAIT_TAGS
 from pipeline.ingest.uids import derived_uid, usable_uid
 from schemas.issue import Issue, IssueCode, Severity
@@ -29,15 +29,14 @@ _IDENTITY_KEYWORDS = (
     *("SeriesDate", "SeriesTime", "StudyDate", "StudyTime"),
 )
 _PLANE_KEYWORDS = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
-_TAGS: list[int | str | tuple[int, int]] = [
+_KEYWORDS = (
     *_IDENTITY_KEYWORDS,
     *_PLANE_KEYWORDS,
     *PIXEL_KEYWORDS,
     *TRAIT_KEYWORDS,
     *ENHANCED_KEYWORDS,
-    *TRAIT_TAGS,
-    *MOSAIC_TAGS,
-]
+)
+_TAGS = [*(int(Tag(keyword)) for keyword in _KEYWORDS), *TRAIT_TAGS, *MOSAIC_TAGS]
 _PIXEL_TAGS = {tag_for_keyword(f"{kind}PixelData") for kind in ("", "Float", "DoubleFloat")}
 _PREAMBLE_BYTES = 128
 _EXPLICIT_VR = re.compile(rb"[A-Z]{2}")
@@ -68,8 +67,9 @@ def read_header(source: FileBytes) -> Instance | Unread:
     if not looks_like_dicom(source.head):
         return _unread(source, IssueCode.FILE_NOT_DICOM, Severity.INFO, "not a DICOM file")
     try:
-        return _read(source)
-    except Exception as error:  # noqa: BLE001 - an untrusted file may fail in any way
+        with quiet():
+            return _read(source)
+    except Exception as error:  # an untrusted file may fail in any way
         why = f"the header cannot be read ({type(error).__name__})"
         return _unread(source, IssueCode.FILE_UNREADABLE, Severity.WARNING, why)
 
@@ -83,52 +83,47 @@ def parse_dataset(head: bytes) -> tuple[Dataset, PixelData]:
         Of many kinds, if the bytes are no DICOM header.
     """
     stream = io.BytesIO(head)
-    with config.disable_value_validation(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        dataset = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=_TAGS)
+    dataset = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=_TAGS)
     return dataset, _pixel_data(dataset, stream)
 
 
 def instance_of(
     dataset: Dataset, pixels: PixelData, *, file: str, sha256: str, n_bytes: int
 ) -> Instance:
-    """Keep what matters of a parsed header."""
-    with config.disable_value_validation(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        set_aside, faults = image_faults(dataset, pixels, n_bytes)
-        meta_uid = text_of(dataset.file_meta, "MediaStorageSOPInstanceUID")
-        raw = {
-            "StudyInstanceUID": text_of(dataset, "StudyInstanceUID"),
-            "SeriesInstanceUID": text_of(dataset, "SeriesInstanceUID"),
-            "SOPInstanceUID": text_of(dataset, "SOPInstanceUID") or meta_uid,
-        }
-        uids = {keyword: usable_uid(uid) for keyword, uid in raw.items()}
-        return Instance(
-            file=file,
-            sha256=sha256,
-            study_uid=uids["StudyInstanceUID"],
-            series_uid=uids["SeriesInstanceUID"],
-            sop_uid=uids["SOPInstanceUID"] or derived_uid("instance", sha256),
-            replaced_uids=tuple(key for key, uid in raw.items() if not uid or uid != uids[key]),
-            patient_id=text_of(dataset, "PatientID"),
-            birth_date=text_of(dataset, "PatientBirthDate"),
-            study_hint=_texts(dataset, "StudyDate", "StudyTime", "AccessionNumber", "StudyID"),
-            series_hint=_texts(dataset, "SeriesNumber", "SeriesDescription", "SeriesTime"),
-            modality=_modality(dataset),
-            description=text_of(dataset, "SeriesDescription")[:128],
-            acquired_at=acquired_at(dataset),
-            frames=frames_of(dataset, set_aside, faults),
-        )
+    """Keep what matters of a parsed header. Call it, like ``parse_dataset``, under ``quiet``."""
+    set_aside, faults = image_faults(dataset, pixels, n_bytes)
+    meta_uid = text_of(dataset.file_meta, "MediaStorageSOPInstanceUID")
+    raw = {
+        "StudyInstanceUID": text_of(dataset, "StudyInstanceUID"),
+        "SeriesInstanceUID": text_of(dataset, "SeriesInstanceUID"),
+        "SOPInstanceUID": text_of(dataset, "SOPInstanceUID") or meta_uid,
+    }
+    uids = {keyword: usable_uid(uid) for keyword, uid in raw.items()}
+    return Instance(
+        file=file,
+        sha256=sha256,
+        study_uid=uids["StudyInstanceUID"],
+        series_uid=uids["SeriesInstanceUID"],
+        sop_uid=uids["SOPInstanceUID"] or derived_uid("instance", sha256),
+        replaced_uids=tuple(key for key, uid in raw.items() if not uid or uid != uids[key]),
+        patient_id=text_of(dataset, "PatientID"),
+        birth_date=text_of(dataset, "PatientBirthDate"),
+        study_hint=_texts(dataset, "StudyDate", "StudyTime", "AccessionNumber", "StudyID"),
+        series_hint=_texts(dataset, "SeriesNumber", "SeriesDescription", "SeriesTime"),
+        modality=_modality(dataset),
+        description=text_of(dataset, "SeriesDescription")[:128],
+        acquired_at=acquired_at(dataset),
+        frames=frames_of(dataset, set_aside, faults),
+    )
 
 
 def _read(source: FileBytes) -> Instance | Unread:
     dataset, pixels = parse_dataset(source.head)
     if not is_image(dataset, pixels):
-        what = UID(text_of(dataset, "SOPClassUID") or _meta_class(dataset)).name
-        if not what:
+        sop_class = text_of(dataset, "SOPClassUID") or _meta_class(dataset)
+        if not sop_class:
             return _unread(source, IssueCode.FILE_NOT_DICOM, Severity.INFO, "not a DICOM file")
-        name = what if what[0].isalpha() else "a DICOM object of unknown class"
-        why = f"no image: {name}"
+        why = f"no image: {class_name(sop_class) or 'a DICOM object of unknown class'}"
         unread = _unread(source, IssueCode.FILE_NOT_IMAGE, Severity.INFO, why)
         study = usable_uid(text_of(dataset, "StudyInstanceUID"))
         return Unread(file=unread.file, issue=unread.issue, sha256=source.sha256, study_uid=study)
@@ -142,18 +137,25 @@ def is_image(dataset: Dataset, pixels: PixelData) -> bool:
     sop_class = UID(text_of(dataset, "SOPClassUID") or _meta_class(dataset))
     if sop_class == RawDataStorage:
         return False
-    should_be = sop_class.name.endswith("Image Storage")
+    should_be = class_name(sop_class).endswith("Image Storage")
     return pixels.is_present or should_be or (not sop_class and "Rows" in dataset)
 
 
-def _pixel_data(dataset: Dataset, stream: io.BytesIO) -> PixelData:
+def syntax_of(dataset: Dataset) -> UID:
+    """Return the transfer syntax, or, of a file that does not say, the one it was read as."""
     syntax = UID(text_of(dataset.file_meta, "TransferSyntaxUID"))
+    if syntax:
+        return syntax
+    is_little = dataset.original_encoding[1] is not False
+    return ImplicitVRLittleEndian if is_little else ExplicitVRBigEndian
+
+
+def _pixel_data(dataset: Dataset, stream: io.BytesIO) -> PixelData:
+    syntax = syntax_of(dataset)
     if syntax.is_transfer_syntax and syntax.is_deflated:
         return PixelData(syntax, is_present=True, offset=None)
     start = stream.tell()
-    order: Literal["little", "big"] = (
-        "big" if dataset.original_encoding[1] is False else "little"
-    )
+    order: Literal["little", "big"] = "big" if dataset.original_encoding[1] is False else "little"
     head = stream.read(12)
     tag = int.from_bytes(head[:2], order) << 16 | int.from_bytes(head[2:4], order)
     has_long_vr = _EXPLICIT_VR.fullmatch(head[4:6]) is not None

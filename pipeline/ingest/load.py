@@ -1,23 +1,25 @@
 """A Series becomes a Volume whose every slice is proved to lie where its header says."""
 
 import hashlib
-import warnings
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import config
 from pydicom.dataset import Dataset
 from pydicom.filereader import dcmread
-from pydicom.pixels import get_decoder
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import RLELossless
 
 from pipeline.errors import IngestError
 from pipeline.geometry import Geometry
-from pipeline.ingest.header import instance_of, parse_dataset
+from pipeline.ingest.header import instance_of, syntax_of
 from pipeline.ingest.instance import Frame, Instance
 from pipeline.ingest.order import EXACT_MM, affine_corners, jitter_mm, slice_corners
+from pipeline.ingest.pixel_format import PixelData
+from pipeline.ingest.quiet import quiet
 from pipeline.volume import Volume
 from schemas.issue import IssueCode, Severity
 from schemas.series import FrameSource, Series
@@ -55,9 +57,7 @@ def load_volume(folder: Path, series: Series) -> Volume:
         codes = ", ".join(issue.code for issue in series.issues) or "no geometry"
         msg = f"the series was refused and has no volume: {codes}"
         raise IngestError(msg)
-    geometry = Geometry(
-        np.array(series.affine_lps), series.shape, series.frame_of_reference_uid
-    )
+    geometry = Geometry(np.array(series.affine_lps), series.shape, series.frame_of_reference_uid)
     array = np.empty(series.shape, dtype=np.float32)
     bound = _proof_bound_mm(series, geometry)
     for index, frame, pixels in _slices(folder, series.frames):
@@ -73,9 +73,7 @@ def load_volume(folder: Path, series: Series) -> Volume:
     )
 
 
-def _slices(
-    folder: Path, sources: Sequence[FrameSource]
-) -> Iterator[tuple[int, Frame, Pixels]]:
+def _slices(folder: Path, sources: Sequence[FrameSource]) -> Iterator[tuple[int, Frame, Pixels]]:
     """Give each slice's index, header and stored pixels, file by file."""
     wanted: dict[str, list[tuple[int, FrameSource]]] = {}
     for index, source in enumerate(sources):
@@ -95,7 +93,7 @@ def _slices(
             yield from _decoded(dataset, chosen)
         except IngestError as error:
             msg = f"{file}: {error}"
-            raise IngestError(msg) from error
+            raise IngestError(msg) from None
 
 
 def _open(folder: Path, file: str) -> tuple[Dataset, Instance]:
@@ -109,35 +107,28 @@ def _open(folder: Path, file: str) -> tuple[Dataset, Instance]:
         msg = f"{file} cannot be opened: {error.strerror}"
         raise IngestError(msg) from error
     try:
-        header, pixels = parse_dataset(content)
-        sha256 = hashlib.sha256(content).hexdigest()
-        instance = instance_of(header, pixels, file=file, sha256=sha256, n_bytes=len(content))
+        with quiet():
+            dataset = dcmread(io.BytesIO(content), force=True)
+            sha256 = hashlib.sha256(content).hexdigest()
+            pixels = PixelData(syntax_of(dataset), is_present="PixelData" in dataset, offset=None)
+            instance = instance_of(dataset, pixels, file=file, sha256=sha256, n_bytes=len(content))
     except Exception as error:
         msg = f"{file}: the header cannot be read ({type(error).__name__})"
-        raise IngestError(msg) from error
+        raise IngestError(msg) from None  # the cause may show what the header holds
     faults = [fault.phrase for frame in instance.frames for fault in frame.faults if fault.is_error]
     if faults:
         msg = f"{file} is an image {faults[0]}"
         raise IngestError(msg)
-    return _whole(path), instance
-
-
-def _whole(path: Path) -> Dataset:
-    with config.disable_value_validation(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return dcmread(path, force=True)
+    return dataset, instance
 
 
 def _decoded(
     dataset: Dataset, chosen: Sequence[tuple[int, Frame]]
 ) -> Iterator[tuple[int, Frame, Pixels]]:
     """Decode the stored frames once each and cut tiles out of a mosaic."""
-    is_mosaic = chosen[0][1].tile_origin is not None
-    numbers = [0] if is_mosaic else [frame.number - 1 for _, frame in chosen]
-    images = _stored_images(dataset, numbers)
-    whole = next(images) if is_mosaic else None
+    whole = None if chosen[0][1].tile_origin is None else _stored_image(dataset, 0)
     for index, frame in chosen:
-        pixels = next(images) if whole is None else whole
+        pixels = _stored_image(dataset, frame.number - 1) if whole is None else whole
         row, column = frame.tile_origin or (0, 0)
         tile = pixels[row : row + frame.rows, column : column + frame.columns]
         if tile.shape != (frame.rows, frame.columns):
@@ -146,17 +137,39 @@ def _decoded(
         yield index, frame, tile
 
 
-def _stored_images(dataset: Dataset, numbers: Sequence[int]) -> Iterator[Pixels]:
-    syntax = dataset.file_meta.get("TransferSyntaxUID") or dataset.original_encoding
+def _stored_image(dataset: Dataset, number: int) -> Pixels:
+    """Decode one frame, counted from 0."""
+    syntax = syntax_of(dataset)
+    is_plain = not syntax.is_compressed or syntax == RLELossless
     try:
-        with config.disable_value_validation(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            decoder = get_decoder(syntax)
-            for image, _ in decoder.iter_array(dataset, indices=numbers, raw=True):
-                yield image
+        with quiet():
+            image, _ = get_decoder(syntax).as_array(
+                dataset,
+                index=number,
+                raw=True,
+                correct_unused_bits=not is_plain,  # type: ignore[arg-type]
+            )
     except Exception as error:
         msg = f"the pixels cannot be decoded ({type(error).__name__})"
-        raise IngestError(msg) from error
+        raise IngestError(msg) from None  # the cause may show what the header holds
+    return _within_stored_bits(image, dataset) if is_plain else image
+
+
+def _within_stored_bits(image: Pixels, dataset: Dataset) -> Pixels:
+    """Extend the sign of values in fewer bits than allocated; the unused bits must be unused.
+
+    They must be zero or repeat the sign (PS3.5 8.1.1). An old overlay may lie there, or Bits
+    Stored (0028,0101) may be wrong; values that differ by which it is cannot be told.
+    """
+    n_unused = int(dataset.BitsAllocated) - int(dataset.BitsStored)
+    if n_unused == 0:
+        return image
+    extended = (image << n_unused) >> n_unused
+    is_sign = np.array_equal(image, extended)
+    if not is_sign and not np.array_equal(image, extended & (2 ** int(dataset.BitsStored) - 1)):
+        msg = f"pixel values use more than the {dataset.BitsStored} bits stored by the header"
+        raise IngestError(msg)
+    return extended
 
 
 def _proof_bound_mm(series: Series, geometry: Geometry) -> float:

@@ -14,6 +14,7 @@ from pipeline.ingest.instance import Plane, Vector
 MOSAIC_TAGS = (0x00290010, 0x00291010, 0x00291020)
 _CREATOR = "SIEMENS CSA HEADER"
 _TOLERANCE_MM = 0.01
+_TOLERANCE_RAD = np.radians(0.1)
 _MAX_TILES = 1024
 _MAX_CSA_ITEMS = 1000
 _CENTRE = re.compile(
@@ -38,25 +39,26 @@ class Tile:
 def mosaic_planes(dataset: Dataset, whole: Plane) -> tuple[Tile, ...] | None:
     """Return the tiles of a mosaic in stored order, None if their places cannot be proved.
 
-    Image Position (0020,0032) of a mosaic is the corner that one slice of the mosaic's size would
-    have, so the corner of a tile lies half the difference of the sizes further in. That gives the
-    first tile; each further one lies SpacingBetweenSlices along the CSA header's
-    SliceNormalVector. The protocol text in the CSA series header lists the centre of every slice
-    on its own: all tiles must agree with it within 0.01 mm.
+    The protocol text in the CSA series header lists the centre of every slice. Two other places
+    of the header must agree with it: Image Position (0020,0032), which for a mosaic is the corner
+    that one slice of the mosaic's size would have, so that the corner of the first tile lies half
+    the difference of the sizes further in (0.01 mm); and the CSA image header's
+    SliceNormalVector, along which the tiles follow each other (0.1 degrees). The protocol may
+    list the slices in either order.
     """
     stack = _csa_stack(dataset)
     if stack is None:
         return None
-    n_tiles, step, protocol = stack
+    n_tiles, normal, protocol = stack
     per_side = int(np.ceil(np.sqrt(n_tiles)))
     rows, row_rest = divmod(count_of(dataset, "Rows"), per_side)
     columns, column_rest = divmod(count_of(dataset, "Columns"), per_side)
-    if row_rest or column_rest:
+    if row_rest or column_rest or len(protocol) != n_tiles:
         return None
     first = _inwards(whole, rows * (per_side - 1) / 2, columns * (per_side - 1) / 2)
-    corners = first + np.arange(n_tiles)[:, None] * step
-    centres = corners - _inwards(whole, 0, 0) + _inwards(whole, rows / 2, columns / 2)
-    if not _agree(centres, protocol):
+    to_centre = _inwards(whole, rows / 2, columns / 2) - _inwards(whole, 0, 0)
+    corners = _in_tile_order(protocol - to_centre, first, normal)
+    if corners is None:
         return None
     return tuple(
         Tile(
@@ -70,18 +72,17 @@ def mosaic_planes(dataset: Dataset, whole: Plane) -> tuple[Tile, ...] | None:
 
 
 def _csa_stack(dataset: Dataset) -> tuple[int, Points, Points] | None:
-    """Number of tiles, step from each to the next (mm, LPS), centres by the protocol text."""
+    """Read number of tiles, slice normal, and centres by the protocol text (mm, LPS)."""
     try:
         block = dataset.private_block(0x0029, _CREATOR)
         image, series = bytes(block[0x10].value), bytes(block[0x20].value)
         n_tiles = int(csa_values(image, "NumberOfImagesInMosaic")[0])
         normal = np.array([float(text) for text in csa_values(image, "SliceNormalVector")])
-        spacing = float(csa_values(image, "SpacingBetweenSlices")[0])
     except (KeyError, ValueError, IndexError, TypeError, struct.error):
         return None
-    if not 1 < n_tiles <= _MAX_TILES or normal.shape != (3,) or not spacing > 0:
+    if not 1 < n_tiles <= _MAX_TILES or normal.shape != (3,):
         return None
-    return n_tiles, spacing * normal, _protocol_centres(series)
+    return n_tiles, normal, _protocol_centres(series)
 
 
 def csa_values(header: bytes, name: str) -> list[str]:
@@ -131,13 +132,13 @@ def _protocol_centres(series: bytes) -> Points:
     return centres
 
 
-def _agree(centres: Points, protocol: Points) -> bool:
-    if centres.shape != protocol.shape:
-        return False
-    return any(
-        bool(np.linalg.norm(centres - order, axis=1).max() <= _TOLERANCE_MM)
-        for order in (protocol, protocol[::-1])
-    )
+def _in_tile_order(corners: Points, first: Points, normal: Points) -> Points | None:
+    for order in (corners, corners[::-1]):
+        step = order[-1] - order[0]
+        turn = np.linalg.norm(np.cross(step, normal)) / max(float(step @ normal), 1e-9)
+        if np.linalg.norm(order[0] - first) <= _TOLERANCE_MM and turn <= _TOLERANCE_RAD:
+            return order
+    return None
 
 
 def _inwards(plane: Plane, rows: float, columns: float) -> Points:

@@ -79,14 +79,16 @@ def plane_of(found: FoundFrame) -> Plane:
 def normal_of(plane: Plane) -> Points:
     """Return the slice normal, shape (3,), unit length, LPS."""
     normal: Points = np.cross(plane.along_row, plane.along_column)
-    return normal / np.linalg.norm(normal)
+    unit: Points = normal / np.linalg.norm(normal)
+    return unit
 
 
 def slice_corners(plane: Plane, rows: int, columns: int) -> Points:
     """Return the centres of a slice's four corner voxels, shape (4, 3), mm, LPS."""
     down = np.array(plane.along_column) * plane.spacing_mm[0] * (rows - 1)
     across = np.array(plane.along_row) * plane.spacing_mm[1] * (columns - 1)
-    return np.array(plane.position) + np.array([0 * down, down, across, down + across])
+    corners: Points = np.array([0 * down, down, across, down + across]) + plane.position
+    return corners
 
 
 def affine_corners(affine: Points, index: int, rows: int, columns: int) -> Points:
@@ -109,9 +111,7 @@ def _fit(planes: Sequence[Plane], positions: Points) -> Points:
     return affine
 
 
-def _issues(
-    rows: int, columns: int, planes: Sequence[Plane], affine: Points
-) -> tuple[Issue, ...]:
+def _issues(rows: int, columns: int, planes: Sequence[Plane], affine: Points) -> tuple[Issue, ...]:
     normal = normal_of(planes[0])
     gaps = np.diff([np.array(plane.position) @ normal for plane in planes])
     n_repeated = int((gaps <= EXACT_MM).sum())

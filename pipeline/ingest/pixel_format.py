@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
-from pydicom.pixels import get_decoder
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
 from pipeline.ingest.elements import count_of, number_of, text_of, words_of
@@ -38,7 +38,7 @@ class PixelData:
     """What is known of the pixel data without reading it."""
 
     syntax: UID
-    """Transfer Syntax UID (0002,0010); empty if the file has no meta information."""
+    """Transfer Syntax UID (0002,0010), or the one that the file was read as."""
     is_present: bool
     offset: int | None
     """Bytes before its value; None if deflated."""
@@ -47,7 +47,7 @@ class PixelData:
     def is_native(self) -> bool:
         """Whether it is neither compressed nor deflated."""
         is_known = self.syntax.is_transfer_syntax
-        return not is_known or not (self.syntax.is_compressed or self.syntax.is_deflated)
+        return is_known and not (self.syntax.is_compressed or self.syntax.is_deflated)
 
 
 def image_faults(
@@ -91,18 +91,26 @@ def is_enhanced(dataset: Dataset) -> bool:
     )
 
 
+def class_name(sop_class: str) -> str:
+    """Return the standard's name of a SOP class, empty if the standard has none.
+
+    What a file holds in the place of a UID is never shown.
+    """
+    name = UID(sop_class).name
+    return name if name != sop_class else ""
+
+
 def _foreign(dataset: Dataset) -> Fault | None:
     modality = text_of(dataset, "Modality").upper()
     sop_class = text_of(dataset, "SOPClassUID")
-    name = UID(sop_class).name
+    name = class_name(sop_class)
     if "Secondary Capture" in name:
         return Fault(IssueCode.SERIES_DERIVED, "a secondary capture")
     if modality not in ("CT", "MR"):
-        shown = modality if modality.isalpha() and len(modality) <= 3 else "unknown"
+        shown = modality if modality.isalpha() and len(modality) <= 8 else "unknown"
         return Fault(IssueCode.SERIES_UNSUPPORTED, f"of modality {shown}; CT and MR are read")
     if sop_class and sop_class not in _CLASSIC and sop_class not in _ENHANCED:
-        shown = name if not name[0].isdecimal() else "unknown"
-        return Fault(IssueCode.SERIES_UNSUPPORTED, f"of a class that is not read: {shown}")
+        return Fault(IssueCode.SERIES_UNSUPPORTED, f"of a class not read: {name or 'unknown'}")
     if (count_of(dataset, "SamplesPerPixel") or 1) != 1:
         return Fault(IssueCode.SERIES_UNSUPPORTED, "in colour")
     if count_of(dataset, "NumberOfFrames") > 1 and not is_enhanced(dataset):
@@ -111,8 +119,6 @@ def _foreign(dataset: Dataset) -> Fault | None:
 
 
 def _decodable(pixels: PixelData) -> Fault | None:
-    if not pixels.syntax:
-        return None
     try:
         is_available = get_decoder(pixels.syntax).is_available
     except NotImplementedError:

@@ -99,18 +99,21 @@ ENHANCED_GROUPS = tuple(dict.fromkeys(sequence for _, sequence, _ in _ENHANCED))
 def component_of(component: str, image_type: tuple[str, ...]) -> Component:
     """Say which part of a complex image this is.
 
-    Image Type's values 3 and on win over Complex Image Component (0008,9208), which may say REAL
-    of what is no complex image.
+    Image Type's values 3 and on win over Complex Image Component (0008,9208). There, REAL is not
+    believed: some scanners write it of images that are not complex.
     """
     named = [_COMPONENTS[word] for word in image_type[2:] if word in _COMPONENTS]
     if named:
         return next((part for part in named if part != "magnitude"), named[0])
-    return _COMPONENTS.get(component.upper(), "") if "MIXED" not in image_type else ""
+    found = _COMPONENTS.get(component.upper(), "")
+    return "" if found == "real" else found
 
 
 def _private_b_values(dataset: Dataset) -> list[str]:
     found = []
     for creator, group, offset in _PRIVATE_B_VALUES:
+        if group << 16 | 0x1000 | offset not in dataset:
+            continue
         try:
             value = dataset.private_block(group, creator)[offset].value
         except KeyError:

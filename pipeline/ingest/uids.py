@@ -25,7 +25,7 @@ def derived_uid(*parts: str) -> str:
 
 
 def usable_uid(text: str) -> str:
-    """Keep a well-formed UID, replace a malformed one by a derived one, leave an empty one empty."""
+    """Keep a well-formed or empty UID, replace a malformed one by a derived one."""
     if not text or is_uid(text):
         return text
     return derived_uid("malformed", text)

@@ -30,7 +30,8 @@ def files_below(folder: Path) -> tuple[list[str], list[Unread]]:
         msg = f"{folder} is not a folder"
         raise UsageError(msg)
     root = folder.resolve()
-    files, unread = [], []
+    files: list[str] = []
+    unread: list[Unread] = []
     for path in _walk(root, unread):
         name = path.relative_to(root).as_posix()
         why = _why_not(path, root)

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils.logging import disable_progress_bar
 
 from pipeline.errors import CheckpointError
 from pipeline.files import file_sha256
@@ -68,6 +69,7 @@ def load_text_encoder(settings: ModelSettings) -> TextEncoder:
     if sha256 != wanted:
         msg = f"text encoder {settings.text_encoder}: SHA-256 is {sha256}, not {wanted}"
         raise CheckpointError(msg)
+    disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         bert = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
@@ -134,13 +136,17 @@ def encode_notes(
     if not notes or at is None:
         return None
     windows = [(note, window) for note in notes for window in _windows(encoder, note.text)]
-    hidden = _run(encoder, [window.ids for _, window in windows])
-    kinds = {kind: encode_phrase(encoder, kind) for kind in {note.kind for note in notes}}
+    names = sorted({note.kind for note in notes})
+    hidden = _run(
+        encoder, [window.ids for _, window in windows] + [_phrase(encoder, kind) for kind in names]
+    )
+    means = [states.mean(dim=0) for states in hidden[len(windows) :]]
+    kinds = dict(zip(names, means, strict=True))
     features, ages, kind_features, sentence_of = [], [], [], []
     sentences: list[Sentence] = []
     spans: tuple[tuple[int, int], ...] = ()
     first, current = 0, None
-    for (note, window), states in zip(windows, hidden, strict=True):
+    for (note, window), states in zip(windows, hidden, strict=False):
         if note is not current:
             first, current, spans = len(sentences), note, sentence_spans(note.text)
             sentences += [Sentence(note.written_at, note.kind, note.text[a:b]) for a, b in spans]
@@ -163,8 +169,12 @@ def encode_notes(
 
 def encode_phrase(encoder: TextEncoder, text: str) -> Tensor:
     """Return one feature, shape (D,), for a short text: the mean over its tokens."""
-    ids = encoder.tokenizer(text, truncation=True, max_length=encoder.max_tokens)["input_ids"]
-    return _run(encoder, [ids])[0].mean(dim=0)
+    return _run(encoder, [_phrase(encoder, text)])[0].mean(dim=0)
+
+
+def _phrase(encoder: TextEncoder, text: str) -> list[int]:
+    coded = encoder.tokenizer(text, truncation=True, max_length=encoder.max_tokens)
+    return list(coded["input_ids"])
 
 
 def _windows(encoder: TextEncoder, text: str) -> list[_Window]:

@@ -92,6 +92,9 @@ def _check_heatmap(risk: Risk, volume: Volume | None, heatmap: Heatmap | None) -
     if heatmap.task != risk.task:
         msg = f"task {risk.task}: got the heatmap of {heatmap.task}"
         raise ValueError(msg)
+    if np.isinf(heatmap.array).any():
+        msg = f"task {risk.task}: a heatmap holds finite values, or NaN where it was not assessed"
+        raise ValueError(msg)
     _check_peak(risk, volume, heatmap)
 
 

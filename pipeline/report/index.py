@@ -10,9 +10,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from pipeline.files import make_folder, whole_file
-from pipeline.report.page import render
+from pipeline.report.page import heaviest_first, render
 from pipeline.report.write import FILE_MODE, PAGE_NAME, study_folder_name
-from schemas.issue import Issue, Severity
+from schemas.issue import Issue
 from schemas.report import Risk, RiskReport
 from schemas.series import SkippedFile
 
@@ -32,7 +32,6 @@ COLUMNS = (
 )
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
-_WEIGHT = {Severity.INFO: 0, Severity.WARNING: 1, Severity.ERROR: 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +132,7 @@ def _row(report: RiskReport, tasks: Sequence[str]) -> Row:
         link=f"{STUDIES_NAME}/{folder}/{PAGE_NAME}",
         risks=tuple(found.get(task) for task in tasks),
         highest=max(probabilities, default=None),
-        worst=max(report.issues, key=lambda issue: _WEIGHT[issue.severity], default=None),
+        worst=next(iter(heaviest_first(report.issues)), None),
     )
 
 

@@ -2,8 +2,9 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -48,6 +49,7 @@ def render_page(
         scan=scan,
         alone=alone,
         reasons=withholding_reasons(report),
+        issues=heaviest_first(report.issues),
     )
 
 
@@ -82,6 +84,12 @@ def withholding_reasons(report: RiskReport) -> tuple[Issue, ...]:
     return errors or tuple(issue for issue in report.issues if issue.severity is Severity.WARNING)
 
 
+def heaviest_first(issues: Sequence[Issue]) -> tuple[Issue, ...]:
+    """Return errors, then warnings, then what is worth knowing."""
+    order = (Severity.ERROR, Severity.WARNING, Severity.INFO)
+    return tuple(sorted(issues, key=lambda issue: order.index(issue.severity)))
+
+
 def _focuses(
     report: RiskReport, volume: Volume | None, heatmaps: Mapping[str, Heatmap]
 ) -> dict[str, tuple[int, int, int]]:
@@ -112,6 +120,7 @@ def _view(
     return TaskView(risk, chart, picture, 0.0 if is_close else outside)
 
 
+@cache
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -124,9 +133,11 @@ def _environment() -> Environment:
     environment.filters |= {
         "percent": words.percent,
         "signed": words.signed,
+        "precise": words.precise,
         "scientific": words.scientific,
         "moment": words.moment,
         "position": words.position,
+        "coordinates": words.coordinates,
         "short": words.short,
         "reasons": withholding_reasons,
     }

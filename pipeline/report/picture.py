@@ -11,10 +11,10 @@ from PIL import Image
 from pipeline.report.words import MINUS
 from pipeline.volume import Volume
 
-LEVELS = 40
-RAISES_RGB = ((255, 214, 90), (222, 45, 20))
-LOWERS_RGB = ((130, 215, 255), (20, 70, 220))
-MAX_ALPHA = 0.8
+LEVELS = 24
+RAISES_RGB = ((255, 176, 32), (214, 30, 12))
+LOWERS_RGB = ((70, 180, 255), (24, 60, 214))
+MAX_ALPHA = 0.68
 CLEAR_BELOW = 0.06
 
 CENTRE = 128
@@ -26,6 +26,7 @@ _HATCH_WIDTH = 2
 _MAX_SAMPLE = 500_000
 _LUNG_HU = (-950.0, -500.0)
 _LUNG_SHARE = 0.15
+_TISSUE_HU = -300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +41,38 @@ class Window:
 def choose_window(volume: Volume) -> Window:
     """Choose grey levels by content.
 
-    CT gets the lung window where at least 15 % of what is not air has the density of lung, else
-    the soft-tissue window. Everything else gets its own 1st to 99.5th percentile, background
-    left out.
+    CT gets the lung window where at least 15 % of what lies inside the body has the density of
+    lung, else the soft-tissue window. Everything else gets its own 1st to 99.5th percentile,
+    background left out.
     """
-    stride = max(1, volume.array.size // _MAX_SAMPLE)
-    sample = volume.array.ravel()[::stride]
-    sample = sample[np.isfinite(sample)]
-    return _ct_window(sample) if volume.unit == "HU" else _mr_window(sample)
+    stride = max(1, round((volume.array.size / _MAX_SAMPLE) ** (1 / 3)))
+    sample = volume.array[::stride, ::stride, ::stride]
+    if volume.unit == "HU":
+        return _ct_window(sample)
+    return _mr_window(sample[np.isfinite(sample)])
 
 
 def _ct_window(sample: NDArray[np.float32]) -> Window:
-    matter = sample[sample > _LUNG_HU[0]]
-    is_lung = matter.size > 0 and float((matter < _LUNG_HU[1]).mean()) >= _LUNG_SHARE
-    name, centre, width = ("Lung", -600, 1500) if is_lung else ("Soft-tissue", 40, 400)
+    inside = sample[_enclosed(sample > _TISSUE_HU)]
+    is_lung = (inside > _LUNG_HU[0]) & (inside < _LUNG_HU[1])
+    is_chest = inside.size > 0 and float(is_lung.mean()) >= _LUNG_SHARE
+    name, centre, width = ("Lung", -600, 1500) if is_chest else ("Soft-tissue", 40, 400)
     shown = str(centre).replace("-", MINUS)
     words = f"{name} window: centre {shown} HU, width {width} HU"
     return Window(centre - width / 2, centre + width / 2, words)
+
+
+def _enclosed(tissue: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Say of each voxel whether tissue lies on all four sides of it in its slice."""
+    return _between(tissue, axis=1) & _between(tissue, axis=2)
+
+
+def _between(tissue: NDArray[np.bool_], *, axis: int) -> NDArray[np.bool_]:
+    """Say of each voxel whether tissue lies both before and behind it along an axis."""
+    before = np.logical_or.accumulate(tissue, axis=axis)
+    behind = np.flip(np.logical_or.accumulate(np.flip(tissue, axis), axis=axis), axis)
+    both: NDArray[np.bool_] = before & behind
+    return both
 
 
 def _mr_window(sample: NDArray[np.float32]) -> Window:
@@ -65,7 +81,13 @@ def _mr_window(sample: NDArray[np.float32]) -> Window:
     inside = sample[sample > sample.min()]
     low, high = np.percentile(inside, (1.0, 99.5)) if inside.size else (sample[0], sample[0])
     high = max(float(high), float(low) + 1e-6 * max(1.0, abs(float(low))))
-    return Window(float(low), high, f"Grey levels: {low:.4g} to {high:.4g} scanner units")
+    return Window(
+        float(low), high, f"Grey levels: {_rounded(low)} to {_rounded(high)} scanner units"
+    )
+
+
+def _rounded(value: float) -> str:
+    return f"{float(f'{value:.3g}'):g}".replace("-", MINUS)
 
 
 def grey_pixels(

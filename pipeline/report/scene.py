@@ -23,11 +23,15 @@ PANELS_HEIGHT = 400
 PANELS_SHARPNESS = 1.4
 PANELS_QUALITY = 85
 
+OVERLAY_SHARPNESS = 0.5
+LEAST_FRAME = 100
+
 BROWSER_SIZE = 440
 BROWSER_PIXELS = 340
 BROWSER_QUALITY = 72
 MAX_SLICES = 40
 MAX_OVERLAYS = 100
+MAX_STACK_CHARACTERS = 1_400_000
 
 _BAR_LENGTHS_MM = (200, 100, 50, 20, 10, 5, 2, 1)
 _TURNED_FROM_DEGREES = 3.0
@@ -56,6 +60,16 @@ class Panel:
     bar_mm: int
     bar_px: float
     caption: str
+
+    @property
+    def frame(self) -> tuple[int, int]:
+        """Width and height of the black frame: room for the letters beside a thin slab."""
+        return max(self.width, LEAST_FRAME), max(self.height, LEAST_FRAME)
+
+    @property
+    def inset(self) -> tuple[float, float]:
+        """Where the picture lies in its frame, from the left and from the top."""
+        return (self.frame[0] - self.width) / 2, (self.frame[1] - self.height) / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +135,15 @@ def prepare_scan(volume: Volume, focuses: tuple[tuple[int, int, int], ...]) -> S
     slices = _choose_slices(volume.geometry.shape[0], focuses)
     plane = next(plane for plane in shown if plane.fixed == 0)
     size = _raster(plane, volume, BROWSER_PIXELS)
-    greys = tuple(
-        jpeg_uri(grey_pixels(plane.cut(volume.array, index), window, size), quality=BROWSER_QUALITY)
+    greys = {
+        index: jpeg_uri(
+            grey_pixels(plane.cut(volume.array, index), window, size), quality=BROWSER_QUALITY
+        )
         for index in slices
-    )
+    }
+    greys = _thinned(greys, {focus[0] for focus in focuses})
     turned = round(turned) if turned >= _TURNED_FROM_DEGREES else 0
-    return Scan(volume, shown, window, turned, slices, greys)
+    return Scan(volume, shown, window, turned, tuple(greys), tuple(greys.values()))
 
 
 def centre_index(volume: Volume) -> tuple[int, int, int]:
@@ -156,6 +173,16 @@ def _choose_slices(n_slices: int, focuses: tuple[tuple[int, int, int], ...]) -> 
     return tuple(sorted({*even.tolist(), *(focus[0] for focus in focuses)}))
 
 
+def _thinned(greys: dict[int, str], kept: set[int]) -> dict[int, str]:
+    """Leave out every second slice until the rest is small enough; noise does not compress."""
+    while sum(map(len, greys.values())) > MAX_STACK_CHARACTERS and len(greys) > len(kept) + 1:
+        wanted = {*list(greys)[::2], *kept}
+        if len(wanted) == len(greys):
+            break
+        greys = {index: uri for index, uri in greys.items() if index in wanted}
+    return greys
+
+
 def _raster(plane: Plane, volume: Volume, longest: float) -> tuple[int, int]:
     """Return (height, width) in square pixels, the longer one being ``longest``."""
     height_mm, width_mm = plane.size_mm(volume.geometry.shape)
@@ -178,10 +205,18 @@ def _panel(
     grey = grey_pixels(plane.cut(scan.volume.array, index), scan.window, raster)
     overlay = ""
     if heatmap is not None:
-        overlay = png_uri(overlay_pixels(plane.cut(heatmap.array, index), limit, raster))
+        overlay = _overlay(plane, heatmap, index, limit, raster)
     return _framed(
         scan, plane, focus, scale, grey=jpeg_uri(grey, quality=PANELS_QUALITY), overlay=overlay
     )
+
+
+def _overlay(
+    plane: Plane, heatmap: Heatmap, index: int, limit: float, raster: tuple[int, int]
+) -> str:
+    """Draw a heatmap's plane, coarser than the grey levels, since heatmaps are smooth."""
+    height, width = (max(1, round(size * OVERLAY_SHARPNESS)) for size in raster)
+    return png_uri(overlay_pixels(plane.cut(heatmap.array, index), limit, (height, width)))
 
 
 def _framed(
@@ -211,10 +246,7 @@ def _stack(scan: Scan, focus: tuple[int, int, int], heatmap: Heatmap | None, lim
     raster = _raster(plane, scan.volume, BROWSER_PIXELS)
     overlays: tuple[str, ...] = ()
     if heatmap is not None:
-        overlays = tuple(
-            png_uri(overlay_pixels(plane.cut(heatmap.array, index), limit, raster))
-            for index in scan.slices
-        )
+        overlays = tuple(_overlay(plane, heatmap, index, limit, raster) for index in scan.slices)
     first = scan.slices.index(focus[0])
     height_mm, width_mm = plane.size_mm(scan.volume.geometry.shape)
     panel = _framed(

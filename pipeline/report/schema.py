@@ -5,6 +5,7 @@
 
 import json
 import sys
+from functools import cache
 from pathlib import Path
 
 from jsonschema import Draft202012Validator
@@ -50,10 +51,15 @@ def check_json(text: str) -> None:
     ValueError
         If it does not fit; the message names the place, not the value.
     """
-    error = next(Draft202012Validator(report_schema()).iter_errors(json.loads(text)), None)
+    error = next(_validator().iter_errors(json.loads(text)), None)
     if error is not None:
         msg = f"report.json does not fit its schema at {error.json_path}: {error.validator}"
         raise ValueError(msg)
+
+
+@cache
+def _validator() -> Draft202012Validator:
+    return Draft202012Validator(report_schema())
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Values as a reader sees them."""
 
-import math
 import re
 from datetime import datetime
 
@@ -29,13 +28,17 @@ def signed(value: float) -> str:
     return "0.00" if float(text) == 0.0 else text.replace("-", MINUS)
 
 
+def precise(value: float) -> str:
+    """Return a number with three decimals and a real minus."""
+    return f"{value:.3f}".replace("-", MINUS)
+
+
 def scientific(value: float) -> str:
     """Return a positive number with two digits, as a power of ten where it is small or large."""
     if value == 0 or 0.01 <= value < 1000:
         return f"{value:.2g}"
-    exponent = math.floor(math.log10(value))
-    power = str(exponent).translate(_EXPONENTS)
-    return f"{value / 10**exponent:.1f}{THIN}{TIMES}{THIN}10{power}"
+    digits, exponent = f"{value:.1e}".split("e")
+    return f"{digits}{THIN}{TIMES}{THIN}10{str(int(exponent)).translate(_EXPONENTS)}"
 
 
 def measured(value: float | str | bool | None, unit: str = "") -> str:
@@ -66,6 +69,11 @@ def position(mm: tuple[float, float, float]) -> str:
         f"{names[value >= 0]} {abs(value):.1f}{THIN}mm"
         for value, names in zip(mm, directions, strict=True)
     )
+
+
+def coordinates(mm: tuple[float, float, float]) -> str:
+    """Return coordinates in mm as numbers: ``12.0, -3.5, 40.0 mm``, with a real minus."""
+    return ", ".join(f"{value:.1f}" for value in mm).replace("-", MINUS) + f"{THIN}mm"
 
 
 def short(text: str, limit: int = 400) -> str:

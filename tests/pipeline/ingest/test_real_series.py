@@ -1,0 +1,173 @@
+"""Real scanner files and what is known of them; see SOURCES.md beside the files."""
+
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pipeline.geometry import LPS_TO_RAS
+from pipeline.ingest import discover, load_volume
+from pipeline.volume import Volume
+from schemas.issue import IssueCode, Severity
+from schemas.series import Inventory, Series
+
+SHARED = next(
+    (
+        parent / "shared" / "dicom"
+        for parent in Path(__file__).parents
+        if (parent / "shared" / "dicom").is_dir()
+    ),
+    None,
+)
+pytestmark = pytest.mark.skipif(
+    SHARED is None, reason="the real scanner files (shared/dicom) are not beside the repository"
+)
+
+
+def folder(name: str) -> Path:
+    assert SHARED is not None
+    return SHARED / name
+
+
+@cache
+def found(name: str) -> Inventory:
+    return discover(folder(name))
+
+
+def all_series(name: str) -> list[Series]:
+    return [series for study in found(name).studies for series in study.series]
+
+
+def truth(name: str, number: int = 0) -> dict[str, Any]:
+    entries: list[dict[str, Any]] = json.loads((folder(name) / "truth.json").read_text())
+    return entries[number]
+
+
+def ras_column_row_slice(volume: Volume) -> NDArray[np.float64]:
+    affine: NDArray[np.float64] = (LPS_TO_RAS @ volume.geometry.affine)[:, [2, 1, 0, 3]]
+    return affine
+
+
+def assert_same_corners(volume: Volume, affine: NDArray[np.float64]) -> None:
+    """Compare where both affines put the eight corners, within 0.01 mm."""
+    sizes = volume.array.shape[::-1]
+    corners = np.array(np.meshgrid(*[(0, size - 1) for size in sizes], [1])).reshape(4, -1)
+    moved = (ras_column_row_slice(volume) - affine) @ corners
+    assert np.linalg.norm(moved[:3], axis=0).max() <= 0.01
+
+
+def checksum(volume: Volume) -> str:
+    return hashlib.sha256(np.round(volume.array, 2).astype("<f4").tobytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("name", "dicom", "number"),
+    [
+        ("ct_body_totalseg", "ct_body_totalseg/dicom", 0),
+        ("mr_siemens_t1_sag", "mr_siemens_t1_sag/dicom", 0),
+        ("mr_philips_classic_vs_enhanced", "mr_philips_classic_vs_enhanced/In/cl", 0),
+        ("mr_philips_classic_vs_enhanced", "mr_philips_classic_vs_enhanced/In/enh", 2),
+    ],
+)
+def test_a_regular_series_equals_its_truth(name: str, dicom: str, number: int) -> None:
+    expected = truth(name, number)
+    uid = expected["series_uid"]
+    (series,) = [item for item in all_series(dicom) if not uid or item.series_uid == uid]
+    volume = load_volume(folder(dicom), series)
+    assert_same_corners(volume, np.array(expected["true_affine_ras_col_row_slice"]))
+    origins = np.array(expected["slice_origins_ras"])
+    placed = volume.geometry.to_mm([(i, 0, 0) for i in range(len(origins))]) * [-1, -1, 1]
+    assert np.abs(placed - origins).max() <= 0.01
+    if "values" in expected:
+        assert checksum(volume) == expected["values"]["sha256_f4_round2_slices_row_major"]
+
+
+def test_a_series_without_uids_gets_stable_ones() -> None:
+    (study,) = found("ct_body_totalseg/dicom").studies
+    assert study.study_uid.startswith("2.25.")
+    assert study.series[0].series_uid.startswith("2.25.")
+    assert {issue.code for issue in study.issues} == {
+        IssueCode.UID_MISSING,
+        IssueCode.PATIENT_UNKNOWN,
+    }
+
+
+def test_classic_and_enhanced_files_of_one_scan_are_the_same_voxels() -> None:
+    classic, enhanced = (
+        [
+            load_volume(folder(f"mr_philips_classic_vs_enhanced/In/{form}"), series)
+            for series in all_series(f"mr_philips_classic_vs_enhanced/In/{form}")
+        ]
+        for form in ("cl", "enh")
+    )
+    assert len(classic) == len(enhanced) == 5
+    by_values = {checksum(volume): volume for volume in enhanced}
+    assert len(by_values) == 5
+    for volume in classic:
+        twin = by_values[checksum(volume)]
+        assert np.array_equal(volume.array, twin.array)
+        assert volume.geometry.matches(twin.geometry)
+
+
+def test_the_raw_data_object_is_listed_as_no_image() -> None:
+    skipped = found("mr_philips_classic_vs_enhanced/In/enh").skipped
+    assert [item.issue.code for item in skipped] == [IssueCode.FILE_NOT_IMAGE]
+
+
+def as_canonical(array: NDArray[Any], affine: NDArray[np.float64]) -> nibabel.Nifti1Image:
+    return nibabel.as_closest_canonical(nibabel.Nifti1Image(array, affine))
+
+
+def test_a_mosaic_is_the_same_volume_in_nine_transfer_syntaxes() -> None:
+    dicom = folder("mr_transfer_syntaxes/In")
+    series = all_series("mr_transfer_syntaxes/In")
+    assert len(series) == 9
+    for item in series:
+        volume = load_volume(dicom, item)
+        assert volume.array.shape == (35, 64, 64)
+        name = Path(item.frames[0].file).stem
+        reference = nibabel.load(folder(f"mr_transfer_syntaxes/Ref/{name}.nii"))
+        theirs = as_canonical(np.asarray(reference.dataobj, np.float32), reference.affine)
+        ours = as_canonical(volume.array.transpose(2, 1, 0), ras_column_row_slice(volume))
+        assert np.abs(ours.affine - theirs.affine).max() < 1e-3
+        assert np.array_equal(ours.dataobj, theirs.dataobj)
+
+
+def errors(series: Series) -> set[IssueCode]:
+    return {issue.code for issue in series.issues if issue.severity is Severity.ERROR}
+
+
+@pytest.mark.parametrize(
+    ("dicom", "codes"),
+    [
+        ("ct_head_tilt_philips/dicom_tilt", [{IssueCode.GEOMETRY_TILTED}]),
+        ("ct_head_tilt_philips/dicom_localizer", [{IssueCode.SERIES_LOCALIZER}]),
+        ("ct_head_tilt_philips/dicom_secondary_capture", [{IssueCode.SERIES_DERIVED}]),
+        ("dicom2nifti_edge_cases/failing/sliceincrement/001", [{IssueCode.GEOMETRY_IRREGULAR}]),
+        (
+            "dicom2nifti_edge_cases/failing/sliceincrement/002",
+            [{IssueCode.GEOMETRY_TILTED, IssueCode.GEOMETRY_IRREGULAR}],
+        ),
+        (
+            "dicom2nifti_edge_cases/failing/sliceorientation/001",
+            [{IssueCode.SERIES_TOO_SHORT}, {IssueCode.SERIES_TOO_SHORT}],
+        ),
+    ],
+)
+def test_a_series_that_is_no_regular_volume_is_refused_with_its_code(
+    dicom: str, codes: list[set[IssueCode]]
+) -> None:
+    series = all_series(dicom)
+    assert [errors(item) for item in series] == codes
+    assert not any(item.is_usable for item in series)
+
+
+def test_two_orientations_in_one_series_are_named() -> None:
+    for item in all_series("dicom2nifti_edge_cases/failing/sliceorientation/001"):
+        assert IssueCode.GEOMETRY_MIXED in {issue.code for issue in item.issues}
