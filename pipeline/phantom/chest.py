@@ -68,7 +68,7 @@ def draw_chest_scan(
     if radius_mm is not None:
         where = _choose_place(rng, geometry, air)
         blob = soft_blob(rng, geometry, where, radius_mm) * (air > 0.2)
-        hu = hu + blob * (rng.uniform(-60.0, 60.0) - hu)
+        hu = hu + blob * (rng.uniform(-10.0, 80.0) - hu)
         finding = Finding(where, radius_mm, (blob >= 0.5).astype(np.uint8))
     noise = site.noise * rng.standard_normal(geometry.shape, dtype=np.float32)
     array = np.clip(np.rint(hu + noise), -1024.0, 3071.0).astype(np.float32)
@@ -174,7 +174,7 @@ def _with_lung_vessels(
         outwards = rng.standard_normal(3) * [0.7, 1.0, 1.2] + [side * 0.8, 0.0, 0.0]
         path = wander(rng, hilum, outwards, length_mm=rng.uniform(60.0, 120.0))
         paths.append(path)
-        radii.append(rng.uniform(1.6, 3.4) * np.linspace(1.0, 0.5, len(path)))
+        radii.append(rng.uniform(1.0, 2.4) * np.linspace(1.0, 0.5, len(path)))
     filled = tubes(geometry, np.concatenate(paths), np.concatenate(radii))
     return hu + filled * (air > 0.3) * (BLOOD_HU - hu)
 
