@@ -174,7 +174,7 @@ def _with_lung_vessels(
         outwards = rng.standard_normal(3) * [0.7, 1.0, 1.2] + [side * 0.8, 0.0, 0.0]
         path = wander(rng, hilum, outwards, length_mm=rng.uniform(60.0, 120.0))
         paths.append(path)
-        radii.append(rng.uniform(1.0, 2.4) * np.linspace(1.0, 0.5, len(path)))
+        radii.append(rng.uniform(1.3, 2.8) * np.linspace(1.0, 0.5, len(path)))
     filled = tubes(geometry, np.concatenate(paths), np.concatenate(radii))
     return hu + filled * (air > 0.3) * (BLOOD_HU - hu)
 
