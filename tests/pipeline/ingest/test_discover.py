@@ -37,7 +37,7 @@ def test_what_is_no_image_is_listed_with_the_reason(tmp_path: Path) -> None:
         "empty": IssueCode.FILE_NOT_DICOM,
         "notes.dcm": IssueCode.FILE_NOT_DICOM,
         "random": IssueCode.FILE_NOT_DICOM,
-        "prefix": IssueCode.FILE_NOT_DICOM,
+        "prefix": IssueCode.FILE_UNREADABLE,
         "report": IssueCode.FILE_NOT_IMAGE,
         "twin": IssueCode.FILE_DUPLICATE,
     }
