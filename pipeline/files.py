@@ -88,3 +88,20 @@ def folder_sha256(folder: Path, *, leave_out: tuple[str, ...] = ()) -> str:
         if name not in leave_out:
             total.update(f"{name}\n{file_sha256(path)}\n".encode())
     return total.hexdigest()
+
+
+def require_writable(folder: Path) -> None:
+    """Make a folder if it is not there, and check that files can be written to it.
+
+    Raises
+    ------
+    UsageError
+        If they cannot.
+    """
+    make_folder(folder)
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        msg = f"cannot write to {folder}: {error.strerror}"
+        raise UsageError(msg) from error

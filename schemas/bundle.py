@@ -77,3 +77,33 @@ class TaskMetrics(FrozenModel):
     """Log loss of always saying the training prevalence."""
     train_prevalence: float
     """Share of positives among the training cases."""
+
+
+class TrainedRange(FrozenModel):
+    """Smallest and largest value of one input quantity among the training cases."""
+
+    name: str
+    """What is measured, with its unit."""
+    low: float
+    """Smallest."""
+    high: float
+    """Largest."""
+
+
+class BundleManifest(FrozenModel):
+    """What a bundle is made of; its own hash is the bundle's identity."""
+
+    synopt_version: str
+    """The version that trained it."""
+    text_encoder: str
+    """BERT that was used."""
+    text_sha256: str
+    """Its weights' hash."""
+    n_train: int = Field(ge=1)
+    """Training cases."""
+    distance_limit: float
+    """Of the out-of-distribution check."""
+    ranges: tuple[TrainedRange, ...]
+    """Of the out-of-distribution check."""
+    files: dict[str, str]
+    """SHA-256 of every other file, by its path below the bundle."""

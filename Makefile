@@ -1,0 +1,45 @@
+# The front door: `make demo` and `make test` need nothing before them but Python 3.11 and make.
+PYTHON ?= python3.11
+VENV := .venv
+RUN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test test-all lint bench sample lock clean
+
+demo: $(STAMP)
+	$(RUN)/synopt demo --out out/demo
+
+test: lint
+	$(RUN)/python -m pytest
+
+test-all: lint
+	$(RUN)/python -m pytest -m "not gpu and not network"
+
+lint: $(STAMP)
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy
+	$(RUN)/lint-imports
+	$(RUN)/codespell
+
+bench: $(STAMP)
+	$(RUN)/python -m benchmarks.run
+
+# Makes data_samples/ anew: the cohort, the bundle and the figures in its card.
+sample: $(STAMP)
+	$(RUN)/python -m benchmarks.sample
+
+# torch goes first: other packages' looser ranges would fetch another build.
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(RUN)/python || $(PYTHON) -m venv $(VENV)
+	$(RUN)/python -m pip install --quiet --upgrade -c constraints.txt pip setuptools
+	$(RUN)/python -m pip install --quiet -c constraints.txt torch
+	$(RUN)/python -m pip install -qq -c constraints.txt --editable '.[dev]'
+	touch $@
+
+lock: $(STAMP)
+	(echo "# Every version of a fresh install, tried together on Python 3.11. Renew: make lock"; \
+	$(RUN)/python -m pip freeze --all --exclude-editable | sed 's/+cpu//' | sort -f) > constraints.txt
+
+clean:
+	rm -rf $(VENV) out build dist *.egg-info

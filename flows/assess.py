@@ -1,0 +1,108 @@
+"""The main job: a cohort folder and a bundle to one report a study, and an index of the batch."""
+
+import traceback
+from collections import Counter
+from pathlib import Path
+
+from prefect import flow, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from rich.console import Console
+
+from flows.progress import progress_bars
+from pipeline.assess import Assessor, with_policy
+from pipeline.bundle import load_bundle
+from pipeline.cohort import open_cohort
+from pipeline.files import require_writable
+from pipeline.progress import Progress
+from pipeline.protocol import read_protocol
+from pipeline.report import write_index, write_predictions_csv
+from schemas.report import RiskReport
+from schemas.run import BatchSummary
+
+RETRIES = 2
+RETRY_DELAY_S = 2.0
+FAULTS_LOG = "faults.log"
+
+
+@flow(name="assess-cohort", persist_result=False)
+def assess_cohort(
+    cohort: Path, bundle: Path, out: Path, protocol: Path | None = None, quiet: bool = False
+) -> BatchSummary:
+    """Assess every study of a cohort that is new or changed, and write the index.
+
+    Paths in, counts out; Prefect's server sees no patient field.
+    """
+    with progress_bars(quiet=quiet) as progress:
+        assessor = _prepare(cohort, bundle, out, protocol, progress)
+        reports, n_reused = _assess_all(assessor, progress)
+    skipped = assessor.cohort.inventory.skipped
+    title = assessor.bundle.protocol.title
+    write_index(out, reports, title=title, n_reused=n_reused, left_out=skipped)
+    write_predictions_csv(out, reports)
+    count = Counter(report.status for report in reports)
+    summary = BatchSummary(
+        n_assessed=count["assessed"],
+        n_withheld=count["withheld"],
+        n_refused=count["refused"],
+        n_reused=n_reused,
+        n_skipped_files=len(skipped),
+        index=str(out.absolute() / "index.html"),
+    )
+    if not quiet:
+        Console(soft_wrap=True, highlight=False).print(summary.sentence(), markup=False)
+    return summary
+
+
+def _prepare(
+    cohort: Path, bundle: Path, out: Path, protocol: Path | None, progress: Progress
+) -> Assessor:
+    loaded = load_bundle(bundle)
+    if protocol is not None:
+        loaded = with_policy(loaded, read_protocol(protocol))
+    opened = open_cohort(cohort, loaded.protocol, progress=progress)
+    require_writable(out)
+    return Assessor(opened, loaded, out)
+
+
+def _assess_all(assessor: Assessor, progress: Progress) -> tuple[list[RiskReport], int]:
+    """Return all reports and how many of them an earlier run had made."""
+    studies = assessor.cohort.inventory.studies
+
+    @task(
+        name="assess-study",
+        cache_policy=NO_CACHE,
+        persist_result=False,
+        retries=RETRIES,
+        retry_delay_seconds=RETRY_DELAY_S,
+        retry_condition_fn=lambda _task, _run, state: _is_passing(state),
+    )
+    def assess_study(number: int) -> tuple[RiskReport, bool]:
+        return assessor.assess(studies[number])
+
+    reports, n_reused = [], 0
+    for number, study in enumerate(studies):
+        progress("assessing", number, len(studies))
+        try:
+            report, is_reused = assess_study(number)
+        except Exception as error:
+            _keep_fault(assessor.out, number, error)
+            report, is_reused = assessor.failed(study, error), False
+        reports.append(report)
+        n_reused += is_reused
+    progress("assessing", len(studies), len(studies))
+    return reports, n_reused
+
+
+def _is_passing(state: object) -> bool:
+    """Say whether a fault may go away by itself: disk and network, not data."""
+    result = getattr(state, "data", None)
+    error = getattr(result, "result", result)
+    return isinstance(error, OSError)
+
+
+def _keep_fault(out: Path, number: int, error: Exception) -> None:
+    """Append the traceback, without the message, which may quote a file, to the batch's log."""
+    get_run_logger().error("study %d stopped on %s", number + 1, type(error).__name__)
+    lines = traceback.format_tb(error.__traceback__)
+    with (out / FAULTS_LOG).open("a", encoding="utf-8") as log:
+        log.write(f"study {number + 1}: {type(error).__name__}\n{''.join(lines)}\n")

@@ -1,0 +1,28 @@
+"""Defaults of the environment; read before Prefect or transformers are imported.
+
+Whatever the user has set stays. Telemetry of Prefect (server and SDK) and of Hugging Face is off,
+model hubs are not asked, and Prefect keeps its database in Synopt's own folder.
+"""
+
+import os
+
+from platformdirs import user_data_path
+
+DEFAULTS = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_CLI_PROMPT": "false",
+    "PREFECT_HOME": str(user_data_path("synopt") / "prefect"),
+    "PREFECT_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_OFFLINE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+
+def set_defaults() -> None:
+    """Set every default that the user has not set."""
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)

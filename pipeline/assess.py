@@ -1,0 +1,276 @@
+"""One study to one report: the only file that composes the stages for a case."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.bundle import Bundle
+from pipeline.calibration import outside_reference, to_probability
+from pipeline.case import Case
+from pipeline.cohort import Cohort, read_case
+from pipeline.errors import GeometryError, UsageError
+from pipeline.explain import evidence_of, heatmaps_of
+from pipeline.heatmap import Heatmap
+from pipeline.inputs import model_input, quantities
+from pipeline.model.image_encoder import token_mask
+from pipeline.report import heatmap_name, read_report, study_folder_name, write_report
+from pipeline.tensors import ModelInput, ModelOutput
+from pipeline.volume import Volume
+from schemas.history import History
+from schemas.issue import Issue, IssueCode, Severity, has_errors
+from schemas.prediction import RiskEstimate
+from schemas.protocol import Protocol
+from schemas.report import HeatmapPeak, HistoryUse, Risk, RiskReport, RunIdentity
+from schemas.series import Study
+
+LIBRARIES = ("torch", "monai", "transformers", "pydicom", "numpy")
+NO_IMAGE = "the model read no image of this study"
+NOT_ASSESSED = "no result was given"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Assessor:
+    """A cohort read with a bundle, and where its reports go.
+
+    Parameters
+    ----------
+    cohort
+        Opened with the protocol in force.
+    bundle
+        Its protocol is the one in force; see :func:`with_policy`.
+    out
+        The batch's folder; reports lie in ``studies/<study_uid>/``.
+    """
+
+    cohort: Cohort
+    bundle: Bundle
+    out: Path
+
+    def assess(self, study: Study) -> tuple[RiskReport, bool]:
+        """Assess one study, or take its report of an earlier run over the same inputs.
+
+        Returns
+        -------
+        report
+            Also on disk.
+        is_reused
+            Whether an earlier run had already made it from the same inputs.
+        """
+        history = self.cohort.history(study)
+        run = self._run(study, history)
+        folder = self._folder(study)
+        earlier = read_report(folder)
+        if earlier is not None and earlier.run.key == run.key:
+            return earlier, True
+        report, volume, heatmaps = self._report(study, history, run)
+        write_report(folder, report, volume=volume, heatmaps=heatmaps)
+        return report, False
+
+    def failed(self, study: Study, error: Exception) -> RiskReport:
+        """Write a report that says that the assessment failed; the next run tries again."""
+        message = (
+            f"the assessment stopped on a fault of the program ({type(error).__name__}); "
+            "the log has the details"
+        )
+        issue = Issue(code=IssueCode.ASSESSMENT_FAILED, severity=Severity.ERROR, message=message)
+        history = self.cohort.history(study)
+        run = self._run(study, history).model_copy(update={"key": ""})
+        report = self._bare_report(study, Case(study.study_uid, {}, history), run)
+        report = report.model_copy(update={"issues": (issue,), "status": "refused"})
+        write_report(self._folder(study), report, volume=None, heatmaps={})
+        return report
+
+    def _folder(self, study: Study) -> Path:
+        return self.out / "studies" / study_folder_name(study.study_uid)
+
+    def _run(self, study: Study, history: History) -> RunIdentity:
+        history_sha256 = hashlib.sha256(history.model_dump_json().encode()).hexdigest()
+        identity = self.bundle.identity
+        parts = [
+            study.content_sha256, study.study_uid, history_sha256, identity.sha256,
+            identity.protocol_sha256, version("synopt"),
+        ]  # fmt: skip
+        return RunIdentity(
+            key=hashlib.sha256(json.dumps(parts).encode()).hexdigest(),
+            images_sha256=study.content_sha256,
+            history_sha256=history_sha256,
+            synopt_version=version("synopt"),
+            libraries={name: version(name) for name in LIBRARIES},
+        )
+
+    def _report(
+        self, study: Study, history: History, run: RunIdentity
+    ) -> tuple[RiskReport, Volume | None, Mapping[str, Heatmap]]:
+        case = read_case(self.cohort, study, history)
+        blank = self._bare_report(study, case, run)
+        issues = (*case.issues, *_nothing_to_read(case))
+        volume = case.volumes.get(self.bundle.protocol.series[0].name)
+        if not any(series.is_usable for series in study.series) or has_errors(study.issues):
+            return _with(blank, issues=issues, status="refused"), volume, {}
+        if has_errors(issues):
+            return _with(blank, issues=issues, status="withheld"), volume, {}
+        inputs = model_input(
+            case, self.bundle.protocol, self.bundle.text_encoder, self.bundle.table_transform
+        )
+        output = self.bundle.predict([inputs])
+        issues = (*issues, *self._unlike(output, inputs, volume, history))
+        if has_errors(issues):
+            return _with(blank, issues=issues, status="withheld"), volume, {}
+        heatmaps, reason = self._heatmaps(output, inputs, volume)
+        risks = tuple(
+            _risk(risk, estimate, heatmaps.get(risk.task), reason, volume)
+            for risk, estimate in zip(
+                blank.risks, self._estimates(output, inputs, history), strict=True
+            )
+        )
+        slopes = {calibrator.task: calibrator for calibrator in self.bundle.calibrators}
+        risks = tuple(
+            risk.model_copy(
+                update={
+                    "calibration_slope": slopes[risk.task].slope,
+                    "calibration_intercept": slopes[risk.task].intercept,
+                }
+            )
+            for risk in risks
+        )
+        report = _with(blank, issues=issues, status="assessed").model_copy(update={"risks": risks})
+        return report, volume, heatmaps
+
+    def _bare_report(self, study: Study, case: Case, run: RunIdentity) -> RiskReport:
+        """Return the report with all that is known before the network is asked."""
+        protocol = self.bundle.protocol
+        prevalence = {metrics.task: metrics.train_prevalence for metrics in self.bundle.metrics}
+        return RiskReport(
+            study_uid=study.study_uid,
+            patient_id=study.patient_id,
+            acquired_at=study.acquired_at,
+            created_at=datetime.now(UTC),
+            status="refused",
+            bundle=self.bundle.identity,
+            protocol_title=protocol.title,
+            issues=(),
+            risks=tuple(
+                Risk(
+                    task=task.name, question=task.question,
+                    train_prevalence=prevalence[task.name], heatmap_reason=NOT_ASSESSED,
+                )
+                for task in protocol.tasks
+            ),
+            series=case.series,
+            history=_history_use(case.history, protocol),
+            run=run,
+        )  # fmt: skip
+
+    def _unlike(
+        self, output: ModelOutput, inputs: ModelInput, volume: Volume | None, history: History
+    ) -> list[Issue]:
+        policy = self.bundle.protocol.assessment.out_of_distribution
+        summary = output.summary[0].double().cpu().numpy() if inputs.image else None
+        return outside_reference(
+            self.bundle.reference, summary, quantities(volume, history),
+            severity=Severity.ERROR if policy == "withhold" else Severity.WARNING,
+        )  # fmt: skip
+
+    def _estimates(
+        self, output: ModelOutput, inputs: ModelInput, history: History
+    ) -> list[RiskEstimate]:
+        return [
+            RiskEstimate(
+                task=calibrator.task,
+                logit=float(output.logits[0, number]),
+                probability=float(to_probability(calibrator, float(output.logits[0, number]))),
+                evidence=evidence_of(output, number, inputs, history),
+            )
+            for number, calibrator in enumerate(self.bundle.calibrators)
+        ]
+
+    def _heatmaps(
+        self, output: ModelOutput, inputs: ModelInput, volume: Volume | None
+    ) -> tuple[dict[str, Heatmap], str]:
+        if inputs.image is None or volume is None:
+            return {}, NO_IMAGE
+        scanned = token_mask(inputs.image.scanned[None])[0].numpy()
+        tasks = tuple(task.name for task in self.bundle.protocol.tasks)
+        try:
+            return heatmaps_of(output, tasks, scanned, inputs.image.grid, volume.geometry), ""
+        except GeometryError as error:
+            return {}, str(error)
+
+
+def with_policy(bundle: Bundle, protocol: Protocol) -> Bundle:
+    """Return the bundle under another assessment policy.
+
+    Raises
+    ------
+    UsageError
+        If the protocol differs in anything that training saw: it asks for another bundle.
+    """
+    if protocol.trained_sha256() != bundle.protocol.trained_sha256():
+        msg = (
+            f"the bundle was trained with another protocol than {protocol.name} as given: "
+            "only its section 'assessment' may differ; train a bundle with it"
+        )
+        raise UsageError(msg)
+    identity = bundle.identity.model_copy(update={"protocol_sha256": protocol.sha256()})
+    return replace(bundle, protocol=protocol, identity=identity)
+
+
+def _with(report: RiskReport, *, issues: tuple[Issue, ...], status: str) -> RiskReport:
+    return report.model_copy(update={"issues": issues, "status": status})
+
+
+def _nothing_to_read(case: Case) -> tuple[Issue, ...]:
+    if not case.is_empty:
+        return ()
+    message = "the study has no image that the protocol asks for, and the patient no history"
+    return (Issue(code=IssueCode.NOTHING_TO_READ, severity=Severity.ERROR, message=message),)
+
+
+def _history_use(history: History, protocol: Protocol) -> HistoryUse:
+    missing = tuple(value.name for value in history.values if value.value is None)
+    return HistoryUse(
+        cut_at=history.at,
+        look_back_days=protocol.look_back_days,
+        n_values=len(history.values) - len(missing),
+        missing=missing,
+        n_notes=len(history.notes),
+        n_after_scan=history.n_after_scan,
+        n_too_old=history.n_too_old,
+    )
+
+
+def _risk(
+    risk: Risk, estimate: RiskEstimate, heatmap: Heatmap | None, reason: str,
+    volume: Volume | None,
+) -> Risk:  # fmt: skip
+    return risk.model_copy(
+        update={
+            "probability": estimate.probability,
+            "lower": estimate.lower,
+            "upper": estimate.upper,
+            "set": estimate.label_set,
+            "logit": estimate.logit,
+            "evidence": estimate.evidence,
+            "heatmap": None if heatmap is None else heatmap_name(risk.task),
+            "heatmap_reason": reason,
+            "peak": _peak(heatmap, volume),
+        }
+    )
+
+
+def _peak(heatmap: Heatmap | None, volume: Volume | None) -> HeatmapPeak | None:
+    index = None if heatmap is None else heatmap.peak_index()
+    if index is None or volume is None:
+        return None
+    source = volume.sources[index[0]]
+    x, y, z = np.round(volume.geometry.to_mm(index), 3).tolist()
+    return HeatmapPeak(
+        position_mm=(x, y, z), index=index, sop_instance_uid=source.sop_instance_uid,
+        frame=source.frame,
+    )  # fmt: skip

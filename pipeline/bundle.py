@@ -1,0 +1,232 @@
+"""A trained model as one folder in MONAI's bundle layout: safetensors and JSON, no pickle."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+from pydantic import TypeAdapter
+from safetensors import SafetensorError
+from safetensors.numpy import load_file as load_arrays
+from safetensors.numpy import save_file as save_arrays
+from safetensors.torch import load_file, save_file
+
+from pipeline.calibration import Reference
+from pipeline.errors import CheckpointError, UsageError
+from pipeline.files import file_sha256
+from pipeline.model.collate import collate
+from pipeline.model.network import FusedNetwork
+from pipeline.model.text_encoder import TextEncoder, load_text_encoder
+from pipeline.preprocess import TableTransform
+from pipeline.protocol import read_protocol
+from pipeline.tensors import ModelInput, ModelOutput
+from schemas.bundle import BundleIdentity, BundleManifest, Calibrator, TaskMetrics
+from schemas.protocol import Protocol
+
+MANIFEST = "manifest.json"
+PROTOCOL = "configs/protocol.yaml"
+METADATA = "configs/metadata.json"
+TABLE = "configs/table.json"
+CALIBRATORS = "configs/calibrators.json"
+METRICS = "configs/metrics.json"
+WEIGHTS = "models/model.safetensors"
+REFERENCE = "models/reference.safetensors"
+CARD = "docs/README.md"
+
+_CALIBRATORS = TypeAdapter(tuple[Calibrator, ...])
+_METRICS = TypeAdapter(tuple[TaskMetrics, ...])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bundle:
+    """Everything that assessment needs, loaded and checked."""
+
+    protocol: Protocol
+    network: FusedNetwork
+    text_encoder: TextEncoder
+    table_transform: TableTransform
+    calibrators: tuple[Calibrator, ...]
+    reference: Reference
+    metrics: tuple[TaskMetrics, ...]
+    identity: BundleIdentity
+
+    @torch.inference_mode()
+    def predict(self, inputs: Sequence[ModelInput]) -> ModelOutput:
+        """Score cases, on the device that holds the network, without gradients."""
+        device = next(self.network.parameters()).device
+        batch = collate(
+            inputs, self.protocol, text_width=self.text_encoder.width,
+            table_width=self.table_transform.width,
+        )  # fmt: skip
+        for name, value in batch.items():
+            batch[name] = value.to(device)  # type: ignore[literal-required,attr-defined]
+        output: ModelOutput = self.network(batch)
+        return output
+
+
+def save_bundle(folder: Path, bundle: Bundle, card: str) -> None:
+    """Write a bundle's files into an empty folder, the manifest last.
+
+    Parameters
+    ----------
+    card
+        Model card, Markdown.
+    """
+    for part in ("configs", "models", "docs"):
+        (folder / part).mkdir()
+    protocol = bundle.protocol.model_dump(mode="json")
+    _write(folder / PROTOCOL, yaml.safe_dump(protocol, sort_keys=False, allow_unicode=True))
+    _write(folder / METADATA, json.dumps(_metadata(bundle), indent=1) + "\n")
+    _write(folder / TABLE, bundle.table_transform.model_dump_json(indent=1) + "\n")
+    _write(folder / CALIBRATORS, _CALIBRATORS.dump_json(bundle.calibrators, indent=1).decode())
+    _write(folder / METRICS, _METRICS.dump_json(bundle.metrics, indent=1).decode())
+    _write(folder / CARD, card)
+    weights = {name: value.cpu() for name, value in bundle.network.state_dict().items()}
+    save_file(weights, folder / WEIGHTS)
+    reference = {"mean": bundle.reference.mean, "precision": bundle.reference.precision}
+    save_arrays(
+        {name: np.ascontiguousarray(value, dtype=np.float64) for name, value in reference.items()},
+        folder / REFERENCE,
+    )
+    manifest = BundleManifest(
+        synopt_version=version("synopt"),
+        text_encoder=bundle.text_encoder.name,
+        text_sha256=bundle.text_encoder.sha256,
+        n_train=bundle.identity.n_train,
+        distance_limit=bundle.reference.distance_limit,
+        ranges=bundle.reference.ranges,
+        files=_hashes(folder),
+    )
+    _write(folder / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Read a bundle and check every file against its manifest.
+
+    Raises
+    ------
+    UsageError
+        If the folder does not exist or is no bundle.
+    CheckpointError
+        If a file is missing, altered or unreadable, or the weights do not fit the protocol.
+    """
+    if not (folder / MANIFEST).is_file():
+        msg = f"{folder} is not a bundle: it has no {MANIFEST}"
+        raise UsageError(msg)
+    try:
+        return _load(folder)
+    except (OSError, ValueError, KeyError, SafetensorError, RuntimeError) as error:
+        msg = f"the bundle {folder} cannot be read: train it again with this version"
+        raise CheckpointError(msg) from error
+
+
+def _load(folder: Path) -> Bundle:
+    manifest = BundleManifest.model_validate_json(_read(folder / MANIFEST))
+    _check_files(folder, manifest)
+    protocol = read_protocol(folder / PROTOCOL)
+    settings = protocol.model.model_copy(
+        update={"text_encoder": manifest.text_encoder, "text_sha256": manifest.text_sha256}
+    )
+    encoder = load_text_encoder(settings)
+    transform = TableTransform.model_validate_json(_read(folder / TABLE))
+    weights = load_file(folder / WEIGHTS)
+    network = FusedNetwork(protocol, transform.width, weights["questions"])
+    network.load_state_dict(weights)
+    network.eval().requires_grad_(requires_grad=False)
+    arrays = load_arrays(folder / REFERENCE)
+    return Bundle(
+        protocol=protocol,
+        network=network,
+        text_encoder=encoder,
+        table_transform=transform,
+        calibrators=_CALIBRATORS.validate_json(_read(folder / CALIBRATORS)),
+        reference=Reference(
+            arrays["mean"], arrays["precision"], manifest.distance_limit, manifest.ranges
+        ),
+        metrics=_METRICS.validate_json(_read(folder / METRICS)),
+        identity=bundle_identity(
+            protocol, encoder, manifest.n_train, file_sha256(folder / MANIFEST)
+        ),
+    )
+
+
+def bundle_identity(
+    protocol: Protocol, encoder: TextEncoder, n_train: int, sha256: str
+) -> BundleIdentity:
+    """Say which model this is."""
+    return BundleIdentity(
+        name=protocol.name,
+        sha256=sha256,
+        protocol_sha256=protocol.sha256(),
+        image_encoder=f"MONAI {protocol.model.image_encoder}",
+        text_encoder=encoder.name,
+        text_sha256=encoder.sha256,
+        n_train=n_train,
+        is_simulated=protocol.is_simulated,
+    )
+
+
+def _check_files(folder: Path, manifest: BundleManifest) -> None:
+    found = _hashes(folder)
+    wrong = sorted(
+        name for name in manifest.files.keys() | found.keys()
+        if manifest.files.get(name) != found.get(name)
+    )  # fmt: skip
+    if wrong:
+        msg = f"the bundle {folder} was altered: {', '.join(wrong[:5])} differs from its manifest"
+        raise CheckpointError(msg)
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    named = {path.relative_to(folder).as_posix(): path for path in files}
+    return {name: file_sha256(path) for name, path in named.items() if name != MANIFEST}
+
+
+def _metadata(bundle: Bundle) -> dict[str, object]:
+    """Return the fields that MONAI's bundle specification asks for."""
+    size = list(bundle.protocol.grid.size[::-1])
+    return {
+        "version": version("synopt"),
+        "changelog": {version("synopt"): "trained"},
+        "monai_version": version("monai"),
+        "pytorch_version": torch.__version__.split("+")[0],
+        "numpy_version": version("numpy"),
+        "required_packages_version": {name: version(name) for name in ("synopt", "transformers")},
+        "task": bundle.protocol.title,
+        "description": bundle.protocol.title,
+        "authors": "Synopt",
+        "copyright": "Apache-2.0",
+        "intended_use": "Decision support for research; not a medical device.",
+        "network_data_format": {
+            "inputs": {
+                "image": {
+                    "type": "image", "format": "magnitude", "num_channels": 1,
+                    "spatial_shape": size, "dtype": "float32", "value_range": [-1, 1],
+                    "is_patch_data": False, "channel_def": {"0": "image"},
+                }
+            },
+            "outputs": {
+                "pred": {
+                    "type": "probabilities", "format": "classes",
+                    "num_channels": len(bundle.protocol.tasks), "spatial_shape": [],
+                    "dtype": "float32", "value_range": [0, 1], "is_patch_data": False,
+                    "channel_def": {
+                        str(number): task.name for number, task in enumerate(bundle.protocol.tasks)
+                    },
+                }
+            },
+        },
+    }  # fmt: skip
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")

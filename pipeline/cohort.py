@@ -1,0 +1,95 @@
+"""A cohort folder: its studies, its records, and the Case that the two make."""
+
+import logging
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pipeline.case import Case
+from pipeline.errors import GeometryError, IngestError, UsageError
+from pipeline.history import Records, history_at, load_records
+from pipeline.ingest import discover, load_volume, select_series
+from pipeline.progress import Progress, silent
+from pipeline.volume import Volume
+from schemas.history import History
+from schemas.issue import Issue, IssueCode, Severity
+from schemas.protocol import Protocol
+from schemas.series import Inventory, Series, Study
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cohort:
+    """What a cohort folder holds.
+
+    Parameters
+    ----------
+    image_folder
+        Below which the DICOM files lie: ``dicom/`` if there is one, else the folder itself.
+    inventory
+        Its studies, and the files that belong to none.
+    records
+        Its tables and notes.
+    protocol
+        By which they are read.
+    """
+
+    image_folder: Path
+    inventory: Inventory
+    records: Records
+    protocol: Protocol
+
+    def history(self, study: Study) -> History:
+        """Return the patient's record, cut at the study's time."""
+        return history_at(self.records, study.patient_id, study.acquired_at, self.protocol)
+
+
+def open_cohort(folder: Path, protocol: Protocol, *, progress: Progress = silent) -> Cohort:
+    """Find all studies and read all records below a folder.
+
+    Raises
+    ------
+    UsageError
+        If the folder does not exist, holds no DICOM study, or a record file is malformed.
+    """
+    if not folder.is_dir():
+        msg = f"there is no folder {folder}"
+        raise UsageError(msg)
+    records = load_records(folder, protocol)
+    dicom = folder / "dicom"
+    image_folder = dicom if dicom.is_dir() else folder
+    inventory = discover(image_folder, on_progress=partial(progress, "reading headers"))
+    if not inventory.studies:
+        msg = f"{image_folder} holds no CT or MR study ({len(inventory.skipped)} files skipped)"
+        raise UsageError(msg)
+    return Cohort(image_folder, inventory, records, protocol)
+
+
+def read_case(cohort: Cohort, study: Study, history: History | None = None) -> Case:
+    """Choose and load a study's series and pair them with the patient's history.
+
+    A series that cannot be loaded becomes an issue; the case then has no such volume.
+    """
+    chosen, uses, issues = select_series(study, cohort.protocol.series)
+    found = list(issues)
+    volumes = {}
+    for name, series in chosen.items():
+        volume = _load(cohort.image_folder, name, series, found)
+        if volume is not None:
+            volumes[name] = volume
+    history = history or cohort.history(study)
+    faults = [issue for series in chosen.values() for issue in series.issues]
+    issues = (*study.issues, *faults, *found, *history.issues)
+    return Case(study.study_uid, volumes, history, uses, issues)
+
+
+def _load(folder: Path, name: str, series: Series, issues: list[Issue]) -> Volume | None:
+    try:
+        return load_volume(folder, series)
+    except (IngestError, GeometryError) as error:
+        logger.info("a series could not be loaded: %s", type(error).__name__)
+        message = f"series {name} could not be loaded: {error}"
+        code = IssueCode.PIXELS_UNREADABLE
+        issues.append(Issue(code=code, severity=Severity.ERROR, message=message))
+        return None

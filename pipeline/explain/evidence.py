@@ -1,0 +1,55 @@
+"""Which facts moved a logit, and by how much."""
+
+import torch
+
+from pipeline.tensors import ModelInput, ModelOutput
+from schemas.history import History
+from schemas.prediction import Evidence, NoteEvidence, TableEvidence
+
+
+def evidence_of(
+    output: ModelOutput, task_number: int, model_input: ModelInput, history: History
+) -> Evidence:
+    """Return the parts of one task's logit for the single case of a batch.
+
+    Parameters
+    ----------
+    output
+        Of a batch of one.
+    task_number
+        Position of the task in the protocol.
+    model_input, history
+        What the network read.
+    """
+    table = output.table[0, task_number].tolist()
+    return Evidence(
+        bias=float(output.bias[task_number]),
+        image=float(output.image[0, task_number].sum()),
+        table=_table(table, history) if model_input.table else (),
+        notes=_notes(output, task_number, model_input),
+    )
+
+
+def _table(additions: list[float], history: History) -> tuple[TableEvidence, ...]:
+    return tuple(
+        TableEvidence(name=value.name, value=value.value, unit=value.unit, contribution=addition)
+        for value, addition in zip(history.values, additions, strict=True)
+    )
+
+
+def _notes(
+    output: ModelOutput, task_number: int, model_input: ModelInput
+) -> tuple[NoteEvidence, ...]:
+    text = model_input.text
+    if text is None:
+        return ()
+    tokens = output.text[0, task_number, : len(text.sentence)].double().cpu()
+    sums = torch.zeros(len(text.sentences), dtype=torch.float64)
+    sums.index_add_(0, text.sentence, tokens)
+    return tuple(
+        NoteEvidence(
+            written_at=sentence.written_at, kind=sentence.kind, quote=sentence.text,
+            contribution=float(addition),
+        )
+        for sentence, addition in zip(text.sentences, sums, strict=True)
+    )  # fmt: skip

@@ -1,0 +1,54 @@
+"""Case to ModelInput: the same function for training and for assessment."""
+
+from collections.abc import Mapping
+
+from pipeline.case import Case
+from pipeline.model.text_encoder import TextEncoder, encode_notes
+from pipeline.preprocess import TableTransform, image_input, table_input
+from pipeline.tensors import ImageInput, ModelInput, TextInput
+from pipeline.volume import Volume
+from schemas.history import History
+from schemas.protocol import Protocol
+
+
+def model_input(
+    case: Case, protocol: Protocol, encoder: TextEncoder, transform: TableTransform
+) -> ModelInput:
+    """Return what the network reads of a case."""
+    return ModelInput(
+        image=read_image(case, protocol),
+        text=read_notes(case.history, encoder),
+        table=table_input(case.history, transform),
+    )
+
+
+def read_image(case: Case, protocol: Protocol) -> ImageInput | None:
+    """Return the protocol's series on the model's grid; None if the case has none."""
+    volume = case.volumes.get(protocol.series[0].name)
+    return None if volume is None else image_input(volume, protocol)
+
+
+def read_notes(history: History, encoder: TextEncoder) -> TextInput | None:
+    """Return the history's notes as token features; None if there are none."""
+    return encode_notes(encoder, history.notes, history.at)
+
+
+def quantities(volume: Volume | None, history: History) -> Mapping[str, float]:
+    """Return what the input check compares with the training cases.
+
+    Spacing and extent of the image in mm, its spread, and the table's numbers.
+    """
+    measured = {}
+    if volume is not None:
+        spacing = volume.geometry.spacing_mm
+        extents = sorted(
+            size * step for size, step in zip(volume.geometry.shape, spacing, strict=True)
+        )
+        measured["smallest voxel spacing (mm)"] = min(spacing)
+        measured["largest voxel spacing (mm)"] = max(spacing)
+        measured["smallest extent of the volume (mm)"] = extents[0]
+        measured["largest extent of the volume (mm)"] = extents[-1]
+    for value in history.values:
+        if isinstance(value.value, float):
+            measured[f"{value.name} ({value.unit})" if value.unit else value.name] = value.value
+    return measured

@@ -1,0 +1,46 @@
+"""Cases to one padded batch."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pipeline.tensors import Batch, ModelInput
+from schemas.protocol import Protocol
+
+
+def collate(
+    inputs: Sequence[ModelInput], protocol: Protocol, *, text_width: int, table_width: int
+) -> Batch:
+    """Pad cases to a common number of text tokens; fill absent modalities with masked zeros."""
+    size = (protocol.grid.size[2], protocol.grid.size[1], protocol.grid.size[0])
+    no_voxels = torch.full((1, *size), -1.0)
+    no_scan = torch.zeros(1, *size, dtype=torch.bool)
+    n_variables = len(protocol.table)
+    no_table = torch.zeros(n_variables, table_width)
+    nothing_known = torch.zeros(n_variables, dtype=torch.bool)
+    no_text = torch.zeros(0, text_width)
+    images = [case.image for case in inputs]
+    texts = [case.text for case in inputs]
+    tables = [case.table for case in inputs]
+    lengths = torch.tensor([len(text.features) if text else 0 for text in texts])
+    n_tokens = max(int(lengths.max()), 1)
+    return Batch(
+        voxels=torch.stack([image.voxels if image else no_voxels for image in images]),
+        scanned=torch.stack([image.scanned if image else no_scan for image in images]),
+        has_image=torch.tensor([image is not None for image in images]),
+        text=_pad([text.features if text else no_text for text in texts], n_tokens),
+        kinds=_pad([text.kinds if text else no_text for text in texts], n_tokens),
+        age_days=_pad([text.age_days if text else no_text[:, 0] for text in texts], n_tokens),
+        is_token=torch.arange(n_tokens)[None] < lengths[:, None],
+        table=torch.stack([table.values if table else no_table for table in tables]),
+        is_known=torch.stack([table.is_known if table else nothing_known for table in tables]),
+        has_table=torch.tensor([table is not None for table in tables]),
+    )
+
+
+def _pad(rows: Sequence[Tensor], length: int) -> Tensor:
+    padded = torch.zeros(len(rows), length, *rows[0].shape[1:])
+    for position, row in enumerate(rows):
+        padded[position, : len(row)] = row
+    return padded

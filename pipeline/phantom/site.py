@@ -1,0 +1,65 @@
+"""Where scans come from: scanners that differ in grid, orientation, scale and noise."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from pipeline.geometry import Geometry
+
+# Columns: the steps along slices, rows and columns, as unit vectors in LPS.
+AXIAL = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
+SAGITTAL = ((-1.0, 0.0, 0.0), (0.0, 0.0, -1.0), (0.0, 1.0, 0.0))
+CORONAL = ((0.0, 1.0, 0.0), (0.0, 0.0, -1.0), (1.0, 0.0, 0.0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """One scanner and its habits."""
+
+    name: str
+    """Station Name (0008,1010)."""
+    manufacturer: str
+    """Manufacturer (0008,0070)."""
+    model_name: str
+    """Manufacturer's Model Name (0008,1090)."""
+    axes: tuple[tuple[float, float, float], ...]
+    """Directions of slices, rows and columns, LPS."""
+    spacing_mm: tuple[float, float, float]
+    """Between slices, rows and columns."""
+    tilt_degrees: float = 0.0
+    """Standard deviation of the angles by which the grid is turned."""
+    scale: float = 1.0
+    """Scanner units of the brightest tissue, for MR."""
+    noise: float = 0.0
+    """Standard deviation: for MR a share of the brightest tissue, for CT in HU."""
+
+
+def place_grid(
+    rng: np.random.Generator,
+    site: Site,
+    extent_mm: tuple[float, float, float],
+    frame_of_reference_uid: str,
+) -> Geometry:
+    """Lay a scanner's grid around the origin, a few millimetres off, as a technician would.
+
+    Parameters
+    ----------
+    rng
+        Draws the shift and the tilt.
+    site
+        The scanner.
+    extent_mm
+        How much to cover from right to left, front to back, foot to head.
+    frame_of_reference_uid
+        Of the study.
+    """
+    turn = Rotation.from_rotvec(rng.normal(0.0, np.deg2rad(site.tilt_degrees), 3)).as_matrix()
+    axes = np.array(site.axes).T
+    covered = np.abs(axes.T) @ np.array(extent_mm)
+    sizes = np.rint(covered / np.array(site.spacing_mm)).astype(int)
+    affine = np.eye(4)
+    affine[:3, :3] = turn @ axes * np.array(site.spacing_mm)
+    affine[:3, 3] = rng.normal(0.0, 3.0, 3) - affine[:3, :3] @ ((sizes - 1) / 2.0)
+    affine = np.round(affine, 6)
+    return Geometry(affine, (int(sizes[0]), int(sizes[1]), int(sizes[2])), frame_of_reference_uid)

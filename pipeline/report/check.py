@@ -1,0 +1,113 @@
+"""What must hold between a report, its volume and its heatmaps before anything is written."""
+
+import math
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from pipeline.heatmap import Heatmap
+from pipeline.volume import Volume
+from schemas.prediction import SUM_TOLERANCE
+from schemas.protocol import NAME_PATTERN
+from schemas.report import Risk, RiskReport
+
+PEAK_TOLERANCE_MM = 0.1
+
+
+def check_report(
+    report: RiskReport, volume: Volume | None, heatmaps: Mapping[str, Heatmap]
+) -> None:
+    """Refuse a report that contradicts itself or its pictures.
+
+    Raises
+    ------
+    ValueError
+        If a withheld risk has a number, parts do not sum to the logit, the logit does not become
+        the probability, a heatmap is not the one named, or a peak is not where it is said to be.
+    """
+    names = [risk.task for risk in report.risks]
+    if len(set(names)) != len(names) or not set(heatmaps) <= set(names):
+        msg = f"tasks must differ and own the heatmaps: {names}, heatmaps {sorted(heatmaps)}"
+        raise ValueError(msg)
+    for risk in report.risks:
+        if not re.match(NAME_PATTERN, risk.task):
+            msg = f"task name {risk.task!r} must fit {NAME_PATTERN}"
+            raise ValueError(msg)
+        if risk.probability is None:
+            _check_withheld(risk)
+        elif report.status != "assessed":
+            msg = f"task {risk.task}: a report that is {report.status} has no probability"
+            raise ValueError(msg)
+        else:
+            _check_result(risk)
+        _check_heatmap(risk, volume, heatmaps.get(risk.task))
+
+
+def heatmap_name(task: str) -> str:
+    """Return the file name of a task's heatmap."""
+    return f"heatmap_{task}.nii.gz"
+
+
+def _check_withheld(risk: Risk) -> None:
+    numbers = (risk.logit, risk.lower, risk.upper, risk.evidence, risk.heatmap, risk.peak)
+    if risk.set or any(value is not None for value in numbers):
+        msg = f"task {risk.task}: without a probability there is no logit, interval or evidence"
+        raise ValueError(msg)
+
+
+def _check_result(risk: Risk) -> None:
+    slope, intercept = risk.calibration_slope, risk.calibration_intercept
+    if risk.logit is None or risk.evidence is None or slope is None or intercept is None:
+        msg = f"task {risk.task}: a probability needs its logit, evidence and calibration"
+        raise ValueError(msg)
+    total = risk.evidence.total()
+    if not abs(total - risk.logit) <= SUM_TOLERANCE * max(1.0, abs(risk.logit)):
+        msg = f"task {risk.task}: evidence sums to {total}, logit is {risk.logit}"
+        raise ValueError(msg)
+    expected = 0.5 * (1.0 + math.tanh(0.5 * (slope * risk.logit + intercept)))
+    if not abs(expected - (risk.probability or 0.0)) <= SUM_TOLERANCE:
+        msg = f"task {risk.task}: the logit becomes {expected}, not {risk.probability}"
+        raise ValueError(msg)
+    lower = 0.0 if risk.lower is None else risk.lower
+    upper = 1.0 if risk.upper is None else risk.upper
+    if not 0.0 <= lower <= (risk.probability or 0.0) <= upper <= 1.0:
+        msg = f"task {risk.task}: the interval {lower} to {upper} must hold the probability"
+        raise ValueError(msg)
+
+
+def _check_heatmap(risk: Risk, volume: Volume | None, heatmap: Heatmap | None) -> None:
+    expected = None if heatmap is None else heatmap_name(risk.task)
+    if risk.heatmap != expected:
+        msg = f"task {risk.task}: the report names the heatmap {risk.heatmap}, given {expected}"
+        raise ValueError(msg)
+    if heatmap is None:
+        if risk.peak is not None:
+            msg = f"task {risk.task}: a peak needs its heatmap"
+            raise ValueError(msg)
+        return
+    if volume is None or not heatmap.geometry.matches(volume.geometry):
+        msg = f"task {risk.task}: a heatmap must lie on its volume's own grid"
+        raise ValueError(msg)
+    if heatmap.task != risk.task:
+        msg = f"task {risk.task}: got the heatmap of {heatmap.task}"
+        raise ValueError(msg)
+    if np.isinf(heatmap.array).any():
+        msg = f"task {risk.task}: a heatmap holds finite values, or NaN where it was not assessed"
+        raise ValueError(msg)
+    _check_peak(risk, volume, heatmap)
+
+
+def _check_peak(risk: Risk, volume: Volume, heatmap: Heatmap) -> None:
+    found = heatmap.peak_index()
+    if risk.peak is None or found is None:
+        if (risk.peak is None) != (found is None):
+            msg = f"task {risk.task}: the report's peak is {risk.peak}, the heatmap's {found}"
+            raise ValueError(msg)
+        return
+    source = volume.sources[found[0]]
+    said = (risk.peak.index, risk.peak.sop_instance_uid, risk.peak.frame)
+    away_mm = np.abs(volume.geometry.to_mm(found) - risk.peak.position_mm).max()
+    if said != (found, source.sop_instance_uid, source.frame) or not away_mm <= PEAK_TOLERANCE_MM:
+        msg = f"task {risk.task}: the report's peak {risk.peak.index} is not the heatmap's {found}"
+        raise ValueError(msg)

@@ -1,0 +1,86 @@
+"""The parts of a logit as rows of a signed bar chart."""
+
+from dataclasses import dataclass, replace
+
+from pipeline.report.words import measured, moment
+from schemas.prediction import Evidence, NoteEvidence, TableEvidence
+
+NOTES_SHOWN = 10
+NOTES_LISTED = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One part: what it is, what was read, what it added.
+
+    Parameters
+    ----------
+    group
+        ``start``, ``image``, ``table`` or ``note``.
+    start, length
+        Of the bar, in percent of the largest part; zero lies at 0, so ``start`` is -100 to 0.
+    """
+
+    group: str
+    name: str
+    read: str
+    contribution: float
+    start: float
+    length: float
+    is_missing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """All parts; the note sentences that moved the logit least stand apart."""
+
+    rows: tuple[Bar, ...]
+    more: tuple[Bar, ...]
+    n_unlisted: int
+    """Sentences that only report.json lists."""
+    rest: float
+    """Log-odds that the ``more`` and the unlisted sentences added together."""
+    total: float
+
+
+def make_chart(evidence: Evidence) -> Chart:
+    """Lay out the parts: bias, image, table, then notes, the largest first within a group."""
+    table = sorted(evidence.table, key=lambda part: -abs(part.contribution))
+    notes = sorted(evidence.notes, key=lambda part: -abs(part.contribution))
+    parts = [evidence.bias, evidence.image]
+    parts += [part.contribution for part in table] + [part.contribution for part in notes]
+    largest = max(abs(part) for part in parts) or 1.0
+    rows = (
+        _bar("start", "Starting point", "before anything was read", evidence.bias, largest),
+        _bar("image", "Image", "sum over all voxels", evidence.image, largest),
+        *(_table_bar(part, largest) for part in table),
+        *(_note_bar(part, largest) for part in notes[:NOTES_SHOWN]),
+    )
+    return Chart(
+        rows=rows,
+        more=tuple(_note_bar(part, largest) for part in notes[NOTES_SHOWN:NOTES_LISTED]),
+        n_unlisted=max(0, len(notes) - NOTES_LISTED),
+        rest=sum(part.contribution for part in notes[NOTES_SHOWN:]),
+        total=evidence.total(),
+    )
+
+
+def _bar(group: str, name: str, read: str, contribution: float, largest: float) -> Bar:
+    share = contribution / largest * 100
+    return Bar(group, name, read, contribution, start=min(0.0, share), length=abs(share))
+
+
+def _table_bar(part: TableEvidence, largest: float) -> Bar:
+    bar = _bar(
+        "table",
+        part.name.replace("_", " "),
+        measured(part.value, part.unit),
+        part.contribution,
+        largest,
+    )
+    return replace(bar, is_missing=part.value is None)
+
+
+def _note_bar(part: NoteEvidence, largest: float) -> Bar:
+    name = f"{part.kind}, {moment(part.written_at)}"
+    return _bar("note", name, part.quote, part.contribution, largest)

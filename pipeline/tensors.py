@@ -1,0 +1,145 @@
+"""The only nouns that hold torch: what the network reads and what it says."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypedDict
+
+from torch import Tensor
+
+from pipeline.geometry import Geometry
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageInput:
+    """One image on the model's grid.
+
+    Parameters
+    ----------
+    voxels : shape (1, S, P, L), float32
+        Scaled to -1..1; axes run towards the head, the back and the left.
+    scanned : shape (1, S, P, L), bool
+        False where the scanner did not look.
+    grid
+        Where those voxels are.
+    """
+
+    voxels: Tensor
+    scanned: Tensor
+    grid: Geometry
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sentence:
+    """A sentence of a note, as written."""
+
+    written_at: datetime
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TextInput:
+    """All notes of a case as BERT's token features.
+
+    Parameters
+    ----------
+    features : shape (T, D), float16
+        Last hidden state of each token; special and repeated tokens left out.
+    kinds : shape (T, D), float16
+        Feature of the word for the kind of note.
+    age_days : shape (T,), float32
+        Age of the note at the scan.
+    sentence : shape (T,), int64
+        Which of ``sentences`` the token stands in.
+    sentences
+        In the order of the notes.
+    """
+
+    features: Tensor
+    kinds: Tensor
+    age_days: Tensor
+    sentence: Tensor
+    sentences: tuple[Sentence, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TableInput:
+    """Table variables of a case.
+
+    Parameters
+    ----------
+    values : shape (V, F), float32
+        Standardised number, or one-hot category or flag, zero-padded to a common width.
+    is_known : shape (V,), bool
+        False where missing.
+    """
+
+    values: Tensor
+    is_known: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelInput:
+    """One case as the network reads it; None where a modality is absent."""
+
+    image: ImageInput | None
+    text: TextInput | None
+    table: TableInput | None
+
+
+class Batch(TypedDict):
+    """Cases padded to a common size. B cases, S P L voxels, T tokens, V variables.
+
+    A modality that a case lacks is all padding; its ``has_`` entry is False.
+    """
+
+    voxels: Tensor
+    """(B, 1, S, P, L) float32"""
+    scanned: Tensor
+    """(B, 1, S, P, L) bool"""
+    has_image: Tensor
+    """(B,) bool"""
+    text: Tensor
+    """(B, T, D) float32"""
+    kinds: Tensor
+    """(B, T, D) float32"""
+    age_days: Tensor
+    """(B, T) float32"""
+    is_token: Tensor
+    """(B, T) bool, False on padding"""
+    table: Tensor
+    """(B, V, F) float32"""
+    is_known: Tensor
+    """(B, V) bool"""
+    has_table: Tensor
+    """(B,) bool"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelOutput:
+    """Scores of a batch and their exact parts. B cases, K tasks, N image tokens, T, V as above.
+
+    ``logits = bias + image.sum(-1) + text.sum(-1) + table.sum(-1)``.
+
+    Parameters
+    ----------
+    logits : shape (B, K), log-odds
+    bias : shape (K,), log-odds
+    image : shape (B, K, N), log-odds
+        N runs over the token grid (S, P, L) with L fastest; 0 where nothing was scanned.
+    text : shape (B, K, T), log-odds
+        0 on padding.
+    table : shape (B, K, V), log-odds
+    token_grid
+        Tokens along S, P and L.
+    summary : shape (B, C)
+        Pooled image features, for the out-of-distribution check.
+    """
+
+    logits: Tensor
+    bias: Tensor
+    image: Tensor
+    text: Tensor
+    table: Tensor
+    token_grid: tuple[int, int, int]
+    summary: Tensor

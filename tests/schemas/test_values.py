@@ -1,0 +1,54 @@
+from datetime import datetime
+
+import pytest
+from pydantic import ValidationError
+
+from schemas.history import History, Note, TableValue
+from schemas.prediction import Evidence, NoteEvidence, RiskEstimate, TableEvidence
+
+SCAN = datetime(2024, 5, 31, 14, 30)
+LATER = datetime(2024, 5, 31, 14, 31)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param({"notes": (Note(written_at=LATER, kind="x", text="x"),)}, id="note"),
+        pytest.param({"values": (TableValue(name="a", value=1.0, recorded_at=LATER),)}, id="value"),
+    ],
+)
+def test_a_history_cannot_hold_anything_later_than_its_moment(content: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match="nothing later"):
+        History.model_validate({"at": SCAN, **content})
+
+
+def test_a_history_may_hold_what_was_recorded_at_its_moment() -> None:
+    note = Note(written_at=SCAN, kind="x", text="x")
+    assert History(at=SCAN, notes=(note,)).notes == (note,)
+
+
+def test_note_text_and_values_stay_out_of_the_repr() -> None:
+    note = Note(written_at=SCAN, kind="clinic", text="secret words")
+    value = TableValue(name="a", value="secret words", recorded_at=SCAN)
+    assert "secret" not in repr(History(at=SCAN, notes=(note,), values=(value,)))
+
+
+def test_evidence_must_sum_to_the_logit() -> None:
+    evidence = Evidence(
+        bias=-1.0,
+        image=0.5,
+        table=(TableEvidence(name="a", value=None, contribution=0.25),),
+        notes=(NoteEvidence(written_at=SCAN, kind="k", quote="q", contribution=-0.125),),
+    )
+    assert evidence.total() == -1.0 + 0.5 + 0.25 - 0.125
+    RiskEstimate(task="t", logit=-0.375, probability=0.4, evidence=evidence)
+    with pytest.raises(ValidationError, match="evidence sums"):
+        RiskEstimate(task="t", logit=-0.4, probability=0.4, evidence=evidence)
+
+
+def test_an_interval_must_hold_the_probability() -> None:
+    evidence = Evidence(bias=0.0, image=0.0)
+    with pytest.raises(ValidationError, match="must hold"):
+        RiskEstimate(task="t", logit=0.0, probability=0.5, lower=0.6, evidence=evidence)
+    with pytest.raises(ValidationError, match="must hold"):
+        RiskEstimate(task="t", logit=0.0, probability=0.5, upper=0.4, evidence=evidence)
