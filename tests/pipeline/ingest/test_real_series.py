@@ -139,6 +139,25 @@ def test_a_mosaic_is_the_same_volume_in_nine_transfer_syntaxes() -> None:
         assert np.array_equal(ours.dataobj, theirs.dataobj)
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(b"dTra    = -73.91709953", b"dTra    = -73.93709953", id="first-slice-moved"),
+        pytest.param(b"dCor    = -28.25726752", b"dCor    = -38.25726752", id="stack-bent"),
+        pytest.param(b"### ASCCONV BEGIN", b"### ASCCONV START", id="no-protocol"),
+        pytest.param(b"SliceNormalVector", b"SliceNormalVectoX", id="no-normal"),
+    ],
+)
+def test_a_mosaic_whose_header_contradicts_itself_is_refused(
+    tmp_path: Path, before: bytes, after: bytes
+) -> None:
+    content = (folder("mr_transfer_syntaxes/In") / "1.dcm").read_bytes()
+    assert before in content
+    (tmp_path / "mosaic").write_bytes(content.replace(before, after))
+    (series,) = discover(tmp_path).studies[0].series
+    assert errors(series) == {IssueCode.SERIES_UNSUPPORTED}
+
+
 @pytest.mark.parametrize("name", ["e1", "e2", "e1_ph", "e2_ph"])
 def test_echo_and_phase_are_those_of_the_reference(name: str) -> None:
     """dcm2niix gives the same images in Philips' private units and radians: a linear change."""
