@@ -57,7 +57,7 @@ class IssueCode(StrEnum):
     PIXELS_UNREADABLE = "pixels-unreadable"
     """Pixel data could not be decoded, or its size contradicts the header."""
     PIXELS_UNSCALED = "pixels-unscaled"
-    """CT values that the header does not take to HU."""
+    """CT values that the header does not take to HU, or a rescale that is not valid."""
     PIXELS_INVERTED = "pixels-inverted"
     """An MR image is stored to be shown with black and white exchanged; values kept as stored."""
     PIXELS_LOSSY = "pixels-lossy"

@@ -13,7 +13,7 @@ SCAN = datetime(2024, 5, 31, 14, 30)
 
 
 @pytest.fixture(scope="session")
-def protocol() -> Protocol:
+def tiny_protocol() -> Protocol:
     """Small enough for a network of a few thousand weights."""
     return Protocol.model_validate(
         {
@@ -36,6 +36,11 @@ def protocol() -> Protocol:
             "model": {"image_channels": 4, "width": 16, "layers": 1},
         }
     )
+
+
+@pytest.fixture
+def protocol(tiny_protocol: Protocol) -> Protocol:
+    return tiny_protocol
 
 
 @pytest.fixture

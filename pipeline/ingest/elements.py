@@ -38,12 +38,19 @@ def value_of(dataset: Dataset, keyword: str) -> Any:
 
 
 def text_of(dataset: Dataset, keyword: str) -> str:
-    """Return a value as stripped text; several values are joined by a backslash."""
+    """Return a value as stripped text; several values are joined by a backslash.
+
+    What cannot be printed becomes a space, or a question mark where it is no Unicode.
+    """
     value = value_of(dataset, keyword)
     if value is None:
         return ""
     items = value if _is_several(value) else (value,)
-    return "\\".join(str(item).strip(" \0") for item in items)
+    text = "\\".join(str(item).strip(" \0") for item in items)
+    if text.isprintable():
+        return text
+    text = text.encode("utf-8", "replace").decode("utf-8")
+    return "".join(sign if sign.isprintable() else " " for sign in text).strip()
 
 
 def words_of(dataset: Dataset, keyword: str) -> tuple[str, ...]:

@@ -37,6 +37,7 @@ _GROUPS = (
     *ENHANCED_GROUPS,
 )
 _UNSCALED = Fault(IssueCode.PIXELS_UNSCALED, "CT without a rescale to HU")
+_HALF_SCALED = Fault(IssueCode.PIXELS_UNSCALED, "without a valid rescale slope and intercept")
 _NOT_HU = Fault(IssueCode.PIXELS_UNSCALED, "CT in another unit than HU")
 _ORTHONORMAL_TOLERANCE = 1e-3
 
@@ -172,7 +173,9 @@ def _rescale(item: Dataset) -> tuple[float, float] | None:
 def _scale_faults(
     dataset: Dataset, item: Dataset, rescale: tuple[float, float] | None
 ) -> tuple[Fault, ...]:
-    if text_of(dataset, "Modality") != "CT":
+    if rescale is None and ("RescaleSlope" in item or "RescaleIntercept" in item):
+        return (_HALF_SCALED,)
+    if text_of(dataset, "Modality").upper() != "CT":
         return ()
     if rescale is None:
         return (_UNSCALED,)

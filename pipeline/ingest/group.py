@@ -169,15 +169,18 @@ def _unplaced(frames: Frames) -> Issue:
 
 
 def _split_by_traits(frames: Frames) -> list[tuple[tuple[str, ...], Frames]]:
-    """Divide images that share positions; never into more groups than share one position.
+    """Divide images that share positions by the first trait that may name volumes.
 
-    The bound keeps a trait that differs from slice to slice (a trigger time, say) from being
-    taken for one that names volumes.
+    It makes no more groups than images share one position, since a trait that differs from slice
+    to slice (a trigger time, say) names no volume; and one of its groups has an image at every
+    position, since the packages of an interleaved scan are no volumes either.
     """
-    n_shared, most = _sharing(frames)
+    n_shared, n_places, most = _sharing(frames)
     for name in _trait_names(frames) if n_shared else ():
         groups = _divide(frames, partial(_trait, name=name))
-        if 1 < len(groups) <= most and sum(_sharing(group)[0] for group in groups) < n_shared:
+        counts = [_sharing(group)[:2] for group in groups]
+        is_whole = max(places for _, places in counts) == n_places
+        if 1 < len(groups) <= most and is_whole and sum(n for n, _ in counts) < n_shared:
             return [
                 ((f"{name} {_trait(group[0], name=name)}".strip(), *labels), members)
                 for group in groups
@@ -198,20 +201,20 @@ def _trait(found: FoundFrame, *, name: str) -> str:
     return next((value for key, value in found.frame.traits if key == name), "")
 
 
-def _sharing(frames: Frames) -> tuple[int, int]:
-    """Count the images that share their place along the normal with an earlier one.
+def _sharing(frames: Frames) -> tuple[int, int, int]:
+    """Count how images share places along the normal.
 
     Returns
     -------
-    n_shared, most
-        How many do, and the largest number of images at one place.
+    n_shared, n_places, most
+        Images at the place of an earlier one, places, and the largest number of images at one.
     """
     planes: list[Plane] = [plane_of(found) for found in frames]
     normal = normal_of(planes[0])
     places = np.sort([np.array(plane.position) @ normal for plane in planes])
     starts = np.flatnonzero(np.diff(places, prepend=-np.inf) > EXACT_MM)
     most = int(np.diff(starts, append=len(places)).max())
-    return len(places) - len(starts), most
+    return len(places) - len(starts), len(starts), most
 
 
 def summed_faults(frames: Frames) -> tuple[Issue, ...]:
@@ -227,5 +230,5 @@ def summed_faults(frames: Frames) -> tuple[Issue, ...]:
             severity=Severity.ERROR if is_error else Severity.WARNING,
             message=f"{n} of {len(frames)} images: {phrase}.",
         )
-        for (code, is_error, phrase), n in counts.items()
+        for (code, is_error, phrase), n in sorted(counts.items())
     )

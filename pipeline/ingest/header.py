@@ -15,7 +15,13 @@ from pipeline.ingest.elements import acquired_at, text_of
 from pipeline.ingest.frames import ENHANCED_KEYWORDS, frames_of
 from pipeline.ingest.instance import Instance, Unread
 from pipeline.ingest.mosaic import MOSAIC_TAGS
-from pipeline.ingest.pixel_format import PIXEL_KEYWORDS, PixelData, class_name, image_faults
+from pipeline.ingest.pixel_format import (
+    PIXEL_KEYWORDS,
+    PixelData,
+    class_name,
+    ends_early,
+    image_faults,
+)
 from pipeline.ingest.quiet import quiet
 from pipeline.ingest.traits import TRAIT_KEYWORDS, TRAIT_TAGS
 from pipeline.ingest.uids import derived_uid, usable_uid
@@ -74,7 +80,7 @@ def read_header(source: FileBytes) -> Instance | Unread:
         return _unread(source, IssueCode.FILE_UNREADABLE, Severity.WARNING, why)
 
 
-def parse_dataset(head: bytes) -> tuple[Dataset, PixelData]:
+def parse_dataset(head: bytes, n_bytes: int) -> tuple[Dataset, PixelData]:
     """Read the elements that ingest needs, and where the pixel data lies.
 
     Raises
@@ -84,7 +90,7 @@ def parse_dataset(head: bytes) -> tuple[Dataset, PixelData]:
     """
     stream = io.BytesIO(head)
     dataset = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=_TAGS)
-    return dataset, _pixel_data(dataset, stream)
+    return dataset, _pixel_data(dataset, stream, n_bytes)
 
 
 def instance_of(
@@ -118,18 +124,27 @@ def instance_of(
 
 
 def _read(source: FileBytes) -> Instance | Unread:
-    dataset, pixels = parse_dataset(source.head)
+    dataset, pixels = parse_dataset(source.head, source.n_bytes)
     if not is_image(dataset, pixels):
         sop_class = text_of(dataset, "SOPClassUID") or _meta_class(dataset)
         if not sop_class:
-            return _unread(source, IssueCode.FILE_NOT_DICOM, Severity.INFO, "not a DICOM file")
-        why = f"no image: {class_name(sop_class) or 'a DICOM object of unknown class'}"
-        unread = _unread(source, IssueCode.FILE_NOT_IMAGE, Severity.INFO, why)
+            return _nameless(source)
+        name = class_name(sop_class)
+        severity = Severity.INFO if name else Severity.WARNING
+        why = f"no image: {name or 'a DICOM object of unknown class'}"
+        unread = _unread(source, IssueCode.FILE_NOT_IMAGE, severity, why)
         study = usable_uid(text_of(dataset, "StudyInstanceUID"))
         return Unread(file=unread.file, issue=unread.issue, sha256=source.sha256, study_uid=study)
     return instance_of(
         dataset, pixels, file=source.file, sha256=source.sha256, n_bytes=source.n_bytes
     )
+
+
+def _nameless(source: FileBytes) -> Unread:
+    if source.head[_PREAMBLE_BYTES : _PREAMBLE_BYTES + 4] == b"DICM":
+        why = "the header does not say what the file holds; it may be cut short"
+        return _unread(source, IssueCode.FILE_UNREADABLE, Severity.WARNING, why)
+    return _unread(source, IssueCode.FILE_NOT_DICOM, Severity.INFO, "not a DICOM file")
 
 
 def is_image(dataset: Dataset, pixels: PixelData) -> bool:
@@ -150,7 +165,7 @@ def syntax_of(dataset: Dataset) -> UID:
     return ImplicitVRLittleEndian if is_little else ExplicitVRBigEndian
 
 
-def _pixel_data(dataset: Dataset, stream: io.BytesIO) -> PixelData:
+def _pixel_data(dataset: Dataset, stream: io.BytesIO, n_bytes: int) -> PixelData:
     syntax = syntax_of(dataset)
     if syntax.is_transfer_syntax and syntax.is_deflated:
         return PixelData(syntax, is_present=True, offset=None)
@@ -159,8 +174,13 @@ def _pixel_data(dataset: Dataset, stream: io.BytesIO) -> PixelData:
     head = stream.read(12)
     tag = int.from_bytes(head[:2], order) << 16 | int.from_bytes(head[2:4], order)
     has_long_vr = _EXPLICIT_VR.fullmatch(head[4:6]) is not None
+    offset = start + (12 if has_long_vr else 8)
+    is_encapsulated = head[8:12] == b"\xff\xff\xff\xff"
     return PixelData(
-        syntax, is_present=tag in _PIXEL_TAGS, offset=start + (12 if has_long_vr else 8)
+        syntax,
+        is_present=tag in _PIXEL_TAGS,
+        offset=offset,
+        is_cut=is_encapsulated and ends_early(stream.getvalue(), offset, n_bytes),
     )
 
 

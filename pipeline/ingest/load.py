@@ -109,9 +109,14 @@ def _open(folder: Path, file: str) -> tuple[Dataset, Instance]:
     try:
         with quiet():
             dataset = dcmread(io.BytesIO(content), force=True)
+            if "PixelData" not in dataset:
+                msg = f"{file} is cut short before the end of its pixel data"
+                raise IngestError(msg)
             sha256 = hashlib.sha256(content).hexdigest()
-            pixels = PixelData(syntax_of(dataset), is_present="PixelData" in dataset, offset=None)
+            pixels = PixelData(syntax_of(dataset), is_present=True, offset=None)
             instance = instance_of(dataset, pixels, file=file, sha256=sha256, n_bytes=len(content))
+    except IngestError:
+        raise
     except Exception as error:
         msg = f"{file}: the header cannot be read ({type(error).__name__})"
         raise IngestError(msg) from None  # the cause may show what the header holds
@@ -148,6 +153,8 @@ def _stored_image(dataset: Dataset, number: int) -> Pixels:
                 index=number,
                 raw=True,
                 correct_unused_bits=not is_plain,  # type: ignore[arg-type]
+                # pylibjpeg's RLE decoder aborts with a panic, no Exception, on damaged data.
+                decoding_plugin="pydicom" if syntax == RLELossless else "",
             )
     except Exception as error:
         msg = f"the pixels cannot be decoded ({type(error).__name__})"

@@ -33,6 +33,10 @@ _LOSSY = {
 }
 
 
+_ITEM = b"\xfe\xff\x00\xe0"
+_END_OF_ITEMS = b"\xfe\xff\xdd\xe0"
+
+
 @dataclass(frozen=True, slots=True)
 class PixelData:
     """What is known of the pixel data without reading it."""
@@ -42,12 +46,34 @@ class PixelData:
     is_present: bool
     offset: int | None
     """Bytes before its value; None if deflated."""
+    is_cut: bool = False
+    """Whether its compressed fragments run beyond the end of the file."""
 
     @property
     def is_native(self) -> bool:
         """Whether it is neither compressed nor deflated."""
         is_known = self.syntax.is_transfer_syntax
         return is_known and not (self.syntax.is_compressed or self.syntax.is_deflated)
+
+
+def ends_early(content: bytes, offset: int, n_bytes: int) -> bool:
+    """Say whether encapsulated pixel data (PS3.5 A.4) lacks its end.
+
+    Parameters
+    ----------
+    content
+        The file's first bytes.
+    offset
+        Where the first item begins.
+    n_bytes
+        Size of the whole file; what lies beyond ``content`` is taken on trust.
+    """
+    while offset + 8 <= len(content):
+        tag, length = content[offset : offset + 4], content[offset + 4 : offset + 8]
+        if tag != _ITEM:
+            return tag != _END_OF_ITEMS
+        offset += 8 + int.from_bytes(length, "little")
+    return offset + 8 > n_bytes
 
 
 def image_faults(
@@ -154,6 +180,8 @@ def n_voxels(dataset: Dataset) -> int:
 def _complete(dataset: Dataset, pixels: PixelData, n_bytes: int) -> Fault | None:
     if not pixels.is_present:
         return Fault(IssueCode.PIXELS_UNREADABLE, "without pixel data; the file may be cut short")
+    if pixels.is_cut:
+        return Fault(IssueCode.PIXELS_UNREADABLE, "with pixel data that is cut short")
     if not pixels.is_native or pixels.offset is None:
         return None
     if n_bytes - pixels.offset < n_voxels(dataset) * count_of(dataset, "BitsAllocated") // 8:

@@ -33,7 +33,7 @@ def files_below(folder: Path) -> tuple[list[str], list[Unread]]:
     files: list[str] = []
     unread: list[Unread] = []
     for path in _walk(root, unread):
-        name = path.relative_to(root).as_posix()
+        name = _shown(path.relative_to(root).as_posix())
         why = _why_not(path, root)
         if why:
             unread.append(_passed_over(name, why))
@@ -44,7 +44,7 @@ def files_below(folder: Path) -> tuple[list[str], list[Unread]]:
 
 def _walk(root: Path, unread: list[Unread]) -> Iterator[Path]:
     def note(error: OSError) -> None:
-        name = Path(error.filename).relative_to(root).as_posix()
+        name = _shown(Path(error.filename).relative_to(root).as_posix())
         unread.append(_passed_over(name, "the folder cannot be opened"))
 
     for parent, folders, names in os.walk(root, onerror=note, followlinks=False):
@@ -58,11 +58,17 @@ def _why_not(path: Path, root: Path) -> str:
         target = path.resolve()
     except (OSError, RuntimeError):
         return "the file cannot be opened"
+    if _shown(str(path)) != str(path):
+        return "the file's name or folder is not valid UTF-8; rename it"
     if path.is_symlink() and stat.S_ISDIR(mode):
         return "a link to a folder is not followed"
     if not stat.S_ISREG(mode):
         return "not a regular file"
     return "" if target.is_relative_to(root) else "a link out of the folder is not followed"
+
+
+def _shown(name: str) -> str:
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _passed_over(name: str, why: str) -> Unread:

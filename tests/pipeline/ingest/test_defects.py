@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from pydicom.uid import RLELossless
 
 from pipeline.errors import IngestError
 from pipeline.ingest import discover, load_volume
@@ -110,6 +111,11 @@ def cut_short(paths: list[Path]) -> None:
     paths[5].write_bytes(content[:-200])
 
 
+def compressed_and_cut_short(paths: list[Path]) -> None:
+    edit(paths[5], lambda dataset: dataset.compress(RLELossless))
+    cut_short(paths)
+
+
 def without_pixels(paths: list[Path]) -> None:
     put(paths[5], PixelData=None)
 
@@ -154,10 +160,12 @@ DEFECTS = [
     ),
     (same_uid_other_content, IssueCode.INSTANCE_CONFLICT),
     (cut_short, IssueCode.PIXELS_UNREADABLE),
+    (compressed_and_cut_short, IssueCode.PIXELS_UNREADABLE),
     (without_pixels, IssueCode.PIXELS_UNREADABLE),
     (lambda p: put(p, Rows=60000, Columns=60000), IssueCode.PIXELS_UNREADABLE),
     (lambda p: put(p, RescaleIntercept=None), IssueCode.PIXELS_UNSCALED),
     (lambda p: put(p, RescaleType="US"), IssueCode.PIXELS_UNSCALED),
+    (lambda p: put(p[5], RescaleSlope="0"), IssueCode.PIXELS_UNSCALED),
     (lambda p: put(p, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]), IssueCode.SERIES_LOCALIZER),
     (lambda p: put(p, ImageType=["DERIVED", "SECONDARY", "MPR"]), IssueCode.SERIES_DERIVED),
     (lambda p: put(p, SOPClassUID="1.2.840.10008.5.1.4.1.1.7"), IssueCode.SERIES_DERIVED),
@@ -270,6 +278,15 @@ def test_a_trait_that_differs_from_slice_to_slice_divides_nothing(tmp_path: Path
     for number, path in enumerate(write_ball(tmp_path, modality="MR")):
         put(path, TriggerTime=str(number))
         copy_as(path, path.with_name(f"2-{path.name}"), TriggerTime=str(number + 100))
+    (series,) = the_series(tmp_path)
+    assert errors(series) == {IssueCode.SERIES_AMBIGUOUS}
+
+
+def test_packages_of_an_interleaved_scan_are_no_volumes(tmp_path: Path) -> None:
+    paths = write_ball(tmp_path)
+    for number, path in enumerate(paths):
+        put(path, AcquisitionNumber=number % 2 + 1)
+    copy_as(paths[5], tmp_path / "again", AcquisitionNumber=1)
     (series,) = the_series(tmp_path)
     assert errors(series) == {IssueCode.SERIES_AMBIGUOUS}
 

@@ -1,7 +1,10 @@
 import io
 import logging
+import os
 import shutil
+import warnings
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
@@ -37,7 +40,7 @@ def test_what_is_no_image_is_listed_with_the_reason(tmp_path: Path) -> None:
         "empty": IssueCode.FILE_NOT_DICOM,
         "notes.dcm": IssueCode.FILE_NOT_DICOM,
         "random": IssueCode.FILE_NOT_DICOM,
-        "prefix": IssueCode.FILE_NOT_DICOM,
+        "prefix": IssueCode.FILE_UNREADABLE,
         "report": IssueCode.FILE_NOT_IMAGE,
         "twin": IssueCode.FILE_DUPLICATE,
     }
@@ -183,6 +186,32 @@ def test_links_and_pipes_are_not_followed_out_of_the_folder(tmp_path: Path) -> N
     inventory = discover(tmp_path / "in")
     assert len(inventory.studies) == 1
     assert set(skipped(inventory)) == {"file", "folder", "loop", "gone"}
+
+
+def test_a_name_that_is_no_text_is_listed(tmp_path: Path) -> None:
+    paths = write_ball(tmp_path)
+    paths[-1].rename(tmp_path / os.fsdecode(b"\xff.dcm"))
+    inventory = discover(tmp_path)
+    assert skipped(inventory) == {"\\udcff.dcm": IssueCode.FILE_UNREADABLE}
+    assert inventory.model_dump_json()
+
+
+def test_text_that_cannot_be_printed_does_no_harm(tmp_path: Path) -> None:
+    with pydicom.config.disable_value_validation():
+        put(write_ball(tmp_path), SeriesDescription="a\x1b[2Jb\nc", PatientID="\x00P\x07")
+    (study,) = discover(tmp_path).studies
+    assert study.series[0].description == "a [2Jb c"
+    assert study.patient_id == "P"
+
+
+def test_threads_leave_warnings_and_loggers_as_they_were(tmp_path: Path) -> None:
+    write_ball(tmp_path)
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(discover, [tmp_path] * 8))
+    assert len({inventory.model_dump_json() for inventory in found}) == 1
+    assert warnings.filters == before
+    assert logging.getLogger("pydicom").propagate
 
 
 def test_a_missing_folder_is_the_users_mistake(tmp_path: Path) -> None:

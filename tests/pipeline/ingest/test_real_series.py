@@ -139,6 +139,45 @@ def test_a_mosaic_is_the_same_volume_in_nine_transfer_syntaxes() -> None:
         assert np.array_equal(ours.dataobj, theirs.dataobj)
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(b"dTra    = -73.91709953", b"dTra    = -73.93709953", id="first-slice-moved"),
+        pytest.param(b"-28.25726752", b"-38.25726752", id="stack-bent"),
+        pytest.param(b"### ASCCONV BEGIN", b"### ASCCONV START", id="no-protocol"),
+        pytest.param(b"SliceNormalVector", b"SliceNormalVectoX", id="no-normal"),
+    ],
+)
+def test_a_mosaic_whose_header_contradicts_itself_is_refused(
+    tmp_path: Path, before: bytes, after: bytes
+) -> None:
+    content = (folder("mr_transfer_syntaxes/In") / "1.dcm").read_bytes()
+    assert before in content
+    (tmp_path / "mosaic").write_bytes(content.replace(before, after))
+    (series,) = discover(tmp_path).studies[0].series
+    assert errors(series) == {IssueCode.SERIES_UNSUPPORTED}
+
+
+@pytest.mark.parametrize("name", ["e1", "e2", "e1_ph", "e2_ph"])
+def test_echo_and_phase_are_those_of_the_reference(name: str) -> None:
+    """dcm2niix gives the same images in Philips' private units and radians: a linear change."""
+    dicom = "mr_philips_classic_vs_enhanced/In/cl"
+    echo = {"e1": "2.3", "e2": "4.6"}[name[:2]]
+    component = "phase" if name.endswith("_ph") else "magnitude"
+    (series,) = [
+        item
+        for item in all_series(dicom)
+        if item.part.endswith(f"echo time {echo}") and item.component == component
+    ]
+    volume = load_volume(folder(dicom), series)
+    ours = as_canonical(volume.array.transpose(2, 1, 0), ras_column_row_slice(volume))
+    path = f"mr_philips_classic_vs_enhanced/Ref/2001_WIP_fcMRI_Field_Mapping_cl_{name}.nii.gz"
+    theirs = nibabel.as_closest_canonical(nibabel.load(folder(path)))
+    assert np.abs(ours.affine - theirs.affine).max() < 1e-3
+    correlation = np.corrcoef(ours.get_fdata().ravel(), theirs.get_fdata().ravel())[0, 1]
+    assert correlation > 1 - 1e-9
+
+
 def errors(series: Series) -> set[IssueCode]:
     return {issue.code for issue in series.issues if issue.severity is Severity.ERROR}
 

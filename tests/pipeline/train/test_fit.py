@@ -1,0 +1,108 @@
+from datetime import datetime
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.geometry import Geometry
+from pipeline.model.collate import collate
+from pipeline.model.network import FusedNetwork
+from pipeline.preprocess import TableTransform, fit_table_transform
+from pipeline.progress import silent
+from pipeline.tensors import ImageInput
+from pipeline.train.augment import augmented
+from pipeline.train.examples import Example
+from pipeline.train.loop import fit
+from schemas.history import History, TableValue
+from schemas.protocol import Protocol
+
+SHAPE = (16, 24, 32)
+TEXT_WIDTH = 8
+
+
+def example(number: int) -> Example:
+    """A case whose first label is a bright block in the image, whose second is the age."""
+    random = np.random.default_rng(number)
+    has_block, age = bool(number % 2), float(random.uniform(20, 80))
+    voxels = random.normal(-0.5, 0.1, SHAPE).astype(np.float32)
+    if has_block:
+        corner = random.integers(2, 10, 3)
+        voxels[tuple(slice(start, start + 5) for start in corner)] += 1.0
+    affine = np.array([[0, 0, 4.0, 0], [0, 4.0, 0, 0], [4.0, 0, 0, 0], [0, 0, 0, 1]])
+    image = ImageInput(
+        torch.from_numpy(voxels)[None], torch.ones(1, *SHAPE, dtype=torch.bool),
+        Geometry(affine, SHAPE),
+    )  # fmt: skip
+    values = {"age": age, "sex": "F", "smoker": None}
+    history = History(
+        at=datetime(2024, 5, 31),
+        values=tuple(TableValue(name=n, value=v) for n, v in values.items()),
+    )
+    labels = np.array([has_block, np.nan if number % 5 == 0 else age > 50], np.float32)
+    return Example(f"1.{number}", f"p{number}", "train", image, None, history, labels, {})
+
+
+@pytest.fixture(scope="module")
+def protocol(request: pytest.FixtureRequest) -> Protocol:
+    tiny: Protocol = request.getfixturevalue("tiny_protocol")
+    training = tiny.training.model_copy(
+        update={"epochs": 12, "batch_size": 16, "learning_rate": 5e-3, "modality_dropout": 0.0}
+    )
+    return tiny.model_copy(update={"training": training})
+
+
+def score(network: FusedNetwork, transform: TableTransform, protocol: Protocol) -> np.ndarray:
+    fresh = [example(number) for number in range(1000, 1064)]
+    inputs = [case.model_input(transform) for case in fresh]
+    batch = collate(inputs, protocol, text_width=TEXT_WIDTH, table_width=transform.width)
+    with torch.inference_mode():
+        logits = network.eval()(batch).logits.numpy()
+    labels = np.stack([case.labels for case in fresh])
+    known = ~np.isnan(labels)
+    correct = (logits > 0) == (labels > 0.5)
+    return np.array([correct[known[:, task], task].mean() for task in range(2)])
+
+
+def test_training_learns_what_the_image_and_the_table_say(protocol: Protocol) -> None:
+    examples = [example(number) for number in range(160)]
+    transform = fit_table_transform([case.history for case in examples], protocol.table)
+    torch.manual_seed(0)
+    network = FusedNetwork(protocol, transform.width, torch.randn(2, TEXT_WIDTH))
+    before = score(network, transform, protocol)
+    seen: list[tuple[int, int]] = []
+
+    def report(_what: str, done: int, total: int) -> None:
+        seen.append((done, total))
+
+    network = fit(network, examples[:128], examples[128:], transform, protocol, report)
+    after = score(network, transform, protocol)
+    assert (after >= 0.9).all(), (before, after)
+    assert seen[-1][0] == seen[-1][1]
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_the_same_seed_gives_the_same_weights(protocol: Protocol) -> None:
+    settings = protocol.training.model_copy(update={"epochs": 1, "modality_dropout": 0.3})
+    short = protocol.model_copy(update={"training": settings})
+    examples = [example(number) for number in range(48)]
+    transform = fit_table_transform([case.history for case in examples], short.table)
+    results = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        network = FusedNetwork(short, transform.width, torch.randn(2, TEXT_WIDTH))
+        fitted = fit(network, examples[:32], examples[32:], transform, short, silent)
+        results.append(fitted.state_dict())
+    for name, value in results[0].items():
+        assert torch.equal(value, results[1][name]), name
+
+
+def test_augmentation_moves_the_scanned_mask_with_the_voxels(protocol: Protocol) -> None:
+    case = example(1)
+    assert case.image is not None
+    transform = fit_table_transform([case.history], protocol.table)
+    random = np.random.default_rng(1)
+    for _ in range(20):
+        moved = augmented(case.model_input(transform), random, protocol).image
+        assert moved is not None
+        assert (moved.voxels[~moved.scanned] == -1.0).all()
+        assert moved.voxels.abs().max() <= 1.0
