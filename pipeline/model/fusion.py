@@ -9,8 +9,6 @@ from torch.nn import functional
 
 from schemas.protocol import ModelSettings
 
-FIRST_GATE = -4.0
-
 
 class CrossAttention(nn.Module):
     """Multi-head attention with padding masks and a null key: "nothing to see" is an answer."""
@@ -66,14 +64,25 @@ class CrossBlock(nn.Module):
 
 
 class Readout(nn.Module):
-    """Each token's own addition to each task's logit: presence gate times what the token says."""
+    """Each token's own addition to each task's logit: presence gate times what the token says.
 
-    def __init__(self, width: int) -> None:
+    Additions are exactly 0 before training, so that hundreds of tokens that say nothing yet do
+    not drown the few that matter.
+
+    Parameters
+    ----------
+    first_gate
+        Log-odds with which a token counts at first: low where there are many tokens.
+    """
+
+    def __init__(self, width: int, *, first_gate: float) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.gate_query, self.gate_key = nn.Linear(width, width), nn.Linear(width, width)
         self.value_query, self.value_key = nn.Linear(width, width), nn.Linear(width, width)
-        self.gate_bias = nn.Parameter(torch.tensor(FIRST_GATE))
+        self.gate_bias = nn.Parameter(torch.tensor(first_gate))
+        nn.init.zeros_(self.value_query.weight)
+        nn.init.zeros_(self.value_query.bias)
 
     def forward(self, tasks_BKD: Tensor, tokens_BND: Tensor, mask_BN: Tensor) -> Tensor:
         """Return additions in log-odds, shape (B, K, N); exactly 0 where masked."""

@@ -52,7 +52,9 @@ class FusedNetwork(nn.Module):
         self.task = nn.Parameter(torch.randn(len(protocol.tasks), width) * 0.1)
         self.image_asks = nn.ModuleList(CrossBlock(settings) for _ in range(settings.layers))
         self.tasks_ask = nn.ModuleList(CrossBlock(settings) for _ in range(settings.layers))
-        self.read_image, self.read_text, self.read_table = (Readout(width) for _ in range(3))
+        self.read_image = Readout(width, first_gate=-3.0)
+        self.read_text = Readout(width, first_gate=0.0)
+        self.read_table = Readout(width, first_gate=0.0)
         self.bias = nn.Parameter(torch.zeros(len(protocol.tasks)))
 
     def forward(self, batch: Batch) -> ModelOutput:

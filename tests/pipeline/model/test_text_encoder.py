@@ -105,5 +105,5 @@ def test_a_local_folder_is_read_like_the_package(encoder: TextEncoder) -> None:
 def test_sentences_hold_every_word_of_a_note() -> None:
     text = "First: one. Second\nthird; fourth?  End"
     spans = sentence_spans(text)
-    assert [text[a:b] for a, b in spans] == ["First: one.", "Second", "third;", "fourth?", "End"]
+    assert [text[a:b] for a, b in spans] == ["First: one.", "Second", "third; fourth?", "End"]
     assert sentence_spans("") == ()
