@@ -134,7 +134,13 @@ def _load(folder: Path) -> Bundle:
     encoder = load_text_encoder(settings)
     transform = TableTransform.model_validate_json(_read(folder / TABLE))
     weights = load_file(folder / WEIGHTS)
-    network = FusedNetwork(protocol, transform.width, weights["questions"])
+    network = FusedNetwork(
+        protocol,
+        transform.width,
+        weights["questions"],
+        text_mean=weights["text.mean"],
+        text_scale=weights["text.scale"],
+    )
     network.load_state_dict(weights)
     network.eval().requires_grad_(requires_grad=False)
     arrays = load_arrays(folder / REFERENCE)

@@ -39,26 +39,23 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TextInput:
-    """All notes of a case as BERT's token features.
+    """All notes of a case as one token a sentence.
 
     Parameters
     ----------
-    features : shape (T, D), float16
-        Last hidden state of each token; special and repeated tokens left out.
-    kinds : shape (T, D), float16
-        Feature of the word for the kind of note.
+    features : shape (T, D), float32
+        Mean of BERT's last hidden states over the sentence's words.
+    kinds : shape (T, D), float32
+        The same for the word that names the kind of note.
     age_days : shape (T,), float32
         Age of the note at the scan.
-    sentence : shape (T,), int64
-        Which of ``sentences`` the token stands in.
     sentences
-        In the order of the notes.
+        The T sentences, in the order of the notes.
     """
 
     features: Tensor
     kinds: Tensor
     age_days: Tensor
-    sentence: Tensor
     sentences: tuple[Sentence, ...]
 
 
@@ -88,7 +85,7 @@ class ModelInput:
 
 
 class Batch(TypedDict):
-    """Cases padded to a common size. B cases, S P L voxels, T tokens, V variables.
+    """Cases padded to a common size. B cases, S P L voxels, T sentences, V variables.
 
     A modality that a case lacks is all padding; its ``has_`` entry is False.
     """

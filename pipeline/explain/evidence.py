@@ -1,7 +1,5 @@
 """Which facts moved a logit, and by how much."""
 
-import torch
-
 from pipeline.tensors import ModelInput, ModelOutput
 from schemas.history import History
 from schemas.prediction import Evidence, NoteEvidence, TableEvidence
@@ -43,13 +41,11 @@ def _notes(
     text = model_input.text
     if text is None:
         return ()
-    tokens = output.text[0, task_number, : len(text.sentence)].double().cpu()
-    sums = torch.zeros(len(text.sentences), dtype=torch.float64)
-    sums.index_add_(0, text.sentence, tokens)
+    additions = output.text[0, task_number].tolist()[: len(text.sentences)]
     return tuple(
         NoteEvidence(
             written_at=sentence.written_at, kind=sentence.kind, quote=sentence.text,
-            contribution=float(addition),
+            contribution=addition,
         )
-        for sentence, addition in zip(text.sentences, sums, strict=True)
+        for sentence, addition in zip(text.sentences, additions, strict=True)
     )  # fmt: skip

@@ -10,6 +10,12 @@ from torch.nn import functional
 from schemas.protocol import ModelSettings
 
 
+def start_at_zero(layer: nn.Module) -> None:
+    """Set a layer's weights and bias to zero, so that it adds nothing before it is trained."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+
+
 class CrossAttention(nn.Module):
     """Multi-head attention with padding masks and a null key: "nothing to see" is an answer."""
 
@@ -40,7 +46,7 @@ class CrossAttention(nn.Module):
 
 
 class CrossBlock(nn.Module):
-    """Pre-norm cross-attention and a small feed-forward part."""
+    """Pre-norm cross-attention and a small feed-forward part; changes nothing before training."""
 
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__()
@@ -52,6 +58,8 @@ class CrossBlock(nn.Module):
             nn.Dropout(settings.dropout), nn.Linear(2 * width, width),
         )  # fmt: skip
         self.dropout = nn.Dropout(settings.dropout)
+        start_at_zero(self.attention.out)
+        start_at_zero(self.feed_forward[-1])
 
     def forward(self, asking_BND: Tensor, answering_BMD: Tensor, mask_BM: Tensor) -> Tensor:
         """Return the asking tokens, shape (B, N, D), having read the answering ones."""
@@ -81,8 +89,7 @@ class Readout(nn.Module):
         self.gate_query, self.gate_key = nn.Linear(width, width), nn.Linear(width, width)
         self.value_query, self.value_key = nn.Linear(width, width), nn.Linear(width, width)
         self.gate_bias = nn.Parameter(torch.tensor(first_gate))
-        nn.init.zeros_(self.value_query.weight)
-        nn.init.zeros_(self.value_query.bias)
+        start_at_zero(self.value_query)
 
     def forward(self, tasks_BKD: Tensor, tokens_BND: Tensor, mask_BN: Tensor) -> Tensor:
         """Return additions in log-odds, shape (B, K, N); exactly 0 where masked."""

@@ -3,24 +3,41 @@
 import torch
 from torch import Tensor, nn
 
+from pipeline.model.fusion import start_at_zero
 from schemas.protocol import ModelSettings
 
 
 class TextProjection(nn.Module):
-    """BERT's features, the kind of note and its age to one token."""
+    """A sentence's feature, the kind of its note and that note's age to one token.
 
-    def __init__(self, text_width: int, settings: ModelSettings) -> None:
+    Parameters
+    ----------
+    mean, scale : shape (D_text,)
+        Of the training sentences' features: a BERT's features share a large common part, in
+        which what tells sentences apart would drown.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, mean: Tensor, scale: Tensor, settings: ModelSettings) -> None:
         super().__init__()
+        text_width = len(mean)
+        self.register_buffer("mean", mean.clone())
+        self.register_buffer("scale", scale.clone())
         self.words = nn.Linear(text_width, settings.width)
         self.kind = nn.Linear(text_width, settings.width, bias=False)
         self.age = nn.Sequential(nn.Linear(1, 16), nn.GELU(), nn.Linear(16, settings.width))
         self.norm = nn.LayerNorm(settings.width)
         self.dropout = nn.Dropout(settings.dropout)
+        start_at_zero(self.kind)
+        start_at_zero(self.age[-1])
 
     def forward(self, text: Tensor, kinds: Tensor, age_days: Tensor) -> Tensor:
         """Take (B, T, D_text) twice and (B, T) to (B, T, D)."""
         age = self.age(torch.log1p(age_days.clamp(min=0.0))[..., None])
-        tokens: Tensor = self.dropout(self.norm(self.words(text) + self.kind(kinds) + age))
+        words = self.words(self.dropout((text - self.mean) / self.scale))
+        tokens: Tensor = self.dropout(self.norm(words + self.kind(kinds) + age))
         return tokens
 
 

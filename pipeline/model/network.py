@@ -1,6 +1,6 @@
 """The whole network, top to bottom.
 
-Shape suffixes: B cases, S P L voxels (head, back, left), N image tokens, T text tokens, V table
+Shape suffixes: B cases, S P L voxels (head, back, left), N image tokens, T sentences, V table
 variables, H = V + T history tokens, K tasks, D width.
 """
 
@@ -31,12 +31,22 @@ class FusedNetwork(nn.Module):
         Width of the table transform.
     questions : shape (K, D_text)
         The tasks' questions in the text encoder's features.
+    text_mean, text_scale : shape (D_text,)
+        Of the training sentences' features.
     """
 
     questions: Tensor
     places: Tensor
 
-    def __init__(self, protocol: Protocol, n_table_features: int, questions: Tensor) -> None:
+    def __init__(
+        self,
+        protocol: Protocol,
+        n_table_features: int,
+        questions: Tensor,
+        *,
+        text_mean: Tensor,
+        text_scale: Tensor,
+    ) -> None:
         super().__init__()
         settings = protocol.model
         width, text_width = settings.width, questions.shape[1]
@@ -46,7 +56,7 @@ class FusedNetwork(nn.Module):
         self.register_buffer("places", _waves(token_positions(size, spacing)))
         self.image_encoder = ImageEncoder(settings)
         self.place = nn.Linear(self.places.shape[1], width)
-        self.text = TextProjection(text_width, settings)
+        self.text = TextProjection(text_mean, text_scale, settings)
         self.table = TableProjection(len(protocol.table), n_table_features, settings)
         self.ask = nn.Linear(text_width, width)
         self.task = nn.Parameter(torch.randn(len(protocol.tasks), width) * 0.1)

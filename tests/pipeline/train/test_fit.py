@@ -20,6 +20,16 @@ SHAPE = (16, 24, 32)
 TEXT_WIDTH = 8
 
 
+def new_network(protocol: Protocol, n_table_features: int) -> FusedNetwork:
+    return FusedNetwork(
+        protocol,
+        n_table_features,
+        torch.randn(2, TEXT_WIDTH),
+        text_mean=torch.zeros(TEXT_WIDTH),
+        text_scale=torch.ones(TEXT_WIDTH),
+    )
+
+
 def example(number: int) -> Example:
     """A case whose first label is a bright block in the image, whose second is the age."""
     random = np.random.default_rng(number)
@@ -67,7 +77,7 @@ def test_training_learns_what_the_image_and_the_table_say(protocol: Protocol) ->
     examples = [example(number) for number in range(160)]
     transform = fit_table_transform([case.history for case in examples], protocol.table)
     torch.manual_seed(0)
-    network = FusedNetwork(protocol, transform.width, torch.randn(2, TEXT_WIDTH))
+    network = new_network(protocol, transform.width)
     before = score(network, transform, protocol)
     seen: list[tuple[int, int]] = []
 
@@ -89,7 +99,7 @@ def test_the_same_seed_gives_the_same_weights(protocol: Protocol) -> None:
     results = []
     for _ in range(2):
         torch.manual_seed(0)
-        network = FusedNetwork(short, transform.width, torch.randn(2, TEXT_WIDTH))
+        network = new_network(short, transform.width)
         fitted = fit(network, examples[:32], examples[32:], transform, short, silent)
         results.append(fitted.state_dict())
     for name, value in results[0].items():
