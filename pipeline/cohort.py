@@ -25,6 +25,8 @@ class Cohort:
 
     Parameters
     ----------
+    folder
+        The cohort's own.
     image_folder
         Below which the DICOM files lie: ``dicom/`` if there is one, else the folder itself.
     inventory
@@ -35,6 +37,7 @@ class Cohort:
         By which they are read.
     """
 
+    folder: Path
     image_folder: Path
     inventory: Inventory
     records: Records
@@ -63,7 +66,7 @@ def open_cohort(folder: Path, protocol: Protocol, *, progress: Progress = silent
     if not inventory.studies:
         msg = f"{image_folder} holds no CT or MR study ({len(inventory.skipped)} files skipped)"
         raise UsageError(msg)
-    return Cohort(image_folder, inventory, records, protocol)
+    return Cohort(folder, image_folder, inventory, records, protocol)
 
 
 def read_case(cohort: Cohort, study: Study, history: History | None = None) -> Case:

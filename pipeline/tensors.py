@@ -16,7 +16,7 @@ class ImageInput:
     Parameters
     ----------
     voxels : shape (1, S, P, L), float32
-        Scaled to -1..1; axes run towards the head, the back and the left.
+        Scaled to -1..1, and above within the headroom; axes run to the head, the back, the left.
     scanned : shape (1, S, P, L), bool
         False where the scanner did not look.
     grid
@@ -127,6 +127,8 @@ class ModelOutput:
     text : shape (B, K, T), log-odds
         0 on padding.
     table : shape (B, K, V), log-odds
+    presence : shape (B, K, N), log-odds
+        Of the gate with which each image token counts.
     token_grid
         Tokens along S, P and L.
     summary : shape (B, C)
@@ -138,5 +140,6 @@ class ModelOutput:
     image: Tensor
     text: Tensor
     table: Tensor
+    presence: Tensor
     token_grid: tuple[int, int, int]
     summary: Tensor

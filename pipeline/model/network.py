@@ -84,11 +84,13 @@ class FusedNetwork(nn.Module):
             image_BND = image_asks(image_BND, history_BHD, history_mask_BH)
             asked_BKD = tasks_ask(asked_BKD, history_BHD, history_mask_BH)
 
-        image = self.read_image(asked_BKD, image_BND, image_mask_BN)
-        text = self.read_text(asked_BKD, text_BTD, batch["is_token"])
-        table = self.read_table(asked_BKD, table_BVD, table_mask_BV)
+        image, presence = self.read_image(asked_BKD, image_BND, image_mask_BN)
+        text, _ = self.read_text(asked_BKD, text_BTD, batch["is_token"])
+        table, _ = self.read_table(asked_BKD, table_BVD, table_mask_BV)
         logits = self.bias + image.sum(-1) + text.sum(-1) + table.sum(-1)
-        return ModelOutput(logits, self.bias, image, text, table, self.token_grid, summary)
+        return ModelOutput(
+            logits, self.bias, image, text, table, presence, self.token_grid, summary
+        )
 
     def _image_tokens(self, batch: Batch) -> Tensor:
         """Encode the images that are there, so that absent ones do not enter batch statistics."""

@@ -91,7 +91,8 @@ def _scale(
     voxels: NDArray[np.float32], scanned: NDArray[np.bool_], intensity: Intensity
 ) -> NDArray[np.float32]:
     low, high = _limits(voxels[scanned], intensity)
-    scaled = np.clip((voxels - low) / max(high - low, 1e-6), 0.0, 1.0) * 2.0 - 1.0
+    share = (voxels - low) / max(high - low, 1e-6)
+    scaled = np.clip(share, 0.0, 1.0 + intensity.headroom) * 2.0 - 1.0
     return np.asarray(scaled, dtype=np.float32)
 
 

@@ -5,41 +5,55 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from pipeline.model.image_encoder import STRIDE
 from pipeline.tensors import ImageInput, ModelInput
 from schemas.protocol import Protocol
 
-MAX_SHIFT_VOXELS = 2
+MAX_SHIFT_TOKENS = 1
 MAX_GAIN = 0.1
 
 
 def augmented(
-    model_input: ModelInput, random: np.random.Generator, protocol: Protocol
-) -> ModelInput:
-    """Return a training case seen slightly otherwise: shifted, rescaled, one modality hidden."""
+    model_input: ModelInput, masks: Tensor, random: np.random.Generator, protocol: Protocol
+) -> tuple[ModelInput, Tensor]:
+    """Return a training case and its token masks, shifted, rescaled, one modality hidden.
+
+    Parameters
+    ----------
+    masks : shape (K, S/4, P/4, L/4)
+        Moved with the image.
+    """
     image = model_input.image
     if image is not None:
-        image = _jittered(image, random)
+        image, masks = _jittered(image, masks, random)
     hidden = None
     if random.random() < protocol.training.modality_dropout:
         hidden = random.choice(["image", "text", "table"])
-    return ModelInput(
+    shown = ModelInput(
         image=None if hidden == "image" else image,
         text=None if hidden == "text" else model_input.text,
         table=None if hidden == "table" else model_input.table,
     )
+    return shown, masks
 
 
-def _jittered(image: ImageInput, random: np.random.Generator) -> ImageInput:
-    shift = [int(step) for step in random.integers(-MAX_SHIFT_VOXELS, MAX_SHIFT_VOXELS + 1, 3)]
+def _jittered(
+    image: ImageInput, masks: Tensor, random: np.random.Generator
+) -> tuple[ImageInput, Tensor]:
+    """Shift by whole tokens, so that the masks move exactly, and change the gain."""
+    tokens = [int(step) for step in random.integers(-MAX_SHIFT_TOKENS, MAX_SHIFT_TOKENS + 1, 3)]
+    voxels = [step * STRIDE for step in tokens]
     gain = 1.0 + MAX_GAIN * random.uniform(-1, 1)
-    voxels = torch.where(image.scanned, ((image.voxels + 1.0) * gain - 1.0).clamp(-1, 1), -1.0)
-    return replace(
-        image, voxels=_shifted(voxels, shift, -1.0), scanned=_shifted(image.scanned, shift, False)
+    scaled = torch.where(image.scanned, (image.voxels + 1.0) * gain - 1.0, -1.0)
+    moved = replace(
+        image, voxels=_shifted(scaled, voxels, -1.0), scanned=_shifted(image.scanned, voxels, 0.0)
     )
+    return moved, _shifted(masks, tokens, 0.0)
 
 
-def _shifted(tensor: torch.Tensor, shift: Sequence[int], fill: float | bool) -> torch.Tensor:
+def _shifted(tensor: Tensor, shift: Sequence[int], fill: float) -> Tensor:
     moved = torch.roll(tensor, list(shift), dims=(1, 2, 3))
     for axis, step in enumerate(shift, start=1):
         if step:

@@ -31,8 +31,11 @@ from schemas.protocol import Protocol
 WARMUP_SHARE = 0.1
 
 
-class _Cases(Dataset[tuple[ModelInput, Tensor]]):
-    """Examples as model inputs; augmented if it is given a random generator."""
+_Case = tuple[ModelInput, Tensor, Tensor]
+
+
+class _Cases(Dataset[_Case]):
+    """Examples as model inputs, labels and masks; augmented if given a random generator."""
 
     def __init__(
         self,
@@ -43,29 +46,39 @@ class _Cases(Dataset[tuple[ModelInput, Tensor]]):
     ) -> None:
         self.inputs = [example.model_input(transform) for example in examples]
         self.labels = [torch.from_numpy(example.labels) for example in examples]
+        self.masks = [torch.from_numpy(example.masks) for example in examples]
         self.protocol, self.random = protocol, random
 
     def __len__(self) -> int:
         return len(self.inputs)
 
-    def __getitem__(self, number: int) -> tuple[ModelInput, Tensor]:
-        chosen = self.inputs[number]
+    def __getitem__(self, number: int) -> _Case:
+        chosen, masks = self.inputs[number], self.masks[number]
         if self.random is not None:
-            chosen = augmented(chosen, self.random, self.protocol)
-        return chosen, self.labels[number]
+            chosen, masks = augmented(chosen, masks, self.random, self.protocol)
+        return chosen, self.labels[number], masks
 
 
 class _Supervised(nn.Module):
     """The network with its loss, in the form that Trainer calls."""
 
-    def __init__(self, network: FusedNetwork) -> None:
+    def __init__(self, network: FusedNetwork, annotation_weight: float) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.annotation_weight = network, annotation_weight
 
-    def forward(self, batch: Batch, labels: Tensor) -> dict[str, Tensor]:
-        """Return the loss over known labels and the logits, shape (B, K)."""
-        logits = self.network(batch).logits
-        return {"loss": masked_loss(logits, labels), "logits": logits}
+    def forward(self, batch: Batch, labels: Tensor, masks: Tensor) -> dict[str, Tensor]:
+        """Return the loss over known labels and the logits, shape (B, K).
+
+        In training the loss of the masks is added; what early stopping looks at is the
+        outcomes' alone.
+        """
+        output = self.network(batch)
+        loss = masked_loss(output.logits, labels)
+        if self.training:
+            shown = masks.flatten(2)
+            shown = torch.where(batch["has_image"][:, None, None], shown, torch.nan)
+            loss = loss + self.annotation_weight * annotation_loss(output.presence, shown)
+        return {"loss": loss, "logits": output.logits}
 
 
 def masked_loss(logits: Tensor, labels: Tensor) -> Tensor:
@@ -75,6 +88,24 @@ def masked_loss(logits: Tensor, labels: Tensor) -> Tensor:
         logits, torch.nan_to_num(labels), reduction="none"
     )
     return (loss * known).sum() / known.sum().clamp(min=1)
+
+
+def annotation_loss(presence: Tensor, masks: Tensor) -> Tensor:
+    """Return how badly the gates tell marked tokens from others; 0 if there is no mask.
+
+    Parameters
+    ----------
+    presence : shape (B, K, N), log-odds
+    masks : shape (B, K, N)
+        1 on the finding, 0 elsewhere, NaN without a mask. Both classes weigh the same, however
+        few tokens the finding fills.
+    """
+    inside, outside = masks == 1.0, masks == 0.0
+    loss = functional.binary_cross_entropy_with_logits(
+        presence, inside.to(presence.dtype), reduction="none"
+    )
+    means = [(loss * part).sum() / part.sum().clamp(min=1) for part in (inside, outside)]
+    return (means[0] + means[1]) / 2
 
 
 class _ReportProgress(TrainerCallback):
@@ -112,16 +143,16 @@ def fit(
     settings = protocol.training
     random = np.random.default_rng(settings.seed)
 
-    def pack(cases: list[tuple[ModelInput, Tensor]]) -> dict[str, object]:
-        inputs, labels = zip(*cases, strict=True)
+    def pack(cases: list[_Case]) -> dict[str, object]:
+        inputs, labels, masks = zip(*cases, strict=True)
         batch = collate(
             inputs, protocol, text_width=network.questions.shape[1], table_width=transform.width
         )
-        return {"batch": batch, "labels": torch.stack(labels)}
+        return {"batch": batch, "labels": torch.stack(labels), "masks": torch.stack(masks)}
 
     with tempfile.TemporaryDirectory(prefix="synopt-train-") as checkpoints:
         trainer = Trainer(
-            model=_Supervised(network),
+            model=_Supervised(network, settings.annotation_weight),
             args=_arguments(protocol, Path(checkpoints)),
             train_dataset=_Cases(train, transform, protocol, random),
             eval_dataset=_Cases(validation, transform, protocol, None),

@@ -13,8 +13,7 @@ def part_of(patient_id: str, fractions: SplitFractions, *, seed: int) -> Part:
 
     Depends on nothing but the patient and the seed, so adding or removing cases moves nobody.
     """
-    digest = hashlib.sha256(f"{seed}:{patient_id}".encode()).digest()
-    place = int.from_bytes(digest[:8], "big") / 2**64
+    place = place_of(patient_id, seed=seed)
     if place < fractions.train:
         return "train"
     if place < fractions.train + fractions.validation:
@@ -22,3 +21,9 @@ def part_of(patient_id: str, fractions: SplitFractions, *, seed: int) -> Part:
     if place < fractions.train + fractions.validation + fractions.calibration:
         return "calibration"
     return "test"
+
+
+def place_of(name: str, *, seed: int) -> float:
+    """Return a number in [0, 1) that depends on nothing but name and seed."""
+    digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -16,7 +18,9 @@ TOKENS = (4, 6, 8)
 def output(additions: np.ndarray) -> ModelOutput:
     image = torch.from_numpy(additions.reshape(1, 1, -1)).float()
     nothing = torch.zeros(1, 1, 0)
-    return ModelOutput(image.sum(-1), torch.zeros(1), image, nothing, nothing, TOKENS, nothing)
+    return ModelOutput(
+        image.sum(-1), torch.zeros(1), image, nothing, nothing, image, TOKENS, nothing
+    )
 
 
 def all_scanned(volume: Volume, protocol: Protocol) -> np.ndarray:
@@ -56,10 +60,7 @@ def test_outside_the_models_grid_the_map_is_not_a_number(
     small = protocol.grid.model_copy(update={"size": (16, 8, 8)})
     grid = model_grid(volume.geometry, small)
     model_output = output(np.ones(4 * 2 * 2))
-    model_output = ModelOutput(
-        model_output.logits, model_output.bias, model_output.image, model_output.text,
-        model_output.table, (2, 2, 4), model_output.summary,
-    )  # fmt: skip
+    model_output = replace(model_output, token_grid=(2, 2, 4))
     heat = heatmaps_of(model_output, ("t",), np.ones(16, bool), grid, volume.geometry)["t"]
     axes = [np.arange(size) for size in volume.geometry.shape]
     where = volume.geometry.to_mm(np.stack(np.meshgrid(*axes, indexing="ij"), -1))

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -12,7 +13,7 @@ from pipeline.progress import silent
 from pipeline.tensors import ImageInput
 from pipeline.train.augment import augmented
 from pipeline.train.examples import Example
-from pipeline.train.loop import fit
+from pipeline.train.loop import annotation_loss, fit
 from schemas.history import History, TableValue
 from schemas.protocol import Protocol
 
@@ -48,8 +49,9 @@ def example(number: int) -> Example:
         at=datetime(2024, 5, 31),
         values=tuple(TableValue(name=n, value=v) for n, v in values.items()),
     )
+    masks = np.full((2, 4, 6, 8), np.nan, np.float32)
     labels = np.array([has_block, np.nan if number % 5 == 0 else age > 50], np.float32)
-    return Example(f"1.{number}", f"p{number}", "train", image, None, history, labels, {})
+    return Example(f"1.{number}", f"p{number}", "train", image, None, history, labels, masks, {})
 
 
 @pytest.fixture(scope="module")
@@ -106,13 +108,30 @@ def test_the_same_seed_gives_the_same_weights(protocol: Protocol) -> None:
         assert torch.equal(value, results[1][name]), name
 
 
-def test_augmentation_moves_the_scanned_mask_with_the_voxels(protocol: Protocol) -> None:
+def test_augmentation_moves_the_masks_and_the_scanned_part_with_the_voxels(
+    protocol: Protocol,
+) -> None:
     case = example(1)
     assert case.image is not None
+    voxels = torch.full_like(case.image.voxels, -0.5)
+    voxels[0, 4:8, 8:12, 16:20] = 0.5  # exactly the token (1, 2, 4)
+    case = replace(case, image=replace(case.image, voxels=voxels))
+    masks = torch.zeros(2, 4, 6, 8)
+    masks[:, 1, 2, 4] = 1.0
     transform = fit_table_transform([case.history], protocol.table)
     random = np.random.default_rng(1)
     for _ in range(20):
-        moved = augmented(case.model_input(transform), random, protocol).image
-        assert moved is not None
-        assert (moved.voxels[~moved.scanned] == -1.0).all()
-        assert moved.voxels.abs().max() <= 1.0
+        moved, marks = augmented(case.model_input(transform), masks, random, protocol)
+        assert moved.image is not None
+        assert (moved.image.voxels[~moved.image.scanned] == -1.0).all()
+        bright = torch.nn.functional.avg_pool3d(moved.image.voxels, 4)[0] > 0.0
+        assert torch.equal(marks[0] == 1.0, bright)
+        assert marks.sum() == 2
+
+
+def test_the_masks_loss_counts_both_classes_alike_and_skips_what_has_no_mask() -> None:
+    presence = torch.tensor([[[2.0, -1.0, -1.0, -1.0]], [[9.0, 9.0, 9.0, 9.0]]])
+    masks = torch.tensor([[[1.0, 0.0, 0.0, 0.0]], [[float("nan")] * 4]])
+    # (log(1 + exp(-2)) + log(1 + exp(-1))) / 2 = (0.126928 + 0.313262) / 2
+    assert annotation_loss(presence, masks).item() == pytest.approx(0.220095, abs=1e-5)
+    assert annotation_loss(presence, torch.full_like(masks, torch.nan)).item() == 0.0

@@ -1,0 +1,44 @@
+"""Make data_samples/ anew: the sample cohort, and the bundle trained on another simulated cohort.
+
+    python -m benchmarks.sample          (make sample)
+
+The sample's patients (seed 7) are none of the training's (seed 20).
+"""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import flows  # noqa: F401  sets the environment's defaults
+from flows.progress import progress_bars
+from pipeline.phantom import write_cohort
+from pipeline.protocol import read_protocol
+from pipeline.train import train_bundle
+
+SAMPLES = Path("data_samples")
+WORLD = "brain_mr"
+SAMPLE_CASES, SAMPLE_SEED = 8, 7
+TRAINING_CASES, TRAINING_SEED = 1500, 20
+
+
+def main() -> None:
+    """Write cohort and bundle."""
+    protocol = read_protocol(SAMPLES / "protocols" / f"{WORLD}.yaml")
+    with tempfile.TemporaryDirectory() as scratch, progress_bars(quiet=False) as progress:
+        cohort = Path(scratch) / "cohort"
+
+        def report(done: int, total: int) -> None:
+            progress("simulating", done, total)
+
+        write_cohort(
+            cohort, world=WORLD, n_cases=TRAINING_CASES, seed=TRAINING_SEED, on_progress=report
+        )
+        train_bundle(cohort, protocol, Path(scratch) / "bundle", progress=progress)
+        for old in (SAMPLES / WORLD, SAMPLES / "bundles" / WORLD):
+            shutil.rmtree(old, ignore_errors=True)
+        write_cohort(SAMPLES / WORLD, world=WORLD, n_cases=SAMPLE_CASES, seed=SAMPLE_SEED)
+        shutil.copytree(Path(scratch) / "bundle", SAMPLES / "bundles" / WORLD)
+
+
+if __name__ == "__main__":
+    main()

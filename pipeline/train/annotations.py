@@ -1,0 +1,61 @@
+"""Masks of what a finding looks like, as targets for the network's tokens."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import GeometryError, IngestError, UsageError
+from pipeline.geometry import Geometry
+from pipeline.model.image_encoder import STRIDE
+from pipeline.nifti import load_nifti
+from schemas.protocol import Protocol
+
+MIN_SHARE = 0.2
+
+
+def token_masks(
+    cohort_folder: Path, study_uid: str, grid: Geometry, protocol: Protocol
+) -> NDArray[np.float32]:
+    """Return each task's mask on the token grid.
+
+    Parameters
+    ----------
+    cohort_folder
+        Holds ``annotations/<study_uid>__<task>.nii.gz``.
+    grid
+        The model's grid for this study, mm, LPS.
+
+    Returns
+    -------
+    shape (K, S/4, P/4, L/4)
+        1 for a token that holds at least ``MIN_SHARE`` of what the token with most of the mask
+        holds, else 0; NaN for a task without a mask.
+
+    Raises
+    ------
+    UsageError
+        If a mask cannot be read.
+    """
+    size = tuple(count // STRIDE for count in grid.shape)
+    masks = np.full((len(protocol.tasks), *size), np.nan, dtype=np.float32)
+    for number, task in enumerate(protocol.tasks):
+        name = f"{study_uid}__{task.annotation or task.name}.nii.gz"
+        path = cohort_folder / "annotations" / name
+        if path.is_file():
+            masks[number] = _token_mask(path, grid, size)
+    return masks
+
+
+def _token_mask(path: Path, grid: Geometry, size: tuple[int, ...]) -> NDArray[np.float32]:
+    try:
+        array, geometry = load_nifti(path)
+    except (IngestError, GeometryError) as error:
+        msg = f"annotations: {error}"
+        raise UsageError(msg) from error
+    voxels = grid.to_index(geometry.to_mm(np.argwhere(array > 0)))
+    tokens = np.floor((voxels + 0.5) / STRIDE).astype(int)
+    tokens = tokens[((tokens >= 0) & (tokens < np.array(size))).all(axis=1)]
+    counts = np.zeros(size, dtype=np.float32)
+    np.add.at(counts, tuple(tokens.T), 1.0)
+    return (counts >= max(MIN_SHARE * float(counts.max()), 1.0)).astype(np.float32)

@@ -1,0 +1,48 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.errors import UsageError
+from pipeline.nifti import save_nifti
+from pipeline.preprocess import model_grid
+from pipeline.train.annotations import token_masks
+from pipeline.volume import Volume
+from schemas.protocol import Protocol
+
+
+def test_a_mask_marks_the_tokens_at_its_place_in_mm(
+    volume: Volume, protocol: Protocol, tmp_path: Path
+) -> None:
+    grid = model_grid(volume.geometry, protocol.grid)
+    centre = grid.to_mm(np.array([1, 2, 4]) * 4 + 1.5)
+    axes = [np.arange(size) for size in volume.geometry.shape]
+    where = volume.geometry.to_mm(np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1))
+    ball = (np.linalg.norm(where - centre, axis=-1) <= 7.0).astype(np.uint8)
+    (tmp_path / "annotations").mkdir()
+    save_nifti(tmp_path / "annotations" / "1.2__lesion.nii.gz", ball, volume.geometry)
+    masks = token_masks(tmp_path, "1.2", grid, protocol)
+    # A ball of 7 mm lies wholly inside its token, which reaches 8 mm to each side.
+    assert np.argwhere(masks[0] == 1.0).tolist() == [[1, 2, 4]]
+    assert np.isnan(masks[1]).all()
+
+
+def test_a_task_may_share_another_tasks_masks(
+    volume: Volume, protocol: Protocol, tmp_path: Path
+) -> None:
+    grid = model_grid(volume.geometry, protocol.grid)
+    (tmp_path / "annotations").mkdir()
+    mask = np.ones(volume.geometry.shape, np.uint8)
+    save_nifti(tmp_path / "annotations" / "1.2__lesion.nii.gz", mask, volume.geometry)
+    tasks = (
+        protocol.tasks[0], protocol.tasks[1].model_copy(update={"annotation": "lesion"}),
+    )  # fmt: skip
+    masks = token_masks(tmp_path, "1.2", grid, protocol.model_copy(update={"tasks": tasks}))
+    assert np.array_equal(masks[0], masks[1])
+
+
+def test_an_unreadable_mask_is_named(volume: Volume, protocol: Protocol, tmp_path: Path) -> None:
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "1.2__lesion.nii.gz").write_bytes(b"no")
+    with pytest.raises(UsageError, match=r"1\.2__lesion"):
+        token_masks(tmp_path, "1.2", model_grid(volume.geometry, protocol.grid), protocol)
