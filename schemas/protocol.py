@@ -147,7 +147,7 @@ class ModelSettings(FrozenModel):
     """Attention heads."""
     layers: int = Field(default=2, ge=1, le=8)
     """Cross-attention blocks."""
-    dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
+    dropout: float = Field(default=0.3, ge=0.0, lt=1.0)
     """Dropout inside the blocks."""
 
     @model_validator(mode="after")
@@ -189,9 +189,9 @@ class TrainingSettings(FrozenModel):
     """Epochs without a better validation loss before training stops."""
     batch_size: int = Field(default=16, ge=1)
     """Cases a step."""
-    learning_rate: float = Field(default=2e-3, gt=0)
+    learning_rate: float = Field(default=1e-3, gt=0)
     """Peak, after warm-up."""
-    weight_decay: float = Field(default=0.01, ge=0)
+    weight_decay: float = Field(default=0.05, ge=0)
     """AdamW's."""
     modality_dropout: float = Field(default=0.15, ge=0, lt=1)
     """Chance that one modality of a training case is hidden."""

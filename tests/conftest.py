@@ -33,7 +33,7 @@ def tiny_protocol() -> Protocol:
                 {"name": "lesion", "question": "Is there a lesion?"},
                 {"name": "fit", "question": "Will the patient have a fit?"},
             ],
-            "model": {"image_channels": 4, "width": 16, "layers": 1},
+            "model": {"image_channels": 4, "width": 16, "layers": 1, "dropout": 0.1},
         }
     )
 
