@@ -5,6 +5,8 @@ model hubs are not asked, and Prefect keeps its database in Synopt's own folder.
 """
 
 import os
+from contextlib import suppress
+from pathlib import Path
 
 from platformdirs import user_data_path
 
@@ -14,6 +16,7 @@ DEFAULTS = {
     "PREFECT_CLI_PROMPT": "false",
     "PREFECT_HOME": str(user_data_path("synopt") / "prefect"),
     "PREFECT_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
     "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -26,3 +29,6 @@ def set_defaults() -> None:
     """Set every default that the user has not set."""
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
+    # Prefect makes only the last folder of this path; where even that fails it says so itself.
+    with suppress(OSError):
+        Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)

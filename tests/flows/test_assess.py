@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.sorting import FlowRunSort, TaskRunSort
 
 from flows.assess import assess_cohort
 from pipeline.assess import Assessor
@@ -197,14 +199,12 @@ def test_the_same_input_gives_the_same_report(cohort: Path, bundle: Path, tmp_pa
 
 
 def test_prefects_server_sees_paths_only(cohort: Path, bundle: Path, tmp_path: Path) -> None:
-    from prefect.client.orchestration import get_client  # noqa: PLC0415
-
     run(cohort, bundle, tmp_path / "out")
     with get_client(sync_client=True) as client:
-        seen = json.dumps(
-            [run.model_dump(mode="json") for run in client.read_flow_runs()]
-            + [run.model_dump(mode="json") for run in client.read_task_runs()]
-        )
+        flow_runs = client.read_flow_runs(sort=FlowRunSort.START_TIME_DESC, limit=1)
+        task_runs = client.read_task_runs(sort=TaskRunSort.END_TIME_DESC, limit=200)
+    assert flow_runs[0].parameters["cohort"] == str(cohort)
+    seen = json.dumps([item.model_dump(mode="json") for item in (*flow_runs, *task_runs)])
     note = pd.read_csv(cohort / "notes.csv", dtype=str)["text"].iloc[0]
     assert note[:20] not in seen
     for patient in (cohort / "dicom").iterdir():
