@@ -185,7 +185,7 @@ class Assessor:
                 task=calibrator.task,
                 logit=float(output.logits[0, number]),
                 probability=float(to_probability(calibrator, float(output.logits[0, number]))),
-                evidence=evidence_of(output, number, inputs, history),
+                evidence=evidence_of(output, number, inputs, history, self.bundle.protocol.table),
             )
             for number, calibrator in enumerate(self.bundle.calibrators)
         ]

@@ -14,6 +14,8 @@ class TableEvidence(FrozenModel):
 
     name: str
     """The protocol's column name."""
+    label: str = ""
+    """What a reader sees in place of the name; the name if empty."""
     value: float | str | bool | None = Field(repr=False)
     """What the model read; None if missing."""
     unit: str = ""

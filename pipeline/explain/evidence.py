@@ -3,10 +3,15 @@
 from pipeline.tensors import ModelInput, ModelOutput
 from schemas.history import History
 from schemas.prediction import Evidence, NoteEvidence, TableEvidence
+from schemas.protocol import Column
 
 
 def evidence_of(
-    output: ModelOutput, task_number: int, model_input: ModelInput, history: History
+    output: ModelOutput,
+    task_number: int,
+    model_input: ModelInput,
+    history: History,
+    columns: tuple[Column, ...],
 ) -> Evidence:
     """Return the parts of one task's logit for the single case of a batch.
 
@@ -18,20 +23,30 @@ def evidence_of(
         Position of the task in the protocol.
     model_input, history
         What the network read.
+    columns
+        The protocol's table variables, in the history's order.
     """
     table = output.table[0, task_number].tolist()
     return Evidence(
         bias=float(output.bias[task_number]),
         image=float(output.image[0, task_number].sum()),
-        table=_table(table, history) if model_input.table else (),
+        table=_table(table, history, columns) if model_input.table else (),
         notes=_notes(output, task_number, model_input),
     )
 
 
-def _table(additions: list[float], history: History) -> tuple[TableEvidence, ...]:
+def _table(
+    additions: list[float], history: History, columns: tuple[Column, ...]
+) -> tuple[TableEvidence, ...]:
     return tuple(
-        TableEvidence(name=value.name, value=value.value, unit=value.unit, contribution=addition)
-        for value, addition in zip(history.values, additions, strict=True)
+        TableEvidence(
+            name=value.name,
+            label=column.label,
+            value=value.value,
+            unit=value.unit,
+            contribution=addition,
+        )
+        for value, column, addition in zip(history.values, columns, additions, strict=True)
     )
 
 

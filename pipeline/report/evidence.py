@@ -73,7 +73,7 @@ def _bar(group: str, name: str, read: str, contribution: float, largest: float) 
 def _table_bar(part: TableEvidence, largest: float) -> Bar:
     bar = _bar(
         "table",
-        part.name.replace("_", " "),
+        part.label or part.name.replace("_", " "),
         measured(part.value, part.unit),
         part.contribution,
         largest,

@@ -1,18 +1,15 @@
 """The JSON Schema of report.json.
 
-``python -m pipeline.report.schema docs/reference/report.schema.json`` writes the published file.
+``python -m pipeline.report docs/reference/report.schema.json`` writes the published file.
 """
 
 import json
-import sys
 from functools import cache
-from pathlib import Path
 
 from jsonschema import Draft202012Validator
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import DatetimeSchema
 
-from pipeline.files import write_text
 from schemas.report import RiskReport
 
 TITLE = "Synopt risk report"
@@ -60,7 +57,3 @@ def check_json(text: str) -> None:
 @cache
 def _validator() -> Draft202012Validator:
     return Draft202012Validator(report_schema())
-
-
-if __name__ == "__main__":
-    write_text(Path(sys.argv[1]), schema_text())

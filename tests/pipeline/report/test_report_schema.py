@@ -9,7 +9,7 @@ from pipeline.report.schema import check_json, report_schema, schema_text
 
 ROOT = Path(__file__).parents[3]
 PUBLISHED = ROOT / "docs" / "reference" / "report.schema.json"
-RENEW = "python -m pipeline.report.schema docs/reference/report.schema.json"
+RENEW = "python -m pipeline.report docs/reference/report.schema.json"
 
 
 def test_the_published_schema_is_up_to_date():
