@@ -22,6 +22,7 @@ from pipeline.model.image_encoder import token_mask
 from pipeline.report import heatmap_name, read_report, study_folder_name, write_report
 from pipeline.tensors import ModelInput, ModelOutput
 from pipeline.volume import Volume
+from schemas.bundle import Calibrator
 from schemas.history import History
 from schemas.issue import Issue, IssueCode, Severity, has_errors
 from schemas.prediction import RiskEstimate
@@ -123,21 +124,12 @@ class Assessor:
         if has_errors(issues):
             return _with(blank, issues=issues, status="withheld"), volume, {}
         heatmaps, reason = self._heatmaps(output, inputs, volume)
+        estimates = self._estimates(output, inputs, history)
         risks = tuple(
-            _risk(risk, estimate, heatmaps.get(risk.task), reason, volume)
-            for risk, estimate in zip(
-                blank.risks, self._estimates(output, inputs, history), strict=True
+            _risk(risk, estimate, calibrator, heatmaps.get(risk.task), reason, volume)
+            for risk, estimate, calibrator in zip(
+                blank.risks, estimates, self.bundle.calibrators, strict=True
             )
-        )
-        slopes = {calibrator.task: calibrator for calibrator in self.bundle.calibrators}
-        risks = tuple(
-            risk.model_copy(
-                update={
-                    "calibration_slope": slopes[risk.task].slope,
-                    "calibration_intercept": slopes[risk.task].intercept,
-                }
-            )
-            for risk in risks
         )
         report = _with(blank, issues=issues, status="assessed").model_copy(update={"risks": risks})
         return report, volume, heatmaps
@@ -246,9 +238,13 @@ def _history_use(history: History, protocol: Protocol) -> HistoryUse:
 
 
 def _risk(
-    risk: Risk, estimate: RiskEstimate, heatmap: Heatmap | None, reason: str,
+    risk: Risk,
+    estimate: RiskEstimate,
+    calibrator: Calibrator,
+    heatmap: Heatmap | None,
+    reason: str,
     volume: Volume | None,
-) -> Risk:  # fmt: skip
+) -> Risk:
     return risk.model_copy(
         update={
             "probability": estimate.probability,
@@ -256,6 +252,8 @@ def _risk(
             "upper": estimate.upper,
             "set": estimate.label_set,
             "logit": estimate.logit,
+            "calibration_slope": calibrator.slope,
+            "calibration_intercept": calibrator.intercept,
             "evidence": estimate.evidence,
             "heatmap": None if heatmap is None else heatmap_name(risk.task),
             "heatmap_reason": reason,

@@ -80,6 +80,8 @@ class IssueCode(StrEnum):
     """No note was written at or before the scan, within the look-back."""
     RECORDS_AFTER_SCAN = "records-after-scan"
     """Records dated after the scan exist and were not read."""
+    RECORDS_UNDATED = "records-undated"
+    """Records without a time exist and were not read, since they may be from after the scan."""
     OUT_OF_DISTRIBUTION = "out-of-distribution"
     """The case is unlike those that the bundle was trained on."""
     NOTHING_TO_READ = "nothing-to-read"

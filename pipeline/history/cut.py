@@ -40,7 +40,11 @@ def history_at(
     values, faults = _values(kept_rows, protocol.table)
     read = _notes(kept_notes, protocol.notes.kinds)
     n_after = after_rows + after_notes
-    issues = (*_gaps(patient_id, at, values, read, protocol), *faults, *_after_scan(n_after))
+    n_undated = _n_undated(kept_rows, kept_notes, protocol.table)
+    issues = (
+        *_gaps(patient_id, at, values, read, protocol), *faults,
+        *_not_read(n_after, n_undated),
+    )  # fmt: skip
     return History(
         at=at, values=values, notes=read, n_after_scan=n_after, n_too_old=old_rows + old_notes,
         issues=issues,
@@ -136,11 +140,27 @@ def _gaps(
     return issues
 
 
-def _after_scan(n_after: int) -> list[Issue]:
-    if not n_after:
-        return []
-    message = f"{n_after} records are dated after the scan and were not read"
-    return [_issue(IssueCode.RECORDS_AFTER_SCAN, Severity.INFO, message)]
+def _n_undated(
+    rows: pd.DataFrame | None, notes: pd.DataFrame | None, columns: tuple[Column, ...]
+) -> int:
+    """Count the records that have no time and need one."""
+    dated = [column.name for column in columns if not column.undated]
+    n_rows = (
+        0 if rows is None else int((rows["recorded_at"].isna() & rows["name"].isin(dated)).sum())
+    )
+    n_notes = 0 if notes is None else int(notes["written_at"].isna().sum())
+    return n_rows + n_notes
+
+
+def _not_read(n_after: int, n_undated: int) -> list[Issue]:
+    issues = []
+    if n_after:
+        message = f"{n_after} records are dated after the scan and were not read"
+        issues.append(_issue(IssueCode.RECORDS_AFTER_SCAN, Severity.INFO, message))
+    if n_undated:
+        message = f"{n_undated} records have no time and were not read"
+        issues.append(_issue(IssueCode.RECORDS_UNDATED, Severity.INFO, message))
+    return issues
 
 
 def _issue(code: IssueCode, severity: Severity, message: str) -> Issue:

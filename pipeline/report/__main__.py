@@ -1,4 +1,4 @@
-"""Write the report's JSON Schema: ``python -m pipeline.report docs/reference/report.schema.json``."""
+"""Write the JSON Schema: ``python -m pipeline.report docs/reference/report.schema.json``."""
 
 import sys
 from pathlib import Path

@@ -76,9 +76,12 @@ def test_the_look_back_ends_on_its_day(tmp_path: Path) -> None:
 
 
 def test_an_undated_value_counts_only_where_the_protocol_says_so(tmp_path: Path) -> None:
-    history = read(tmp_path, "007,,50,F,\n")
+    history = read(tmp_path, "007,,50,F,\n", "007,,clinic,undated\n")
     assert value(history, "sex") == "F"
     assert value(history, "age") is None
+    assert history.notes == ()
+    messages = [item.message for item in history.issues if item.code == IssueCode.RECORDS_UNDATED]
+    assert messages == ["2 records have no time and were not read"]
 
 
 def test_without_an_acquisition_time_no_dated_record_is_read(tmp_path: Path) -> None:

@@ -1,0 +1,90 @@
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from monai.bundle import ConfigParser
+
+from flows.cli import main
+from pipeline.bundle import load_bundle
+from pipeline.errors import CheckpointError
+
+PROTOCOLS = Path(__file__).parents[2] / "data_samples" / "protocols"
+
+
+def synopt(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> object:
+    monkeypatch.setattr(sys, "argv", ["synopt", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    return stop.value.code
+
+
+@pytest.fixture(scope="module")
+def protocol(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The lesion task alone, every mask used, parts that a small cohort can fill."""
+    content = yaml.safe_load((PROTOCOLS / "brain_mr.yaml").read_text())
+    content["tasks"] = content["tasks"][:1]
+    content["training"] = {
+        "epochs": 5,
+        "batch_size": 8,
+        "splits": {"train": 0.5, "validation": 0.15, "calibration": 0.17},
+    }
+    path = tmp_path_factory.mktemp("protocol") / "lesion.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.flow
+@pytest.mark.usefixtures("prefect")
+def test_from_nothing_to_reports_with_a_bundle_of_ones_own(
+    protocol: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    cohort, bundle, out = tmp_path / "cohort", tmp_path / "bundle", tmp_path / "out"
+    arguments = ["phantom", str(cohort), "--world", "brain_mr", "--cases", "200", "--seed", "3"]
+    assert synopt(arguments, monkeypatch) == 0
+    arguments = ["train", str(cohort), "--protocol", str(protocol), "--out", str(bundle)]
+    assert synopt(arguments, monkeypatch) == 0
+    assert "lesion: test AUROC" in capsys.readouterr().out
+    loaded = load_bundle(bundle)
+    (metrics,) = loaded.metrics
+    assert metrics.auroc.value > 0.6
+    assert "Trained on simulated data" in (bundle / "docs" / "README.md").read_text()
+    parser = ConfigParser()
+    parser.read_meta(str(bundle / "configs" / "metadata.json"))
+    assert parser.get("_meta_")["network_data_format"]["outputs"]["pred"]["num_channels"] == 1
+    small = tmp_path / "small"
+    assert synopt(["phantom", str(small), "--world", "brain_mr", "--cases", "2", "--seed", "4"],
+                  monkeypatch) == 0  # fmt: skip
+    arguments = ["assess", str(small), "--bundle", str(bundle), "--out", str(out)]
+    assert synopt(arguments, monkeypatch) == 0
+    reports = [json.loads(path.read_text()) for path in out.glob("studies/*/report.json")]
+    assert len(reports) == 2
+    assert {report["bundle"]["sha256"] for report in reports} == {loaded.identity.sha256}
+
+
+@pytest.mark.parametrize(
+    "name", ["models/model.safetensors", "configs/calibrators.json", "docs/README.md"]
+)
+def test_an_altered_bundle_is_refused(name: str, bundle: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "bundle"
+    for path in bundle.rglob("*"):
+        if path.is_file():
+            target = copy / path.relative_to(bundle)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
+    altered = bytearray((copy / name).read_bytes())
+    altered[-2] ^= 1
+    (copy / name).write_bytes(bytes(altered))
+    with pytest.raises(CheckpointError, match=name):
+        load_bundle(copy)
+    (copy / name).unlink()
+    with pytest.raises(CheckpointError, match=name):
+        load_bundle(copy)
+
+
+def test_a_bundle_holds_no_pickle(bundle: Path) -> None:
+    allowed = {".json", ".yaml", ".safetensors", ".md"}
+    assert {path.suffix for path in bundle.rglob("*") if path.is_file()} <= allowed
