@@ -183,13 +183,13 @@ class TrainingSettings(FrozenModel):
     """Of splits, weights and batches."""
     splits: SplitFractions = SplitFractions()
     """Shares of the patients."""
-    epochs: int = Field(default=12, ge=1)
+    epochs: int = Field(default=18, ge=1)
     """At most; early stopping may end before."""
-    patience: int = Field(default=5, ge=1)
+    patience: int = Field(default=8, ge=1)
     """Epochs without a better validation loss before training stops."""
     batch_size: int = Field(default=16, ge=1)
     """Cases a step."""
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float = Field(default=2e-3, gt=0)
     """Peak, after warm-up."""
     weight_decay: float = Field(default=0.05, ge=0)
     """AdamW's."""
