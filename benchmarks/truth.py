@@ -90,13 +90,13 @@ def _score(cohort: Cohort, bundle: Bundle, study: Study, truth: pd.Series) -> Ro
     row["is_unlike"] = bool(
         outside_reference(
             bundle.reference,
-            output.summary[0].double().numpy() if inputs.image else None,
+            output.summary[0].double().cpu().numpy() if inputs.image else None,
             quantities(volume, case.history),
             severity=Severity.INFO,
         )
     )
     if inputs.image is not None:
-        additions = output.image[0, 0].numpy().reshape(output.token_grid)
+        additions = output.image[0, 0].cpu().numpy().reshape(output.token_grid)
         row["lesion_image"] = float(additions.sum())
         if truth["has_lesion"]:
             token = np.array(np.unravel_index(additions.argmax(), additions.shape))

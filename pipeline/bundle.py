@@ -143,6 +143,9 @@ def _load(folder: Path) -> Bundle:
     )
     network.load_state_dict(weights)
     network.eval().requires_grad_(requires_grad=False)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    network.to(device)
+    encoder.bert.to(device)
     arrays = load_arrays(folder / REFERENCE)
     return Bundle(
         protocol=protocol,
