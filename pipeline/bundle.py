@@ -145,7 +145,7 @@ def _load(folder: Path) -> Bundle:
     network.eval().requires_grad_(requires_grad=False)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network.to(device)
-    encoder.bert.to(device)
+    torch.nn.Module.to(encoder.bert, device)
     arrays = load_arrays(folder / REFERENCE)
     return Bundle(
         protocol=protocol,
