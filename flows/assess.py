@@ -6,6 +6,7 @@ from pathlib import Path
 
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
 from rich.console import Console
 
 from flows.progress import progress_bars
@@ -22,6 +23,22 @@ from schemas.run import BatchSummary
 RETRIES = 2
 RETRY_DELAY_S = 2.0
 FAULTS_LOG = "faults.log"
+
+
+class StudyError(Exception):
+    """A fault of the program, without its message: Prefect stores what a task raises.
+
+    Parameters
+    ----------
+    kind
+        The type of the fault.
+    may_pass
+        Whether another try may do.
+    """
+
+    def __init__(self, kind: str, *, may_pass: bool) -> None:
+        super().__init__(f"stopped on {kind}")
+        self.kind, self.may_pass = kind, may_pass
 
 
 @flow(name="assess-cohort", persist_result=False)
@@ -74,30 +91,32 @@ def _assess_all(assessor: Assessor, progress: Progress) -> tuple[list[RiskReport
         persist_result=False,
         retries=RETRIES,
         retry_delay_seconds=RETRY_DELAY_S,
-        retry_condition_fn=lambda _task, _run, state: _is_passing(state),
+        retry_condition_fn=lambda _task, _run, state: _may_pass(state),
     )
     def assess_study(number: int) -> tuple[RiskReport, bool]:
-        return assessor.assess(studies[number])
+        try:
+            return assessor.assess(studies[number])
+        except Exception as error:
+            _keep_fault(assessor.out, number, error)
+            raise StudyError(type(error).__name__, may_pass=isinstance(error, OSError)) from None
 
     reports, n_reused = [], 0
     for number, study in enumerate(studies):
         progress("assessing", number, len(studies))
         try:
             report, is_reused = assess_study(number)
-        except Exception as error:
-            _keep_fault(assessor.out, number, error)
-            report, is_reused = assessor.failed(study, error), False
+        except StudyError as fault:
+            report, is_reused = assessor.failed(study, fault.kind), False
         reports.append(report)
         n_reused += is_reused
     progress("assessing", len(studies), len(studies))
     return reports, n_reused
 
 
-def _is_passing(state: object) -> bool:
+def _may_pass(state: State[object]) -> bool:
     """Say whether a fault may go away by itself: disk and network, not data."""
-    result = getattr(state, "data", None)
-    error = getattr(result, "result", result)
-    return isinstance(error, OSError)
+    fault = state.result(raise_on_failure=False)
+    return isinstance(fault, StudyError) and fault.may_pass
 
 
 def _keep_fault(out: Path, number: int, error: Exception) -> None:

@@ -73,12 +73,15 @@ class Assessor:
         write_report(folder, report, volume=volume, heatmaps=heatmaps)
         return report, False
 
-    def failed(self, study: Study, error: Exception) -> RiskReport:
-        """Write a report that says that the assessment failed; the next run tries again."""
-        message = (
-            f"the assessment stopped on a fault of the program ({type(error).__name__}); "
-            "the log has the details"
-        )
+    def failed(self, study: Study, kind: str) -> RiskReport:
+        """Write a report that says that the assessment failed; the next run tries again.
+
+        Parameters
+        ----------
+        kind
+            The type of the fault.
+        """
+        message = f"the assessment stopped on a fault of the program ({kind}); see faults.log"
         issue = Issue(code=IssueCode.ASSESSMENT_FAILED, severity=Severity.ERROR, message=message)
         history = self.cohort.history(study)
         run = self._run(study, history).model_copy(update={"key": ""})

@@ -8,6 +8,12 @@ from pipeline.errors import UsageError
 
 MAX_BYTES = 2_000_000_000
 _SHOWN_ROWS = 5
+_TIME = r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)?"
+_OFFSET = r"\d:?\d{2} ?(?:[Zz]|[+-]\d{2}:?(?:\d{2})?)$"
+_UNSTATED = {
+    len("2024-05-31"): pd.Timedelta(hours=23, minutes=59, seconds=59),
+    len("2024-05-31T14:30"): pd.Timedelta(seconds=59),
+}
 
 
 def find_table(folder: Path, stem: str) -> Path | None:
@@ -61,10 +67,11 @@ def _parse(path: Path) -> pd.DataFrame:
 
 
 def parse_times(texts: pd.Series, *, where: str) -> pd.Series:
-    """Read ISO 8601 local times; a date alone means the end of that day.
+    """Read ISO 8601 local times; a time counts as the end of what it states.
 
-    A record that says only the day of the scan may have been made after it, so it must not
-    count as earlier.
+    A date alone is the end of that day and a time without seconds the end of that minute: a
+    record that says only the day of the scan may have been made after it, so it must not count
+    as earlier.
 
     Parameters
     ----------
@@ -80,27 +87,22 @@ def parse_times(texts: pd.Series, *, where: str) -> pd.Series:
     Raises
     ------
     UsageError
-        If a time cannot be read, or carries a UTC offset, which cannot be compared with the
-        scanner's local time. Row numbers count from 2, the line below the header.
+        If a time carries a UTC offset, which cannot be compared with the scanner's local time,
+        or is not a whole date with or without a time. Row numbers count from 2, the line below
+        the header.
     """
-    times = (
-        pd.to_datetime(texts.where(texts != ""), format="ISO8601", errors="coerce", utc=False)
-        if not _has_offset(texts).any()
-        else None
-    )
-    if times is None:
-        msg = f"{where}: {_rows(_has_offset(texts))} a time with a UTC offset; write local times"
+    has_offset = texts.str.contains(_OFFSET, regex=True)
+    if has_offset.any():
+        msg = f"{where}: {_rows(has_offset)} a time with a UTC offset; write local times"
         raise UsageError(msg)
+    is_whole = texts.str.fullmatch(_TIME)
+    times = pd.to_datetime(texts.where(is_whole), format="ISO8601", errors="coerce")
     unread = times.isna() & (texts != "")
     if unread.any():
         msg = f"{where}: {_rows(unread)} a time that is not ISO 8601 (2024-05-31T14:30:00)"
         raise UsageError(msg)
-    is_day = texts.str.len() <= 10
-    return times.where(~is_day, times + pd.Timedelta(hours=23, minutes=59, seconds=59))
-
-
-def _has_offset(texts: pd.Series) -> pd.Series:
-    return texts.str.contains(r"(?:Z|[+-]\d{2}:?\d{2})$", regex=True) & (texts.str.len() > 10)
+    slack = texts.str.len().map(_UNSTATED).fillna(pd.Timedelta(0))
+    return times + slack
 
 
 def _rows(mask: pd.Series) -> str:

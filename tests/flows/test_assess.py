@@ -175,8 +175,29 @@ def test_a_fault_of_the_program_is_listed_and_the_others_go_on(
     assert run(cohort, bundle, out).n_refused == 1
     log = (out / "faults.log").read_text()
     assert "RuntimeError" in log
-    assert "name of a patient" not in log + (out / "index.html").read_text()
+    with get_client(sync_client=True) as client:
+        runs = client.read_task_runs(sort=TaskRunSort.END_TIME_DESC, limit=50)
+    seen = json.dumps([item.model_dump(mode="json") for item in runs])
+    assert "RuntimeError" in seen
+    assert "name of a patient" not in log + seen + (out / "index.html").read_text()
     assert run(cohort, bundle, out).n_reused == 2  # the failed one is tried again
+
+
+def test_a_fault_of_the_disk_is_tried_again(
+    cohort: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, calls = Assessor.assess, []
+
+    def fails_once(self: Assessor, study: object) -> object:
+        calls.append(study)
+        if len(calls) == 1:
+            raise OSError(5, "Input/output error")
+        return whole(self, study)
+
+    monkeypatch.setattr(Assessor, "assess", fails_once)
+    monkeypatch.setattr("flows.assess.RETRY_DELAY_S", 0.0)
+    assert run(cohort, bundle, tmp_path / "out").n_assessed == 3
+    assert len(calls) == 4
 
 
 def test_a_bare_folder_of_dicom_is_a_cohort_without_histories(

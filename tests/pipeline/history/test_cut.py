@@ -59,6 +59,12 @@ def test_a_date_alone_counts_as_the_end_of_that_day(tmp_path: Path) -> None:
     assert history.n_after_scan == 1
 
 
+def test_a_time_without_seconds_counts_as_the_end_of_that_minute(tmp_path: Path) -> None:
+    history = read(tmp_path, "007,2024-05-31T14:30,52,,\n007,2024-05-31T14:29,51,,\n")
+    assert value(history, "age") == 51.0
+    assert history.n_after_scan == 1
+
+
 def test_notes_after_the_scan_are_never_read(tmp_path: Path) -> None:
     notes = "007,2024-05-01T08:00:00,clinic,before\n007,2024-06-01T08:00:00,clinic,outcome\n"
     history = read(tmp_path, notes=notes)
@@ -162,7 +168,13 @@ def test_a_folder_of_notes_is_read_by_name(tmp_path: Path) -> None:
         pytest.param("tabular.csv", "id,recorded_at,age\n", "no column patient_id", id="no id"),
         pytest.param("tabular.csv", "patient_id,recorded_at,x\n", "none of the", id="no feature"),
         pytest.param("tabular.csv", HEADER + "7,31.5.2024,50,,\n", "row 2 has", id="date"),
-        pytest.param("tabular.csv", HEADER + "7,2024-05-01T10:00:00Z,50,,\n", "UTC", id="offset"),
+        pytest.param("tabular.csv", HEADER + "7,2024-05-01T10:00:00Z,50,,\n", "UTC", id="Z"),
+        pytest.param("tabular.csv", HEADER + "7,2024-05-01T10:00:00+02,50,,\n", "UTC", id="+02"),
+        pytest.param("tabular.csv", HEADER + "7,2024-05-01 10:00 +0200,50,,\n", "UTC", id="+0200"),
+        pytest.param("tabular.csv", HEADER + "7,2024-05,50,,\n", "row 2 has", id="month only"),
+        pytest.param("tabular.csv", HEADER + "7,2024,50,,\n", "row 2 has", id="year only"),
+        pytest.param("tabular.csv", HEADER + "7,2024-05-31T14,50,,\n", "row 2 has", id="hour only"),
+        pytest.param("tabular.csv", HEADER + "7,2024-02-30,50,,\n", "row 2 has", id="no such day"),
         pytest.param("notes.csv", "patient_id,written_at,text\n", "no column kind", id="no kind"),
         pytest.param("notes.csv", "\x00\x01\x02", "notes.csv", id="binary"),
     ],
