@@ -2,6 +2,7 @@
 
 import traceback
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 
 from prefect import flow, get_run_logger, task
@@ -50,7 +51,7 @@ def assess_cohort(
     Paths in, counts out; Prefect's server sees no patient field.
     """
     with progress_bars(quiet=quiet) as progress:
-        assessor = _prepare(cohort, bundle, out, protocol, progress)
+        assessor = prepare(cohort, bundle, out, protocol, progress)
         reports, n_reused = _assess_all(assessor, progress)
     skipped = assessor.cohort.inventory.skipped
     title = assessor.bundle.protocol.title
@@ -70,9 +71,16 @@ def assess_cohort(
     return summary
 
 
-def _prepare(
+def prepare(
     cohort: Path, bundle: Path, out: Path, protocol: Path | None, progress: Progress
 ) -> Assessor:
+    """Read bundle and cohort and make the output folder.
+
+    Raises
+    ------
+    PipelineError
+        If any of them cannot be used.
+    """
     loaded = load_bundle(bundle)
     if protocol is not None:
         loaded = with_policy(loaded, read_protocol(protocol))
@@ -97,7 +105,7 @@ def _assess_all(assessor: Assessor, progress: Progress) -> tuple[list[RiskReport
         try:
             return assessor.assess(studies[number])
         except Exception as error:
-            _keep_fault(assessor.out, number, error)
+            _keep_fault(assessor.out, studies[number].study_uid, error)
             raise StudyError(type(error).__name__, may_pass=isinstance(error, OSError)) from None
 
     reports, n_reused = [], 0
@@ -119,9 +127,10 @@ def _may_pass(state: State[object]) -> bool:
     return isinstance(fault, StudyError) and fault.may_pass
 
 
-def _keep_fault(out: Path, number: int, error: Exception) -> None:
+def _keep_fault(out: Path, study_uid: str, error: Exception) -> None:
     """Append the traceback, without the message, which may quote a file, to the batch's log."""
-    get_run_logger().error("study %d stopped on %s", number + 1, type(error).__name__)
+    get_run_logger().error("a study stopped on %s", type(error).__name__)
+    when = datetime.now(UTC).isoformat(timespec="seconds")
     lines = traceback.format_tb(error.__traceback__)
     with (out / FAULTS_LOG).open("a", encoding="utf-8") as log:
-        log.write(f"study {number + 1}: {type(error).__name__}\n{''.join(lines)}\n")
+        log.write(f"{when} study {study_uid}: {type(error).__name__}\n{''.join(lines)}\n")

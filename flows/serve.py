@@ -1,5 +1,7 @@
 """The same flow on Prefect's own schedule, on one machine with nothing else installed."""
 
+import hashlib
+import json
 import os
 import socket
 import subprocess
@@ -17,8 +19,9 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from pydantic import ValidationError
 from tzlocal import get_localzone_name
 
-from flows.assess import assess_cohort
+from flows.assess import assess_cohort, prepare
 from pipeline.errors import UsageError
+from pipeline.progress import silent
 
 START_TIMEOUT_S = 90.0
 
@@ -43,8 +46,15 @@ def cron_schedule(cron: str, timezone: str = "") -> Schedule:
 def serve_assessment(
     cohort: Path, bundle: Path, out: Path, schedule: Schedule, *, quiet: bool
 ) -> None:
-    """Run the assessment on a schedule until interrupted."""
-    parameters = {
+    """Run the assessment on a schedule until interrupted.
+
+    Raises
+    ------
+    PipelineError
+        If bundle, cohort or output folder cannot be used as they are now.
+    """
+    prepare(cohort, bundle, out, None, silent)
+    parameters: dict[str, str | bool] = {
         "cohort": str(cohort.absolute()),
         "bundle": str(bundle.absolute()),
         "out": str(out.absolute()),
@@ -52,9 +62,15 @@ def serve_assessment(
     }
     with prefect_api():
         assess_cohort.serve(
-            name="scheduled", schedule=schedule, parameters=parameters, limit=1,
+            name=_name(parameters), schedule=schedule, parameters=parameters, limit=1,
             print_starting_message=False, pause_on_shutdown=False,
         )  # fmt: skip
+
+
+def _name(parameters: dict[str, str | bool]) -> str:
+    """Return a name of one's own for each watched folder: Prefect replaces what has the same."""
+    folders = json.dumps(parameters, sort_keys=True)
+    return f"scheduled-{hashlib.sha256(folders.encode()).hexdigest()[:12]}"
 
 
 @contextmanager

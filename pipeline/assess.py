@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -29,6 +30,8 @@ from schemas.prediction import RiskEstimate
 from schemas.protocol import Protocol
 from schemas.report import HeatmapPeak, HistoryUse, Risk, RiskReport, RunIdentity
 from schemas.series import Study
+
+logger = logging.getLogger(__name__)
 
 LIBRARIES = ("torch", "monai", "transformers", "pydicom", "numpy")
 NO_IMAGE = "the model read no image of this study"
@@ -76,6 +79,8 @@ class Assessor:
     def failed(self, study: Study, kind: str) -> RiskReport:
         """Write a report that says that the assessment failed; the next run tries again.
 
+        Where not even that can be written, the report is returned for the index all the same.
+
         Parameters
         ----------
         kind
@@ -83,11 +88,15 @@ class Assessor:
         """
         message = f"the assessment stopped on a fault of the program ({kind}); see faults.log"
         issue = Issue(code=IssueCode.ASSESSMENT_FAILED, severity=Severity.ERROR, message=message)
-        history = self.cohort.history(study)
+        # Whatever raised may raise again, so nothing of the study is read here.
+        history = History(at=None)
         run = self._run(study, history).model_copy(update={"key": ""})
         report = self._bare_report(study, Case(study.study_uid, {}, history), run)
-        report = report.model_copy(update={"issues": (issue,), "status": "refused"})
-        write_report(self._folder(study), report, volume=None, heatmaps={})
+        report = _with(report, issues=(issue,), status="refused")
+        try:
+            write_report(self._folder(study), report, volume=None, heatmaps={})
+        except (OSError, UsageError):
+            logger.warning("the report of a failed study could not be written")
         return report
 
     def _folder(self, study: Study) -> Path:
@@ -96,16 +105,17 @@ class Assessor:
     def _run(self, study: Study, history: History) -> RunIdentity:
         history_sha256 = hashlib.sha256(history.model_dump_json().encode()).hexdigest()
         identity = self.bundle.identity
+        libraries = {name: version(name) for name in LIBRARIES}
         parts = [
             study.content_sha256, study.study_uid, history_sha256, identity.sha256,
-            identity.protocol_sha256, version("synopt"),
+            identity.protocol_sha256, version("synopt"), libraries,
         ]  # fmt: skip
         return RunIdentity(
             key=hashlib.sha256(json.dumps(parts).encode()).hexdigest(),
             images_sha256=study.content_sha256,
             history_sha256=history_sha256,
             synopt_version=version("synopt"),
-            libraries={name: version(name) for name in LIBRARIES},
+            libraries=libraries,
         )
 
     def _report(

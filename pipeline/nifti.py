@@ -44,7 +44,8 @@ def load_nifti(path: Path) -> tuple[NDArray[np.float32], Geometry]:
     Returns
     -------
     array : shape (slices, rows, columns), float32
-        The file's (k, j, i) axes.
+        The file's (k, j, i) axes; i is turned round where the file's own order is left-handed in
+        LPS, so that the geometry is valid and every voxel stays where it was.
     geometry : mm, LPS
 
     Raises
@@ -52,7 +53,7 @@ def load_nifti(path: Path) -> tuple[NDArray[np.float32], Geometry]:
     IngestError
         If it is not NIfTI, not 3D, or larger than ``MAX_VOXELS``.
     GeometryError
-        If its affine is not a right-handed grid in that order.
+        If its affine is not a grid.
     """
     try:
         image = nibabel.load(path)
@@ -63,5 +64,9 @@ def load_nifti(path: Path) -> tuple[NDArray[np.float32], Geometry]:
         msg = f"{path.name} must hold 3 dimensions and at most {MAX_VOXELS} voxels"
         raise IngestError(msg)
     array = np.asarray(image.dataobj, dtype=np.float32).transpose(2, 1, 0)
-    geometry = Geometry(LPS_TO_RAS @ image.affine @ _REVERSE, array.shape)
-    return np.ascontiguousarray(array), geometry
+    affine = LPS_TO_RAS @ image.affine @ _REVERSE
+    if np.linalg.det(affine[:3, :3]) > 0:
+        array = array[:, :, ::-1]
+        affine[:3, 3] += affine[:3, 2] * (array.shape[2] - 1)
+        affine[:3, 2] *= -1
+    return np.ascontiguousarray(array), Geometry(affine, array.shape)

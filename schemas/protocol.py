@@ -193,8 +193,9 @@ class TrainingSettings(FrozenModel):
     """Peak, after warm-up."""
     weight_decay: float = Field(default=0.05, ge=0)
     """AdamW's."""
-    modality_dropout: float = Field(default=0.15, ge=0, lt=1)
-    """Chance that one modality of a training case is hidden."""
+    modality_dropout: float = Field(default=0.3, ge=0, lt=1)
+    """Chance that the image, the notes, the table or the whole history of a training case is
+    hidden."""
     annotation_share: float = Field(default=1.0, ge=0, le=1)
     """Share of the training patients whose masks are used, if there are any."""
     annotation_weight: float = Field(default=0.5, ge=0)
@@ -223,7 +224,7 @@ class Protocol(FrozenModel):
     """The model's grid."""
     intensity: Intensity
     """Voxel values to model inputs."""
-    look_back_days: int = Field(ge=1)
+    look_back_days: int = Field(ge=1, le=36525)
     """Older dated records do not count."""
     table: tuple[Column, ...] = ()
     """Table variables."""

@@ -13,6 +13,7 @@ from schemas.issue import Issue, IssueCode, Severity
 
 QUANTILE = 0.995
 MARGIN = 0.1
+MIN_SLACK = 0.01
 MIN_CASES = 20
 
 
@@ -93,7 +94,8 @@ def outside_reference(
     summary : shape (C,)
         Pooled image features; None without an image.
     quantities
-        Of the case, by name. Each may leave the training range by ``MARGIN`` of the range's width.
+        Of the case, by name. Each may leave the training range by ``MARGIN`` of the range's
+        width, or by ``MIN_SLACK`` of its size where training cases hardly differed.
     severity
         Of the issues: the protocol's policy.
     """
@@ -103,13 +105,21 @@ def outside_reference(
         if not distance <= reference.distance_limit:
             limit = reference.distance_limit
             messages.append(f"image features lie at {distance:.1f}, the limit is {limit:.1f}")
-    for known in reference.ranges:
-        value = quantities.get(known.name)
-        slack = MARGIN * (known.high - known.low) + 1e-9
-        if value is not None and not known.low - slack <= value <= known.high + slack:
+    ranges = {known.name: known for known in reference.ranges}
+    for name, value in quantities.items():
+        known = ranges.get(name)
+        if known is None:
+            messages.append(f"{name} is {value:g}, no training case had it")
+        elif not _within(value, known):
             messages.append(
-                f"{known.name} is {value:g}, training cases have {known.low:g} to {known.high:g}"
+                f"{name} is {value:g}, training cases have {known.low:g} to {known.high:g}"
             )
     text = "outside what the bundle was trained on: "
     code = IssueCode.OUT_OF_DISTRIBUTION
     return [Issue(code=code, severity=severity, message=text + message) for message in messages]
+
+
+def _within(value: float, known: TrainedRange) -> bool:
+    size = max(abs(known.low), abs(known.high))
+    slack = max(MARGIN * (known.high - known.low), MIN_SLACK * size)
+    return known.low - slack <= value <= known.high + slack

@@ -9,7 +9,7 @@ from pipeline.errors import UsageError
 MAX_BYTES = 2_000_000_000
 _SHOWN_ROWS = 5
 _TIME = r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)?"
-_OFFSET = r"\d:?\d{2} ?(?:[Zz]|[+-]\d{2}:?(?:\d{2})?)$"
+_OFFSET = r"[T ]\d{2}:?\d{2}.*(?:[Zz]|[+-]\d{2}:?(?:\d{2})?)$"
 _UNSTATED = {
     len("2024-05-31"): pd.Timedelta(hours=23, minutes=59, seconds=59),
     len("2024-05-31T14:30"): pd.Timedelta(seconds=59),

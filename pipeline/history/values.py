@@ -3,8 +3,8 @@
 from schemas.protocol import Column
 
 FLAGS = {
-    "1": True, "true": True, "yes": True, "y": True,
-    "0": False, "false": False, "no": False, "n": False,
+    "1": True, "1.0": True, "true": True, "yes": True, "y": True,
+    "0": False, "0.0": False, "false": False, "no": False, "n": False,
 }  # fmt: skip
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "unknown"})
 

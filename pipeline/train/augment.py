@@ -18,23 +18,25 @@ MAX_GAIN = 0.1
 def augmented(
     model_input: ModelInput, masks: Tensor, random: np.random.Generator, protocol: Protocol
 ) -> tuple[ModelInput, Tensor]:
-    """Return a training case and its token masks, shifted, rescaled, one modality hidden.
+    """Return a training case and its token masks, shifted, rescaled, a part hidden.
+
+    What is hidden now and then: the image, the notes, the table, or the whole history.
 
     Parameters
     ----------
     masks : shape (K, S/4, P/4, L/4)
-        Moved with the image.
+        Moved with the image; NaN where nothing is known.
     """
     image = model_input.image
     if image is not None:
         image, masks = _jittered(image, masks, random)
     hidden = None
     if random.random() < protocol.training.modality_dropout:
-        hidden = random.choice(["image", "text", "table"])
+        hidden = random.choice(["image", "text", "table", "history"])
     shown = ModelInput(
         image=None if hidden == "image" else image,
-        text=None if hidden == "text" else model_input.text,
-        table=None if hidden == "table" else model_input.table,
+        text=None if hidden in ("text", "history") else model_input.text,
+        table=None if hidden in ("table", "history") else model_input.table,
     )
     return shown, masks
 
@@ -50,7 +52,7 @@ def _jittered(
     moved = replace(
         image, voxels=_shifted(scaled, voxels, -1.0), scanned=_shifted(image.scanned, voxels, 0.0)
     )
-    return moved, _shifted(masks, tokens, 0.0)
+    return moved, _shifted(masks, tokens, torch.nan)
 
 
 def _shifted(tensor: Tensor, shift: Sequence[int], fill: float) -> Tensor:

@@ -36,3 +36,17 @@ def test_what_is_no_nifti_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.nii.gz").write_bytes(b"no")
     with pytest.raises(IngestError, match=r"a\.nii\.gz"):
         load_nifti(tmp_path / "a.nii.gz")
+
+
+def test_a_file_of_either_handedness_keeps_its_voxels_where_they_are(tmp_path: Path) -> None:
+    for number, sign in enumerate((-1.0, 1.0)):
+        affine = np.diag([2.0 * sign, 3.0, 4.0, 1.0])
+        affine[:3, 3] = [5.0, 6.0, 7.0]
+        voxels = np.zeros((6, 5, 4), np.float32)
+        voxels[1, 2, 3] = 9.0
+        path = tmp_path / f"{number}.nii.gz"
+        nibabel.save(nibabel.Nifti1Image(voxels, affine), path)
+        array, geometry = load_nifti(path)
+        (found,) = np.argwhere(array == 9.0)
+        ras = geometry.to_mm(found) * [-1, -1, 1]
+        assert np.allclose(ras, (affine @ [1, 2, 3, 1])[:3], atol=1e-4)

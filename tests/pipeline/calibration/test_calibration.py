@@ -84,6 +84,18 @@ def test_a_case_like_the_training_cases_is_let_through_and_a_far_one_is_not() ->
     assert all("outside what the bundle was trained on" in issue.message for issue in far)
 
 
+def test_a_quantity_that_never_varied_has_some_slack_and_a_new_one_is_flagged() -> None:
+    train = RANDOM.normal(size=(50, 3))
+    reference = fit_reference(train, train, [{"spacing": 1.0}, {"spacing": 1.0}])
+
+    def flagged(quantities: dict[str, float]) -> bool:
+        return bool(outside_reference(reference, None, quantities, severity=Severity.ERROR))
+
+    assert not flagged({"spacing": 1.0000003})
+    assert flagged({"spacing": 1.02})
+    assert flagged({"crp": 250.0})
+
+
 def test_a_distance_that_is_not_a_number_counts_as_far() -> None:
     reference = fit_reference(RANDOM.normal(size=(50, 3)), RANDOM.normal(size=(50, 3)), [])
     assert outside_reference(reference, np.full(3, np.nan), {}, severity=Severity.WARNING)

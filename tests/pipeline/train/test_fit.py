@@ -126,7 +126,10 @@ def test_augmentation_moves_the_masks_and_the_scanned_part_with_the_voxels(
         assert (moved.image.voxels[~moved.image.scanned] == -1.0).all()
         bright = torch.nn.functional.avg_pool3d(moved.image.voxels, 4)[0] > 0.0
         assert torch.equal(marks[0] == 1.0, bright)
-        assert marks.sum() == 2
+        assert marks.nansum() == 2
+        no_mask = torch.full_like(masks, torch.nan)
+        _, still_none = augmented(case.model_input(transform), no_mask, random, protocol)
+        assert still_none.isnan().all()
 
 
 def test_the_masks_loss_counts_both_classes_alike_and_skips_what_has_no_mask() -> None:
