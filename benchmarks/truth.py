@@ -27,6 +27,7 @@ from pipeline.cohort import Cohort, open_cohort, read_case
 from pipeline.inputs import model_input, quantities
 from pipeline.phantom import write_cohort
 from pipeline.progress import Progress
+from pipeline.tensors import ModelInput
 from schemas.issue import Severity
 from schemas.series import Study
 
@@ -80,10 +81,14 @@ def _score(cohort: Cohort, bundle: Bundle, study: Study, truth: pd.Series) -> Ro
     case = read_case(cohort, study)
     inputs = model_input(case, bundle.protocol, bundle.text_encoder, bundle.table_transform)
     output = bundle.predict([inputs])
+    blind = bundle.predict([ModelInput(inputs.image, None, None)])
     row: Row = {"has_lesion": float(truth["has_lesion"])}
     for number, calibrator in enumerate(bundle.calibrators):
         logit = float(output.logits[0, number])
         row[f"{calibrator.task}_p"] = float(to_probability(calibrator, logit))
+        row[f"{calibrator.task}_blind"] = float(
+            to_probability(calibrator, float(blind.logits[0, number]))
+        )
         row[f"{calibrator.task}_true"] = float(truth[f"true_{calibrator.task}"])
         row[f"{calibrator.task}_y"] = float(truth[f"outcome_{calibrator.task}"])
     volume = case.volumes.get(bundle.protocol.series[0].name)
@@ -121,6 +126,9 @@ def _compare(rows: pd.DataFrame, task: str) -> Mapping[str, object]:
         "log_loss_of_prevalence": float(log_loss(y, np.full(len(y), y.mean()))),
         "mean_error_against_true_probability": float(np.abs(p - true).mean()),
         "mean_predicted_minus_observed": float(p.mean() - y.mean()),
+        "mean_predicted_minus_observed_without_history": float(
+            rows[f"{task}_blind"].mean() - y.mean()
+        ),
         "calibration_slope": slope,
         "calibration_intercept": intercept,
     }
@@ -152,8 +160,9 @@ def _markdown(result: Mapping[str, object], table: Mapping[str, Mapping[str, obj
         "probabilities scored on the same outcomes.",
         "",
         "| task | events | AUROC (95 % interval) | limit | log loss | limit | prevalence | mean "
-        "error against the true probability | slope |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "error against the true probability | slope | mean predicted minus observed | the same, "
+        "history withheld |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for task, row in table.items():
         value, low, high = row["auroc"]  # type: ignore[misc]
@@ -162,7 +171,9 @@ def _markdown(result: Mapping[str, object], table: Mapping[str, Mapping[str, obj
             f"| {row['auroc_of_truth']:.3f} | {row['log_loss']:.3f} "
             f"| {row['log_loss_of_truth']:.3f} | {row['log_loss_of_prevalence']:.3f} "
             f"| {row['mean_error_against_true_probability']:.3f} "
-            f"| {row['calibration_slope']:.2f} |"
+            f"| {row['calibration_slope']:.2f} "
+            f"| {row['mean_predicted_minus_observed']:+.3f} "
+            f"| {row['mean_predicted_minus_observed_without_history']:+.3f} |"
         )
     hit = result["lesion_peak_within_a_token"]
     lines += [
