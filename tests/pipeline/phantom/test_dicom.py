@@ -1,6 +1,7 @@
 import hashlib
 import shutil
 import subprocess
+import sys
 from datetime import date, datetime
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,11 @@ from scipy.spatial.transform import Rotation
 from pipeline.errors import GeometryError
 from pipeline.geometry import LPS_TO_RAS, Geometry
 from pipeline.phantom.dicom import SeriesHeader, uid_from, write_series
+
+# The package puts its program beside the interpreter, which need not be on the search path.
+DCM2NIIX = shutil.which("dcm2niix") or shutil.which(
+    "dcm2niix", path=str(Path(sys.executable).parent)
+)
 
 SHAPE = (5, 6, 8)
 AXES = {
@@ -74,7 +80,7 @@ def test_dciodvfy_finds_no_error(tmp_path: Path, modality: Literal["CT", "MR"]) 
         assert [line for line in said.stderr.splitlines() if line.startswith("Error")] == []
 
 
-@pytest.mark.skipif(shutil.which("dcm2niix") is None, reason="dcm2niix is absent")
+@pytest.mark.skipif(DCM2NIIX is None, reason="dcm2niix is absent")
 @pytest.mark.parametrize("modality", ["CT", "MR"])
 @pytest.mark.parametrize(("plane", "is_oblique"), EVERY_GRID)
 def test_dcm2niix_puts_each_value_at_the_same_millimetre(
@@ -82,7 +88,7 @@ def test_dcm2niix_puts_each_value_at_the_same_millimetre(
 ) -> None:
     geometry = grid(plane, is_oblique=is_oblique)
     write_series(tmp_path / "dicom", array(modality), geometry, header(modality))
-    command = ["dcm2niix", "-f", "out", "-z", "n", "-o", tmp_path, tmp_path / "dicom"]
+    command = [DCM2NIIX, "-f", "out", "-z", "n", "-o", tmp_path, tmp_path / "dicom"]
     subprocess.run(command, capture_output=True, check=True)
     image = nibabel.load(tmp_path / "out.nii")
     ours = np.stack(np.indices(SHAPE), axis=-1).reshape(-1, 3)
