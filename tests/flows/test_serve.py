@@ -11,6 +11,7 @@ WAIT_S = 200
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.flow
 def test_a_watched_folder_is_assessed_on_schedule(
     cohort: Path, bundle: Path, tmp_path: Path

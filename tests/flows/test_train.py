@@ -36,6 +36,7 @@ def protocol(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.flow
 @pytest.mark.usefixtures("prefect")
 def test_from_nothing_to_reports_with_a_bundle_of_ones_own(
