@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict
 
+NAME_PATTERN = r"^[a-z][a-z0-9_]{0,39}$"
+
 
 class FrozenModel(BaseModel):
     """A value that cannot change, has no unknown fields, and holds no NaN or infinity."""

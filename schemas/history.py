@@ -1,6 +1,7 @@
 """What was recorded about a patient at or before a moment."""
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -21,6 +22,23 @@ class TableValue(FrozenModel):
     """When it was recorded; None for an undated or a missing value."""
 
 
+class ConceptValue(FrozenModel):
+    """What the notes say about one concept of the protocol at the scan."""
+
+    name: str
+    """The protocol's concept name."""
+    value: float | Literal["present", "absent", "left", "right", "both"] | None = Field(repr=False)
+    """None if no note speaks of it, or only of a relative, of a doubt or of another time."""
+    unit: str = ""
+    """Unit of a number."""
+    written_at: datetime | None = Field(default=None, repr=False)
+    """When the note that says so was written; None if unknown."""
+    kind: str = ""
+    """Kind of that note."""
+    quote: str = Field(default="", repr=False)
+    """The words in which it says so; empty if unknown."""
+
+
 class Note(FrozenModel):
     """One written note."""
 
@@ -39,6 +57,8 @@ class History(FrozenModel):
     """The moment of the cut (the study's acquisition time); None if unknown."""
     values: tuple[TableValue, ...] = ()
     """One for each column of the protocol, missing ones included."""
+    concepts: tuple[ConceptValue, ...] = ()
+    """One for each concept of the protocol, unknown ones included."""
     notes: tuple[Note, ...] = ()
     """Oldest first."""
     n_after_scan: int = Field(default=0, ge=0)
@@ -52,6 +72,7 @@ class History(FrozenModel):
     def _nothing_from_the_future(self) -> "History":
         times = [note.written_at for note in self.notes]
         times += [value.recorded_at for value in self.values if value.recorded_at is not None]
+        times += [value.written_at for value in self.concepts if value.written_at is not None]
         if times and (self.at is None or not max(times) <= self.at):
             msg = "a history may hold nothing later than its own moment"
             raise ValueError(msg)

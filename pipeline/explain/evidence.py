@@ -1,9 +1,9 @@
 """Which facts moved a logit, and by how much."""
 
 from pipeline.tensors import ModelInput, ModelOutput
+from schemas.column import Column
 from schemas.history import History
 from schemas.prediction import Evidence, NoteEvidence, TableEvidence
-from schemas.protocol import Column
 
 
 def evidence_of(

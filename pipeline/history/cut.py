@@ -6,9 +6,10 @@ import pandas as pd
 
 from pipeline.history.records import Records
 from pipeline.history.values import parse_value
+from schemas.column import Column
 from schemas.history import History, Note, TableValue
 from schemas.issue import Issue, IssueCode, Severity
-from schemas.protocol import Column, Protocol
+from schemas.protocol import Protocol
 
 
 def history_at(

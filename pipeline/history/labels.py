@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline.errors import UsageError
 from pipeline.history.frames import find_table, read_text_table
-from schemas.protocol import Task
+from schemas.task import Task
 
 _KNOWN = {"": None, "0": 0, "1": 1, "0.0": 0, "1.0": 1}
 

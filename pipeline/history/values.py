@@ -1,6 +1,6 @@
 """The text of one table cell to a typed value, or the reason why not."""
 
-from schemas.protocol import Column
+from schemas.column import Column
 
 FLAGS = {
     "1": True, "1.0": True, "true": True, "yes": True, "y": True,

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from schemas.issue import Issue, IssueCode, Severity, has_errors
-from schemas.protocol import SeriesRule
 from schemas.report import SeriesUse
 from schemas.series import Series, Study
+from schemas.series_rule import SeriesRule
 
 
 @dataclass(frozen=True, slots=True, order=True)

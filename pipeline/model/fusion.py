@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from schemas.protocol import ModelSettings
+from schemas.settings import ModelSettings
 
 
 def start_at_zero(layer: nn.Module) -> None:

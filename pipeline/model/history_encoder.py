@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.model.fusion import start_at_zero
-from schemas.protocol import ModelSettings
+from schemas.settings import ModelSettings
 
 
 class TextProjection(nn.Module):

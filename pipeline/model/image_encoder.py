@@ -7,7 +7,7 @@ from monai.networks.nets import ResNet, SegResNet
 from torch import Tensor, nn
 from torch.nn import functional
 
-from schemas.protocol import ModelSettings
+from schemas.settings import ModelSettings
 
 STRIDE = 4
 

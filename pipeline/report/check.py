@@ -8,8 +8,8 @@ import numpy as np
 
 from pipeline.heatmap import Heatmap
 from pipeline.volume import Volume
+from schemas.base import NAME_PATTERN
 from schemas.prediction import SUM_TOLERANCE
-from schemas.protocol import NAME_PATTERN
 from schemas.report import Risk, RiskReport
 
 PEAK_TOLERANCE_MM = 0.1

@@ -3,7 +3,7 @@
 import hashlib
 from typing import Literal
 
-from schemas.protocol import SplitFractions
+from schemas.settings import SplitFractions
 
 Part = Literal["train", "validation", "calibration", "test"]
 

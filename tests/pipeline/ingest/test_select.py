@@ -2,8 +2,8 @@ from datetime import datetime
 
 from pipeline.ingest import select_series
 from schemas.issue import Issue, IssueCode, Severity
-from schemas.protocol import SeriesRule
 from schemas.series import Series, Study
+from schemas.series_rule import SeriesRule
 
 T1 = SeriesRule(name="t1", modality="MR", descriptions=("t1", "mprage"))
 FLAIR = SeriesRule(name="flair", modality="MR", descriptions=("flair", "dark"))

@@ -15,7 +15,7 @@ from pipeline.model.text_encoder import (
     load_text_encoder,
 )
 from schemas.history import Note
-from schemas.protocol import ModelSettings
+from schemas.settings import ModelSettings
 
 SCAN = datetime(2024, 5, 31, 14, 30)
 

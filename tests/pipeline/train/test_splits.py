@@ -3,7 +3,7 @@ import torch
 
 from pipeline.train.loop import masked_loss
 from pipeline.train.splits import part_of
-from schemas.protocol import SplitFractions
+from schemas.settings import SplitFractions
 
 FRACTIONS = SplitFractions(train=0.6, validation=0.1, calibration=0.1)
 
