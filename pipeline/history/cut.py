@@ -34,8 +34,8 @@ def history_at(
         Dated exactly at or before ``at``, to the microsecond. Of several values of a column the
         latest counts, of equal times the one further down in the file.
     """
-    table = records.table.get(patient_id) if patient_id else None
-    notes = records.notes.get(patient_id) if patient_id else None
+    table = records.table_of(patient_id) if patient_id else None
+    notes = records.notes_of(patient_id) if patient_id else None
     kept_rows, after_rows, old_rows = _cut(table, "recorded_at", at, protocol.look_back_days)
     kept_notes, after_notes, old_notes = _cut(notes, "written_at", at, protocol.look_back_days)
     values, faults = _values(kept_rows, protocol.table)
@@ -58,12 +58,12 @@ def _cut(
     """Return the rows that count, and how many were later or too old; undated rows stay."""
     if frame is None:
         return None, 0, 0
-    times = frame[column]
-    undated = times.isna()
+    known_at = frame["known_at"]
+    undated = known_at.isna()
     if at is None:
         return frame[undated], 0, 0
-    after = ~undated & ~(times <= at)
-    old = ~undated & (times < at - timedelta(days=look_back_days))
+    after = ~undated & ~(known_at <= at)
+    old = ~undated & (frame[column] < at - timedelta(days=look_back_days))
     return frame[~after & ~old], int(after.sum()), int(old.sum())
 
 
