@@ -27,7 +27,7 @@ from schemas.bundle import Calibrator
 from schemas.history import History
 from schemas.issue import Issue, IssueCode, Severity, has_errors
 from schemas.prediction import RiskEstimate
-from schemas.protocol import Protocol
+from schemas.protocol import SITE_PARTS, Protocol
 from schemas.report import HeatmapPeak, HistoryUse, Risk, RiskReport, RunIdentity
 from schemas.series import Study
 
@@ -209,7 +209,7 @@ class Assessor:
 
 
 def with_policy(bundle: Bundle, protocol: Protocol) -> Bundle:
-    """Return the bundle under another assessment policy.
+    """Return the bundle under another policy, or with another site's records.
 
     Raises
     ------
@@ -219,7 +219,7 @@ def with_policy(bundle: Bundle, protocol: Protocol) -> Bundle:
     if protocol.trained_sha256() != bundle.protocol.trained_sha256():
         msg = (
             f"the bundle was trained with another protocol than {protocol.name} as given: "
-            "only its section 'assessment' may differ; train a bundle with it"
+            f"only {', '.join(SITE_PARTS)} may differ; train a bundle with it"
         )
         raise UsageError(msg)
     identity = bundle.identity.model_copy(update={"protocol_sha256": protocol.sha256()})

@@ -2,16 +2,21 @@
 
 import hashlib
 import json
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from schemas.base import NAME_PATTERN, FrozenModel
 from schemas.column import Column
+from schemas.export import Export
 from schemas.grid import Grid, Intensity
 from schemas.notes_rule import Concept, NotesRule
 from schemas.series_rule import SeriesRule
 from schemas.settings import AssessmentPolicy, ModelSettings, TrainingSettings
 from schemas.task import Task
+
+SITE_PARTS = ("assessment", "export", "timezone")
+"""What a site may set otherwise than the bundle: policy, and how its records are written."""
 
 
 class Protocol(FrozenModel):
@@ -31,6 +36,12 @@ class Protocol(FrozenModel):
     """Voxel values to model inputs."""
     look_back_days: int = Field(ge=1, le=36525)
     """Older dated records do not count."""
+    timezone: str = ""
+    """Where the site is (Europe/Berlin). Local times without a UTC offset, of records and of the
+    scanner, are of this zone. If empty, all times are of one local clock and an offset is a fault.
+    May differ from the bundle's."""
+    export: Export = Export()
+    """How the site's record files are written. May differ from the bundle's."""
     table: tuple[Column, ...] = ()
     """Table variables."""
     notes: NotesRule = NotesRule()
@@ -44,7 +55,16 @@ class Protocol(FrozenModel):
     training: TrainingSettings = TrainingSettings()
     """Training."""
     assessment: AssessmentPolicy = AssessmentPolicy()
-    """Policy at assessment; the only part that may differ from the bundle's."""
+    """Policy at assessment. May differ from the bundle's."""
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            return value and ZoneInfo(value).key
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            msg = f"{value!r} is no time zone; write a name such as Europe/Berlin"
+            raise ValueError(msg) from error
 
     @model_validator(mode="after")
     def _unique_names(self) -> "Protocol":
@@ -60,8 +80,8 @@ class Protocol(FrozenModel):
         return _sha256(self.model_dump(mode="json"))
 
     def trained_sha256(self) -> str:
-        """Hash of the part that training saw: all but `assessment`."""
-        return _sha256(self.model_dump(mode="json", exclude={"assessment"}))
+        """Hash of the part that training saw: all but `SITE_PARTS`."""
+        return _sha256(self.model_dump(mode="json", exclude=set(SITE_PARTS)))
 
 
 def _sha256(value: object) -> str:
