@@ -30,7 +30,7 @@ class Cohort:
     image_folder
         Below which the DICOM files lie: ``dicom/`` if there is one, else the folder itself.
     inventory
-        Its studies, and the files that belong to none.
+        Its studies, and the files and records that belong to none.
     records
         Its tables and notes.
     protocol
@@ -66,6 +66,8 @@ def open_cohort(folder: Path, protocol: Protocol, *, progress: Progress = silent
     if not inventory.studies:
         msg = f"{image_folder} holds no CT or MR study ({len(inventory.skipped)} files skipped)"
         raise UsageError(msg)
+    skipped = (*inventory.skipped, *records.faults)
+    inventory = inventory.model_copy(update={"skipped": skipped})
     return Cohort(folder, image_folder, inventory, records, protocol)
 
 

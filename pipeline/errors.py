@@ -1,5 +1,7 @@
 """What callers may catch. A message says what, the value, the bound and what to do; never who."""
 
+from collections.abc import Sequence
+
 
 class PipelineError(Exception):
     """Any fault that Synopt explains in one sentence."""
@@ -7,6 +9,24 @@ class PipelineError(Exception):
 
 class UsageError(PipelineError):
     """What the user asked for cannot be done: a missing folder, a wrong field, no permission."""
+
+
+class RecordsError(UsageError):
+    """Record files cannot be read; all their faults together.
+
+    Parameters
+    ----------
+    faults
+        Every fault in words. The message shows the first ``SHOWN`` and counts the others.
+    """
+
+    SHOWN = 10
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        self.faults = tuple(faults)
+        more = len(self.faults) - self.SHOWN
+        end = f"; and {more} more faults" if more > 0 else ""
+        super().__init__("; ".join(self.faults[: self.SHOWN]) + end)
 
 
 class IngestError(PipelineError):

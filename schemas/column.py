@@ -1,4 +1,4 @@
-"""One variable of the table: its kind, unit, plausible range, and which of several values counts."""
+"""One variable of the table: kind, unit, plausible range, and which of several values counts."""
 
 from typing import Literal
 

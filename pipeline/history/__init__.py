@@ -1,7 +1,7 @@
 """Tables and notes to a History that ends at the scan."""
 
 from pipeline.history.cut import history_at
-from pipeline.history.labels import read_labels
+from pipeline.history.labels import Labels, read_labels
 from pipeline.history.records import Records, load_records
 
-__all__ = ["Records", "history_at", "load_records", "read_labels"]
+__all__ = ["Labels", "Records", "history_at", "load_records", "read_labels"]

@@ -6,7 +6,7 @@ scan at the earlier one.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -89,14 +89,22 @@ class Clock:
         self._read_rest(texts, moments, faults)
         return moments, faults
 
-    def shown(self, moment: np.datetime64) -> datetime:
-        """Return a moment as the site writes it: local, with its UTC offset if there is a zone."""
-        at: datetime = moment.astype("datetime64[s]").item()
+    def shown(self, moment: np.datetime64, *, exact: bool = False) -> datetime:
+        """Return a moment as the site writes it: local, with its UTC offset if there is a zone.
+
+        Parameters
+        ----------
+        exact
+            To the microsecond; else the second in which it lies.
+        """
+        at = pd.Timestamp(moment).to_pydatetime()
+        if not exact:
+            at = at.replace(microsecond=0)
         if self.zone is None:
             return at
         local = at.replace(tzinfo=UTC).astimezone(self.zone)
         # The offset alone: Python compares two times of one zone by their clocks, not moments.
-        return datetime.fromisoformat(local.isoformat())
+        return local.replace(tzinfo=timezone(local.utcoffset() or timedelta(0)))
 
     def _readings(self, at: datetime) -> tuple[datetime, datetime]:
         return (
@@ -116,10 +124,11 @@ class Clock:
             return times
         unsure = np.zeros(len(times), dtype=bool)
         zoned = times.dt.tz_localize(self.zone, ambiguous=unsure, nonexistent="NaT")
-        moments = zoned.dt.tz_convert("UTC").dt.tz_localize(None)
+        moments: pd.Series = zoned.dt.tz_convert("UTC").dt.tz_localize(None)
         never = moments.isna() & times.notna()
         for place in np.flatnonzero(never.to_numpy()):
-            moments.iloc[place] = self.of_record(times.iloc[place].to_pydatetime())
+            moment = self.of_record(times.iloc[int(place)].to_pydatetime())
+            moments.iloc[int(place)] = pd.Timestamp(moment)
         return moments
 
     def _read_rest(self, texts: pd.Series, moments: pd.Series, faults: pd.Series) -> None:

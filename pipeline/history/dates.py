@@ -16,6 +16,7 @@ EXCEL_DAYS = range(20_000, 80_000)
 EXCEL_ZERO = datetime(1899, 12, 30)
 MAX_LENGTH = 64
 Order = Literal["", "day-first", "month-first"]
+_OPEN = -1
 _TICK = timedelta(microseconds=1)
 _CLOCK = (
     r"(?:(?:[T ]|, ?)\s*(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})"
@@ -75,7 +76,7 @@ def read_moment(text: str, order: Order = "") -> Moment:
         return Moment(None, NO_TIME)
     parts = found.groupdict()
     month, day = _month_and_day(parts, order)
-    if month == 0:
+    if month == _OPEN:
         return Moment(None, TWO_ORDERS)
     try:
         return Moment(_end(int(parts["year"]), month, day, parts))
@@ -84,18 +85,18 @@ def read_moment(text: str, order: Order = "") -> Moment:
 
 
 def _month_and_day(parts: dict[str, str | None], order: str) -> tuple[int | None, int | None]:
-    """Return month and day as far as stated; month 0 if they cannot be told apart."""
+    """Return month and day as far as stated; `_OPEN` if they cannot be told apart."""
     if parts.get("name"):
         return _MONTHS.index(str(parts["name"])[:3].lower()) + 1, int(parts["day"] or 0)
     if parts.get("one") is None:
         return (
-            int(parts["month"]) if parts.get("month") else None,
-            int(parts["day"]) if parts.get("day") else None,
+            int(parts["month"] or 0) if parts.get("month") else None,
+            int(parts["day"] or 0) if parts.get("day") else None,
         )
     one, two = int(parts["one"] or 0), int(parts["two"] or 0)
     is_open = order == "" and one != two and one <= 12 and two <= 12
     if is_open:
-        return 0, 0
+        return _OPEN, _OPEN
     day_first = order == "day-first" or (order == "" and one > 12)
     return (two, one) if day_first else (one, two)
 

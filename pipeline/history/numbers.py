@@ -3,14 +3,19 @@
 import re
 from typing import NamedTuple
 
-_SPACES = " \N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}\N{THIN SPACE}\N{FIGURE SPACE}"
+_MARKS = (
+    " \N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}\N{THIN SPACE}\N{FIGURE SPACE}"
+    "'\N{RIGHT SINGLE QUOTATION MARK}"
+)
 _NUMBER = re.compile(
     rf"(?P<limit>[<>]=?|[≤≥])?\s*(?P<sign>[+-])?"
-    rf"(?P<digits>[.,]?[0-9](?:[0-9.,'’{_SPACES}]*[0-9])?[.,]?)(?P<power>[eE][+-]?[0-9]{{1,3}})?"
+    rf"(?P<digits>[.,]?[0-9](?:[0-9.,{_MARKS}]*[0-9])?[.,]?)(?P<power>[eE][+-]?[0-9]{{1,3}})?"
     r"\s*(?P<unit>[^\s0-9.,<>=+-].*)?"
 )  # fmt: skip
-_GROUPS = {sign: re.compile(rf"[1-9][0-9]{{0,2}}(?:{sign}[0-9]{{3}})+") for sign in (",", r"\.")}
-_BLANK_GROUPS = re.compile(rf"[1-9][0-9]{{0,2}}(?:([{_SPACES}'’])[0-9]{{3}})(?:\1[0-9]{{3}})*")
+_GROUPS = {
+    sign: re.compile(rf"[1-9][0-9]{{0,2}}(?:{re.escape(sign)}[0-9]{{3}})+") for sign in (",", ".")
+}
+_MARKED_GROUPS = re.compile(rf"[1-9][0-9]{{0,2}}([{_MARKS}])[0-9]{{3}}(?:\1[0-9]{{3}})*")
 MAX_LENGTH = 80
 
 
@@ -63,23 +68,33 @@ def read_number(text: str, decimal: str = "") -> Reading:
 
 def _plain(digits: str, decimal: str) -> str | None:
     """Return digits with a point; "" if they can be read in two ways, None if in no way."""
-    whole, sign, rest = _split(digits)
-    if _BLANK_GROUPS.fullmatch(whole) and (not sign or decimal in ("", sign)):
-        return re.sub(rf"[{_SPACES}'’]", "", whole) + (f".{rest}" if sign else "")
-    if re.search(rf"[{_SPACES}'’]", digits):
-        return None
     points, commas = digits.count("."), digits.count(",")
+    if any(mark in digits for mark in _MARKS):
+        return _marked(digits, decimal)
     if points and commas:
         return _both(digits, decimal)
     if points + commas > 1:
         return _grouped(digits, "." if points else ",", decimal)
+    return _with_comma(digits, decimal) if commas else _with_point(digits, decimal)
+
+
+def _with_comma(digits: str, decimal: str) -> str | None:
     if _GROUPS[","].fullmatch(digits):
         return {"": "", ".": digits.replace(",", ""), ",": digits.replace(",", ".")}[decimal]
-    if decimal == "," and points:
-        return digits.replace(".", "") if _GROUPS[r"\."].fullmatch(digits) else None
-    if decimal == "." and commas:
-        return None
-    return digits.replace(",", ".")
+    return None if decimal == "." else digits.replace(",", ".")
+
+
+def _with_point(digits: str, decimal: str) -> str | None:
+    if decimal != "," or "." not in digits:
+        return digits
+    return digits.replace(".", "") if _GROUPS["."].fullmatch(digits) else None
+
+
+def _marked(digits: str, decimal: str) -> str | None:
+    """Read 1 234,5 or 1'234.5."""
+    whole, sign, rest = _split(digits)
+    fits = _MARKED_GROUPS.fullmatch(whole) and (not sign or decimal in ("", sign))
+    return re.sub(f"[{_MARKS}]", "", whole) + (f".{rest}" if sign else "") if fits else None
 
 
 def _split(digits: str) -> tuple[str, str, str]:
@@ -90,14 +105,14 @@ def _split(digits: str) -> tuple[str, str, str]:
 def _both(digits: str, decimal: str) -> str | None:
     """Read 1,234.5 or 1.234,5: the sign that stands last is the decimal one."""
     whole, sign, rest = _split(digits)
-    other = "," if sign == "." else r"\."
+    other = "," if sign == "." else "."
     fits = decimal in ("", sign) and _GROUPS[other].fullmatch(whole)
-    return f"{whole.replace(other[-1], '')}.{rest}" if fits else None
+    return f"{whole.replace(other, '')}.{rest}" if fits else None
 
 
 def _grouped(digits: str, sign: str, decimal: str) -> str | None:
-    fits = decimal != sign and _GROUPS["," if sign == "," else r"\."].fullmatch(digits)
-    return digits.replace(sign, "") if fits else None
+    """Read 1,234,567: the sign that stands twice is no decimal one."""
+    return digits.replace(sign, "") if decimal != sign and _GROUPS[sign].fullmatch(digits) else None
 
 
 def shows_decimal_comma(text: str) -> bool:

@@ -4,35 +4,44 @@ Every source (csv, parquet, FHIR, OMOP) delivers the same two frames of text, an
 `Records.from_frames` makes the records of them:
 
 - a table, one value a row: ``patient_id, recorded_at, name, text`` and, where the source has
-  them, ``available_at, unit, source, row``. ``name`` is a column's name in the protocol, ``text``
-  the value as written, ``unit`` its unit as written ("" for the protocol's own);
+  them, ``available_at, unit, issuer, source, row``. ``name`` is a column's name in the protocol,
+  ``text`` the value as written, ``unit`` its unit as written ("" for the protocol's own);
 - notes, one a row: ``patient_id, written_at, kind, text`` and, where the source has them,
-  ``available_at, source, row``.
+  ``available_at, issuer, source, row``.
 
 All cells are text, "" where there is nothing. Times are ISO 8601, with a UTC offset where the
 source states one; nobody but `from_frames` reads them. ``available_at`` is when the record could
-be seen (a result's release); the later of both times counts. ``source`` (a file's or a table's
-name) and ``row`` (its number there) stand in the messages about faults.
+be seen (a result's release); the later of both times counts. ``issuer`` is whose identifier
+``patient_id`` is. ``source`` (a file's or a table's name) and ``row`` (its number there) stand in
+the messages about faults.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from pipeline.errors import UsageError
-from pipeline.history.frames import find_table, parse_times, read_text_table
+from pipeline.errors import RecordsError
+from pipeline.history.clock import Clock
+from pipeline.history.faults import as_skipped, cell_faults, fault
+from pipeline.history.frames import TextTable, find_table, read_text_table
+from pipeline.history.tables import read_table
+from pipeline.history.values import is_missing, read_cells
 from schemas.protocol import Protocol
+from schemas.series import SkippedFile
 
-WIDE_KEYS = ("patient_id", "recorded_at")
 TABLE_FIELDS = (
-    "patient_id", "recorded_at", "available_at", "name", "text", "unit", "source", "row"
+    "patient_id", "recorded_at", "available_at", "name", "text", "unit", "issuer", "source", "row"
 )  # fmt: skip
-NOTE_FIELDS = ("patient_id", "written_at", "available_at", "kind", "text", "source", "row")
+NOTE_FIELDS = (
+    "patient_id", "written_at", "available_at", "kind", "text", "issuer", "source", "row"
+)  # fmt: skip
 MAX_NOTE_CHARACTERS = 1_000_000
+NO_PATIENT = "has no patient_id; the record was left out"
+TOO_LONG = f"has more than {MAX_NOTE_CHARACTERS} characters"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,13 +51,17 @@ class Records:
     Parameters
     ----------
     table
-        patient_id, recorded_at, known_at (NaT if undated), name, text, unit, source, row.
+        patient_id, recorded_at and known_at (on the protocol's clock; NaT if undated), name
+        (categorical), text, value (float64; NaN if it has a fault), fault, limit, issuer, source,
+        row. See `pipeline.history.values.Cells`.
     notes
-        patient_id, written_at, known_at (NaT if undated), kind, text, source, row.
+        patient_id, written_at, known_at, kind, text, issuer, source, row.
     table_rows, note_rows
         Which rows are a patient's.
     has_table, has_notes
         Whether the cohort has such records at all.
+    faults
+        What of the sources was left out or is in doubt, and why.
     """
 
     table: pd.DataFrame
@@ -57,6 +70,7 @@ class Records:
     note_rows: Mapping[str, slice]
     has_table: bool
     has_notes: bool
+    faults: tuple[SkippedFile, ...] = ()
 
     @classmethod
     def from_frames(
@@ -64,19 +78,25 @@ class Records:
     ) -> "Records":
         """Return the records that two frames of text state; None where there are none at all.
 
+        Cells that cannot be read, or are implausible, are kept without a value and listed.
+
         Raises
         ------
-        UsageError
-            If a time cannot be read.
+        RecordsError
+            If times cannot be read, or a note is too long; all are named.
         """
-        names = {column.name for column in protocol.table}
-        rows = _complete(table, TABLE_FIELDS)
-        rows = _dated(rows[rows["name"].isin(names) & (rows["text"] != "")], "recorded_at")
-        lines = _complete(notes, NOTE_FIELDS)
-        lines = _dated(lines[lines["text"] != ""], "written_at")
+        clock = Clock.of(protocol)
+        rows, row_faults = _dated(_known_cells(table, protocol), "recorded_at", clock)
+        lines, line_faults = _dated(_known_notes(notes), "written_at", clock)
+        fatal = [*row_faults, *line_faults, *_too_long(lines)]
+        if fatal:
+            raise RecordsError(fatal)
+        rows, left_out = _with_values(rows, protocol)
+        left_out += _without_patient(rows) + _without_patient(lines)
+        rows, lines = _by_patient(rows), _by_patient(lines)
         return cls(
-            rows, lines, _by_patient(rows), _by_patient(lines), has_table=table is not None,
-            has_notes=notes is not None,
+            rows, lines, _slices(rows), _slices(lines), has_table=table is not None,
+            has_notes=notes is not None, faults=as_skipped(left_out, "records"),
         )  # fmt: skip
 
     def table_of(self, patient_id: str) -> pd.DataFrame:
@@ -88,78 +108,130 @@ class Records:
         return self.notes.iloc[self.note_rows.get(patient_id, slice(0))]
 
 
-def _complete(frame: pd.DataFrame | None, fields: tuple[str, ...]) -> pd.DataFrame:
-    return pd.DataFrame(columns=fields, dtype=str) if frame is None else frame.reindex(
-        columns=list(fields), fill_value=""
-    )  # fmt: skip
-
-
-def _dated(frame: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Sort by patient and read the times; a record is known once both its times have passed."""
-    frame = frame.sort_values("patient_id", kind="stable", ignore_index=True)
-    source = ", ".join(dict.fromkeys(frame["source"]))
-    made = parse_times(frame[column], where=f"{source}, {column}")
-    released = parse_times(frame["available_at"], where=f"{source}, available_at")
-    frame[column] = made
-    frame["known_at"] = made.where(made >= released, released).fillna(made)
-    return frame.drop(columns="available_at")
-
-
-def _by_patient(frame: pd.DataFrame) -> dict[str, slice]:
-    ids = frame["patient_id"].to_numpy(dtype=object)
-    edges = [0, *(np.flatnonzero(ids[1:] != ids[:-1]) + 1).tolist(), len(ids)]
-    return {str(ids[start]): slice(start, end) for start, end in pairwise(edges) if start < end}
-
-
 def load_records(cohort: Path, protocol: Protocol) -> Records:
     """Read ``tabular`` and ``notes`` of a cohort folder; either may be absent.
 
     Raises
     ------
-    UsageError
-        If a file is there but cannot be read, lacks a column, or holds an unreadable time.
+    RecordsError
+        If a file is there but cannot be read, lacks a column, or holds an unreadable time. All
+        faults of both files are named.
     """
-    return Records.from_frames(read_table(cohort, protocol), read_notes(cohort), protocol)
+    tables: list[TextTable | None] = []
+    faults: list[str] = []
+    for read in (read_table, read_notes):
+        try:
+            tables.append(read(cohort, protocol))
+        except RecordsError as error:
+            faults += error.faults
+    if faults:
+        raise RecordsError(faults)
+    table, notes = tables
+    records = Records.from_frames(
+        None if table is None else table.frame, None if notes is None else notes.frame, protocol
+    )
+    doubts = tuple(doubt for one in tables if one is not None for doubt in one.doubts)
+    return replace(records, faults=(*doubts, *records.faults))
 
 
-def read_table(cohort: Path, protocol: Protocol) -> pd.DataFrame | None:
-    """Return the table of a cohort folder, one value a row; None if there is none."""
-    path = find_table(cohort, "tabular")
-    if path is None:
-        return None
-    frame = read_text_table(path, needed=WIDE_KEYS)
-    frame["source"], frame["row"] = path.name, range(2, len(frame) + 2)
-    is_long = {"name", "value"} <= set(frame.columns)
-    return frame.rename(columns={"value": "text"}) if is_long else _melt(frame, path, protocol)
+def _known_cells(table: pd.DataFrame | None, protocol: Protocol) -> pd.DataFrame:
+    """Keep the cells of the protocol's columns that hold something."""
+    frame = _complete(table, TABLE_FIELDS)
+    names = [column.name for column in protocol.table]
+    frame["name"] = pd.Categorical(frame["name"], categories=names)
+    empty = frame["name"].isna() | (frame["text"] == "")
+    for column in protocol.table:
+        mine = (frame["name"] == column.name) & ~empty
+        empty |= mine & is_missing(frame["text"], column, protocol.export)
+    return frame[~empty].reset_index(drop=True)
 
 
-def _melt(frame: pd.DataFrame, path: Path, protocol: Protocol) -> pd.DataFrame:
-    names = [column.name for column in protocol.table if column.name in frame.columns]
-    if protocol.table and not names:
-        wanted = ", ".join(column.name for column in protocol.table)
-        msg = f"{path.name} has none of the protocol's columns: {wanted}"
-        raise UsageError(msg)
-    keys = [name for name in TABLE_FIELDS if name in frame.columns]
-    long = frame.melt(keys, names, var_name="name", value_name="text")
-    return long.sort_values("row", kind="stable", ignore_index=True)
+def _known_notes(notes: pd.DataFrame | None) -> pd.DataFrame:
+    frame = _complete(notes, NOTE_FIELDS)
+    return frame[frame["text"] != ""].reset_index(drop=True)
 
 
-def read_notes(cohort: Path) -> pd.DataFrame | None:
-    """Return the notes of a cohort folder, one a row; None if there are none."""
+def _complete(frame: pd.DataFrame | None, fields: tuple[str, ...]) -> pd.DataFrame:
+    """Return the fields alone, those that a source lacks empty; equal words are kept once."""
+    if frame is None:
+        frame = pd.DataFrame(columns=list(fields), dtype="str")
+    frame = frame.reindex(columns=list(fields), fill_value="")
+    frame["source"] = frame["source"].astype("category")
+    return frame
+
+
+def _dated(frame: pd.DataFrame, column: str, clock: Clock) -> tuple[pd.DataFrame, list[str]]:
+    """Read the times; a record is known once both its times have passed."""
+    made, made_faults = clock.of_records(frame[column])
+    released, released_faults = clock.of_records(frame["available_at"])
+    unread = []
+    for name, faults in ((column, made_faults), ("available_at", released_faults)):
+        is_faulty = faults != ""
+        cells = frame.loc[is_faulty, ["source", "row"]].assign(name=name, fault=faults[is_faulty])
+        unread += cell_faults(cells.drop_duplicates(["source", "row"]))
+    # What was released at a known moment was made by then.
+    frame[column] = made.fillna(released)
+    frame["known_at"] = frame[column].where(~(released > made), released)
+    return frame.drop(columns="available_at"), unread
+
+
+def _too_long(notes: pd.DataFrame) -> list[str]:
+    rows = notes.loc[notes["text"].str.len() > MAX_NOTE_CHARACTERS, ["source", "row"]]
+    return cell_faults(rows.assign(name="text", fault=TOO_LONG))
+
+
+def _with_values(frame: pd.DataFrame, protocol: Protocol) -> tuple[pd.DataFrame, list[str]]:
+    """Read the cells column by column, in the column's own unit."""
+    value = pd.Series(np.nan, index=frame.index)
+    words = {name: pd.Series("", index=frame.index, dtype="str") for name in ("fault", "limit")}
+    for column in protocol.table:
+        mine = frame.index[frame["name"] == column.name]
+        if not len(mine):
+            continue
+        cells = read_cells(
+            frame.loc[mine, "text"], frame.loc[mine, "unit"], column, protocol.export
+        )
+        value[mine] = cells.value
+        words["fault"][mine], words["limit"][mine] = cells.fault, cells.limit
+    frame = frame.assign(value=value, **words).drop(columns="unit")
+    return frame, cell_faults(frame[frame["fault"] != ""])
+
+
+def _without_patient(frame: pd.DataFrame) -> list[str]:
+    nobody = frame.loc[frame["patient_id"] == "", ["source", "row"]].drop_duplicates()
+    return cell_faults(nobody.assign(name="patient_id", fault=NO_PATIENT))
+
+
+def _by_patient(frame: pd.DataFrame) -> pd.DataFrame:
+    known = frame[frame["patient_id"] != ""]
+    return known.sort_values("patient_id", kind="stable", ignore_index=True)
+
+
+def _slices(frame: pd.DataFrame) -> dict[str, slice]:
+    ids = frame["patient_id"].to_numpy(dtype=object)
+    edges = [0, *(np.flatnonzero(ids[1:] != ids[:-1]) + 1).tolist(), len(ids)]
+    return {str(ids[start]): slice(start, end) for start, end in pairwise(edges) if start < end}
+
+
+def read_notes(cohort: Path, protocol: Protocol) -> TextTable | None:
+    """Return the notes of a cohort folder, one a row; None if there are none.
+
+    Raises
+    ------
+    RecordsError
+        If they cannot be read, or there are both a file and a folder.
+    """
     path, folder = find_table(cohort, "notes"), cohort / "notes"
     if path is not None and folder.is_dir():
-        msg = f"{cohort} holds both {path.name} and the folder notes: keep one"
-        raise UsageError(msg)
+        text = "is there beside the folder notes; keep one of them"
+        raise RecordsError([fault(path.name, text)])
     if folder.is_dir():
-        return _read_note_files(folder)
+        return TextTable(_read_note_files(folder))
     if path is None:
         return None
-    frame = read_text_table(path, needed=("patient_id", "written_at", "kind", "text"))
-    frame["source"], frame["row"] = path.name, range(2, len(frame) + 2)
-    if not (frame["text"].str.len() <= MAX_NOTE_CHARACTERS).all():
-        msg = f"{path.name}: a note has more than {MAX_NOTE_CHARACTERS} characters"
-        raise UsageError(msg)
-    return frame
+    return read_text_table(
+        path, protocol.export, needed=("patient_id", "written_at", "kind", "text")
+    )
 
 
 def _read_note_files(folder: Path) -> pd.DataFrame:
@@ -172,4 +244,6 @@ def _read_note_files(folder: Path) -> pd.DataFrame:
         time = f"{day}T{clock.replace('-', ':')}" if clock else day
         rows.append((path.parent.name, time, kind, text, "notes", number))
     columns = ["patient_id", "written_at", "kind", "text", "source", "row"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=columns).astype(
+        {"written_at": "str", "kind": "str", "text": "str"}
+    )

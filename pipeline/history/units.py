@@ -88,7 +88,7 @@ _SPELLINGS = {
 _LETTERS = str.maketrans(
     {
         "µ": "u", "μ": "u", "°": None, "º": None, "²": "2", "³": "^3", "⁶": "^6", "⁹": "^9",
-        "¹": None, "×": "x", "·": None, " ": None, "\N{NO-BREAK SPACE}": None,
+        "¹": None, "\N{MULTIPLICATION SIGN}": "x", "·": None, " ": None, "\N{NO-BREAK SPACE}": None,
     }
 )  # fmt: skip
 

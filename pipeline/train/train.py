@@ -54,7 +54,7 @@ def train_bundle(
         If a task has too few outcomes to be calibrated or judged.
     """
     with whole_folder(out) as folder:
-        labels = read_labels(cohort_folder, protocol.tasks)
+        labels = read_labels(cohort_folder, protocol)
         cohort = open_cohort(cohort_folder, protocol, progress=progress)
         encoder = load_text_encoder(protocol.model)
         examples = read_examples(cohort, labels, encoder, progress=progress)
