@@ -10,6 +10,7 @@ from schemas.base import NAME_PATTERN, FrozenModel
 from schemas.column import Column
 from schemas.export import Export
 from schemas.grid import Grid, Intensity
+from schemas.identity import IdentityRule
 from schemas.notes_rule import Concept, NotesRule
 from schemas.series_rule import SeriesRule
 from schemas.settings import AssessmentPolicy, ModelSettings, TrainingSettings
@@ -44,6 +45,8 @@ class Protocol(FrozenModel):
     """How the site's record files are written. May differ from the bundle's."""
     table: tuple[Column, ...] = ()
     """Table variables."""
+    identity: IdentityRule = IdentityRule()
+    """How records are paired with studies."""
     notes: NotesRule = NotesRule()
     """Notes."""
     concepts: tuple[Concept, ...] = ()
@@ -72,6 +75,17 @@ class Protocol(FrozenModel):
             names = [item.name for item in getattr(self, what)]
             if len(set(names)) != len(names):
                 msg = f"{what}: names must differ, got {', '.join(names)}"
+                raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _identity_columns(self) -> "Protocol":
+        kinds = {column.name: column.kind for column in self.table}
+        wanted = {"sex": "category", "birth_year": "number", "age": "number"}
+        for field, kind in wanted.items():
+            name = getattr(self.identity, field)
+            if name and kinds.get(name) != kind:
+                msg = f"identity: {field} must name a table column of kind {kind}, got {name}"
                 raise ValueError(msg)
         return self
 
