@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.case import Case
 from pipeline.errors import GeometryError, IngestError, UsageError
-from pipeline.history import Records, history_at, load_records
+from pipeline.history import Pairing, load_records, pair
 from pipeline.ingest import discover, load_volume, select_series
 from pipeline.progress import Progress, silent
 from pipeline.volume import Volume
@@ -31,8 +31,8 @@ class Cohort:
         Below which the DICOM files lie: ``dicom/`` if there is one, else the folder itself.
     inventory
         Its studies, and the files and records that belong to none.
-    records
-        Its tables and notes.
+    pairing
+        Its tables and notes, and whose they are.
     protocol
         By which they are read.
     """
@@ -40,12 +40,12 @@ class Cohort:
     folder: Path
     image_folder: Path
     inventory: Inventory
-    records: Records
+    pairing: Pairing
     protocol: Protocol
 
     def history(self, study: Study) -> History:
         """Return the patient's record, cut at the study's time."""
-        return history_at(self.records, study.patient_id, study.acquired_at, self.protocol)
+        return self.pairing.history(study)
 
 
 def open_cohort(folder: Path, protocol: Protocol, *, progress: Progress = silent) -> Cohort:
@@ -68,7 +68,8 @@ def open_cohort(folder: Path, protocol: Protocol, *, progress: Progress = silent
         raise UsageError(msg)
     skipped = (*inventory.skipped, *records.faults)
     inventory = inventory.model_copy(update={"skipped": skipped})
-    return Cohort(folder, image_folder, inventory, records, protocol)
+    pairing = pair(records, inventory.studies, protocol)
+    return Cohort(folder, image_folder, inventory, pairing, protocol)
 
 
 def read_case(cohort: Cohort, study: Study, history: History | None = None) -> Case:
