@@ -77,6 +77,30 @@ def phantom(
 
 
 @app.command()
+def inspect(
+    cohort: CohortFolder, protocol: ProtocolFile, out: OutFolder, quiet: Quiet = False
+) -> None:
+    """Show what a cohort holds, how it is paired, and what the time rule leaves out."""
+    from flows.progress import progress_bars  # noqa: PLC0415
+    from pipeline.cohort import open_cohort  # noqa: PLC0415
+    from pipeline.history import has_labels, read_labels  # noqa: PLC0415
+    from pipeline.inspect import (  # noqa: PLC0415
+        inspect_studies,
+        inspection_of,
+        write_inspection,
+    )
+    from pipeline.protocol import read_protocol  # noqa: PLC0415
+
+    rules = read_protocol(protocol)
+    with progress_bars(quiet=quiet) as progress:
+        opened = open_cohort(cohort, rules, progress=progress)
+        labels = read_labels(cohort, rules) if has_labels(cohort) else None
+        studies = inspect_studies(opened, progress=progress)
+    page = write_inspection(out, inspection_of(opened, studies, labels), studies, rules)
+    _say(f"Inspection: {page.absolute()}", quiet=quiet)
+
+
+@app.command()
 def train(
     cohort: CohortFolder, protocol: ProtocolFile, out: OutFolder, quiet: Quiet = False
 ) -> None:
