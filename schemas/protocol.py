@@ -16,7 +16,7 @@ from schemas.series_rule import SeriesRule
 from schemas.settings import AssessmentPolicy, ModelSettings, TrainingSettings
 from schemas.task import Task
 
-SITE_PARTS = ("assessment", "export", "timezone")
+SITE_PARTS = ("assessment", "export", "identity", "timezone")
 """What a site may set otherwise than the bundle: policy, and how its records are written."""
 
 
@@ -46,7 +46,7 @@ class Protocol(FrozenModel):
     table: tuple[Column, ...] = ()
     """Table variables."""
     identity: IdentityRule = IdentityRule()
-    """How records are paired with studies."""
+    """How records are paired with studies. May differ from the bundle's."""
     notes: NotesRule = NotesRule()
     """Notes."""
     concepts: tuple[Concept, ...] = ()

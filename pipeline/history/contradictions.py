@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from pipeline.history.values import parse_value
-from schemas.column import Column
 from schemas.protocol import Protocol
 from schemas.series import Study
 
@@ -19,7 +17,7 @@ _SEXES = {
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """What one source says of a person; sets and years are empty where it says nothing."""
+    """What one source says of a person; sexes and years are empty where it says nothing."""
 
     source: str
     sexes: frozenset[str]
@@ -27,9 +25,7 @@ class _Told:
     """First and last year of birth that each statement allows."""
 
 
-def contradictions(
-    studies: Sequence[Study], rows: pd.DataFrame | None, protocol: Protocol
-) -> list[str]:
+def contradictions(studies: Sequence[Study], rows: pd.DataFrame, protocol: Protocol) -> list[str]:
     """Say in a sentence each what cannot be true of one person.
 
     Parameters
@@ -55,38 +51,36 @@ def _where(told: Sequence[_Told], what: str) -> str:
 
 
 def _from_headers(studies: Sequence[Study]) -> _Told:
-    years = {study.birth_year for study in studies} - {None}
     return _Told(
         "the DICOM headers",
         frozenset(study.sex for study in studies if study.sex in ("M", "F")),
-        tuple((year, year) for year in years if year is not None),
+        tuple((year, year) for study in studies if (year := study.birth_year) is not None),
     )
 
 
-def _from_table(rows: pd.DataFrame | None, protocol: Protocol) -> Iterator[_Told]:
+def _from_table(rows: pd.DataFrame, protocol: Protocol) -> Iterator[_Told]:
     rule = protocol.identity
-    if rows is None:
-        return
     columns = {column.name: column for column in protocol.table}
     if rule.sex:
-        texts = rows.loc[rows["name"] == rule.sex, "text"].str.casefold()
-        sexes = frozenset(texts.map(_SEXES).dropna())
-        yield _Told(f"column {rule.sex}", sexes, ())
+        names = columns[rule.sex].categories
+        sexes = {_SEXES.get(names[int(place)].casefold()) for place in _read(rows, rule.sex)}
+        yield _Told(f"column {rule.sex}", frozenset(sex for sex in sexes if sex), ())
     if rule.birth_year:
-        years = [int(year) for _, year in _numbers(rows, columns[rule.birth_year])]
+        years = [int(year) for year in _read(rows, rule.birth_year)]
         yield _Told(f"column {rule.birth_year}", frozenset(), tuple((y, y) for y in years))
     if rule.age:
-        dated = _numbers(rows[rows["recorded_at"].notna()], columns[rule.age])
-        spans = tuple(_birth_years(recorded_at, age) for recorded_at, age in dated)
-        yield _Told(f"column {rule.age}", frozenset(), spans)
+        dated = rows[(rows["name"] == rule.age) & rows["recorded_at"].notna()]
+        ages = dated[dated["value"].notna()]
+        spans = zip(ages["recorded_at"], ages["value"], strict=True)
+        yield _Told(
+            f"column {rule.age}", frozenset(),
+            tuple(_birth_years(when, age) for when, age in spans),
+        )  # fmt: skip
 
 
-def _numbers(rows: pd.DataFrame, column: Column) -> Iterator[tuple[pd.Timestamp, float]]:
-    mine = rows[(rows["name"] == column.name) & rows["unit"].isin(["", column.unit])]
-    for recorded_at, text in zip(mine["recorded_at"], mine["text"], strict=True):
-        value, _ = parse_value(text, column)
-        if isinstance(value, float):
-            yield recorded_at, value
+def _read(rows: pd.DataFrame, name: str) -> list[float]:
+    values: list[float] = rows.loc[rows["name"] == name, "value"].dropna().tolist()
+    return values
 
 
 def _birth_years(recorded_at: pd.Timestamp, age: float) -> tuple[int, int]:

@@ -1,14 +1,14 @@
 """Studies and records of one cohort, joined by who the patient is and when the scan was made."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 
 import pandas as pd
 
 from pipeline.history.contradictions import contradictions
-from pipeline.history.cut import history_at
+from pipeline.history.cut import cut, history_at
 from pipeline.history.identifiers import Identifiers, identifiers_of
 from pipeline.history.records import Records
 from schemas.history import History
@@ -41,59 +41,53 @@ class Pairing:
 
         Where the identity is contradicted nothing is read at all, and an error says so.
         """
+        if not study.patient_id:
+            return history_at(self.records, "", scan_moment(study), self.protocol)
         table, notes, issues = self._own(study)
         issues += self._contradicted(study, table, notes)
         if study.is_day_only:
             issues.append(_issue(IssueCode.TIME_COARSE, Severity.WARNING, _DAY_ONLY))
         if has_errors(issues):
-            table = notes = None
-        at = _moment(study)
-        issues += _all_later((table, notes), at)
-        alone = replace(
-            self.records,
-            table={} if table is None else {study.patient_id: table},
-            notes={} if notes is None else {study.patient_id: notes},
-        )
-        history = history_at(alone, study.patient_id, at, self.protocol)
+            table, notes = table.iloc[:0], notes.iloc[:0]
+        at = scan_moment(study)
+        history = cut(table, notes, at, self.protocol)
+        n_dated = sum(int(frame["known_at"].notna().sum()) for frame in (table, notes))
+        if at is not None and 0 < n_dated == history.n_after_scan:
+            code = IssueCode.RECORDS_ALL_AFTER_SCAN
+            issues.append(_issue(code, Severity.WARNING, _ALL_LATER))
         return history.model_copy(update={"issues": (*issues, *history.issues)})
 
-    def _own(self, study: Study) -> tuple[pd.DataFrame | None, pd.DataFrame | None, list[Issue]]:
+    def _own(self, study: Study) -> tuple[pd.DataFrame, pd.DataFrame, list[Issue]]:
         """Return the rows and notes that are the patient's, by identifier and issuer."""
         issues: list[Issue] = []
-        if not study.patient_id:
-            return None, None, issues
         others = self.identifiers.others(study.patient_id)
-        joined: set[str] = set()
         is_allowed = self.protocol.identity.match == "normalised" and (
             self.identifiers.is_one_patient(study.patient_id)
         )
-        frames = []
-        for source in (self.records.table, self.records.notes):
-            spellings = set(source.keys() & {study.patient_id})
-            if not spellings and is_allowed:
-                spellings = set(source.keys() & others)
-                joined |= spellings
-            frames.append(source[spellings.pop()] if spellings else None)
-        if joined:
+        records = self.records
+        in_table, in_notes = (
+            _spelling(known.keys(), study.patient_id, others if is_allowed else frozenset())
+            for known in (records.table_rows, records.note_rows)
+        )
+        if {in_table, in_notes} != {study.patient_id}:
             issues.append(_issue(IssueCode.IDENTITY_NORMALISED, Severity.WARNING, _JOINED))
         elif others:
             message = _SIMILAR.format(n=len(others))
             issues.append(_issue(IssueCode.IDENTITY_SIMILAR, Severity.WARNING, message))
-        kept = [_of_issuer(frame, study.issuer) for frame in frames]
-        n_other = sum(_length(frame) for frame in frames) - sum(_length(frame) for frame in kept)
+        table, notes = records.table_of(in_table), records.notes_of(in_notes)
+        mine = [_of_issuer(frame, study.issuer) for frame in (table, notes)]
+        n_other = len(table) + len(notes) - sum(map(len, mine))
         if n_other:
             message = f"{n_other} records of another issuer's patient with this ID were not read"
             issues.append(_issue(IssueCode.ISSUER_OTHER, Severity.WARNING, message))
-        return kept[0], kept[1], issues
+        return mine[0], mine[1], issues
 
-    def _contradicted(
-        self, study: Study, table: pd.DataFrame | None, notes: pd.DataFrame | None
-    ) -> list[Issue]:
+    def _contradicted(self, study: Study, table: pd.DataFrame, notes: pd.DataFrame) -> list[Issue]:
         named = self.studies.get(study.patient_id, ())
         peers = [other for other in named if not _differ(other.issuer, study.issuer)]
         faults = contradictions(peers, table, self.protocol)
         issuers = {other.issuer.casefold() for other in named if other.issuer}
-        told = {name for frame in (table, notes) for name in _issuers(frame)}
+        told = set(table["issuer"].str.casefold()) | set(notes["issuer"].str.casefold())
         if not study.issuer and len((issuers | told) - {""}) > 1:
             faults.append("several issuers use this Patient ID and the study names none of them")
         elif study.issuer and len(issuers) > 1 and "" in told:
@@ -123,7 +117,7 @@ def pair(records: Records, studies: Sequence[Study], protocol: Protocol) -> Pair
         records,
         protocol,
         {patient: tuple(found) for patient, found in by_patient.items()},
-        identifiers_of(records.table.keys(), records.notes.keys(), by_patient.keys()),
+        identifiers_of(records.table_rows, records.note_rows, by_patient),
     )
 
 
@@ -136,46 +130,38 @@ _SIMILAR = (
     "{n} other IDs in the cohort differ from this one in zeros, case, spaces or punctuation "
     "alone; they were taken for other patients and their records were not read"
 )
+_ALL_LATER = "every dated record of the patient is later than the study: is its date right?"
 _CONTRADICTED = "{why}: two patients may share this ID, so no record was read; correct the data"
 
 
-def _moment(study: Study) -> datetime | None:
-    """Return the last moment whose records count: before a day of which no hour is known."""
-    if study.acquired_at is None or not study.is_day_only:
-        return study.acquired_at
-    return study.acquired_at - timedelta(microseconds=1)
+def scan_moment(study: Study) -> datetime | None:
+    """Return the last moment whose records count for a study; aware if its offset is known.
+
+    Where only the day is known, that is before the day: any hour of it may be after the scan.
+    """
+    at = study.acquired_at
+    if at is None:
+        return None
+    if study.utc_offset_minutes is not None:
+        at = at.replace(tzinfo=timezone(timedelta(minutes=study.utc_offset_minutes)))
+    return at - timedelta(microseconds=1) if study.is_day_only else at
 
 
-def _all_later(frames: Sequence[pd.DataFrame | None], at: datetime | None) -> list[Issue]:
-    columns = ("recorded_at", "written_at")
-    times = [
-        frame[column].min() for frame, column in zip(frames, columns, strict=True)
-        if frame is not None
-    ]  # fmt: skip
-    dated = [time for time in times if not pd.isna(time)]
-    if at is None or not dated or min(dated) <= at:
-        return []
-    message = "every dated record of the patient is later than the study: is its date right?"
-    return [_issue(IssueCode.RECORDS_ALL_AFTER_SCAN, Severity.WARNING, message)]
+def _spelling(known: Collection[str], patient_id: str, others: frozenset[str]) -> str:
+    """Return the spelling under which a source has a patient; the study's own if under none."""
+    if patient_id in known:
+        return patient_id
+    return next((other for other in sorted(others) if other in known), patient_id)
 
 
-def _of_issuer(frame: pd.DataFrame | None, issuer: str) -> pd.DataFrame | None:
-    if frame is None or not issuer:
+def _of_issuer(frame: pd.DataFrame, issuer: str) -> pd.DataFrame:
+    if not issuer or frame.empty:
         return frame
-    kept = frame[frame["issuer"].str.casefold().isin(["", issuer.casefold()])]
-    return None if kept.empty else kept
-
-
-def _issuers(frame: pd.DataFrame | None) -> set[str]:
-    return set() if frame is None else set(frame["issuer"].str.casefold().unique())
+    return frame[frame["issuer"].str.casefold().isin(["", issuer.casefold()])]
 
 
 def _differ(one: str, other: str) -> bool:
     return bool(one and other) and one.casefold() != other.casefold()
-
-
-def _length(frame: pd.DataFrame | None) -> int:
-    return 0 if frame is None else len(frame)
 
 
 def _issue(code: IssueCode, severity: Severity, message: str) -> Issue:

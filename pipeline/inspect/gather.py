@@ -2,12 +2,12 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pipeline.cohort import Cohort
-from pipeline.history import Pairing
+from pipeline.history import Labels, Pairing, label_columns
 from pipeline.ingest import select_series
 from pipeline.inspect.distributions import number_bars, wilson, word_bars
 from pipeline.progress import Progress, silent
@@ -25,8 +25,6 @@ from schemas.inspection import (
 from schemas.issue import Issue, IssueCode, Severity, has_errors
 from schemas.report import SeriesUse
 from schemas.series import Study
-
-Labels = Mapping[str, Mapping[str, int | None]]
 
 FAR = datetime(2100, 1, 1)
 FAR_BACK_DAYS = 36525
@@ -74,6 +72,7 @@ def inspection_of(
         By study UID; None if the cohort has none.
     """
     protocol = cohort.protocol
+    labelled = () if labels is None else labels.values
     times = [one.study.acquired_at for one in studies if one.study.acquired_at is not None]
     skipped = Counter(item.issue.code.value for item in cohort.inventory.skipped)
     return Inspection(
@@ -101,7 +100,7 @@ def inspection_of(
         ),
         notes=_notes(studies),
         labels=() if labels is None else tuple(_labels(cohort, studies, labels)),
-        n_unlabelled=sum(one.study.study_uid not in (labels or {}) for one in studies),
+        n_unlabelled=sum(one.study.study_uid not in labelled for one in studies),
         time_rule=_time_rule(studies),
         issues=_issues(studies),
     )  # fmt: skip
@@ -184,12 +183,13 @@ def _notes(studies: Sequence[InspectedStudy]) -> NotesView:
 def _labels(
     cohort: Cohort, studies: Sequence[InspectedStudy], labels: Labels
 ) -> Iterable[LabelView]:
-    for task in cohort.protocol.tasks:
-        rows = [labels.get(one.study.study_uid, {}) for one in studies]
-        known = [label for row in rows if (label := row.get(task.name)) is not None]
+    columns = [(task, name) for task in cohort.protocol.tasks for name in label_columns(task)]
+    rows = [labels.values.get(one.study.study_uid) for one in studies]
+    for number, (task, name) in enumerate(columns):
+        known = [label for row in rows if row and (label := row[number]) is not None]
         positive = sum(label > 0 for label in known)
         yield LabelView(
-            task=task.name,
+            task=name,
             question=task.question,
             n_known=len(known),
             n_positive=positive,
