@@ -5,7 +5,7 @@ scanner's grid, and a History that ``history_at`` cuts from all records, those a
 all other traps included. Only the mix-ups of identity need a cohort on disk.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -122,4 +122,5 @@ def memory_records(records: Iterable[Records], protocol: Protocol) -> HistoryRec
 
 
 def _frame(rows: Sequence[tuple[str, ...]], names: tuple[str, ...]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=list(names), dtype="str")
+    frame = pd.DataFrame(rows, columns=list(names), dtype="str")
+    return frame.assign(source="simulated records", row=range(1, len(frame) + 1))
