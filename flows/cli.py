@@ -125,7 +125,11 @@ def _matrix(size: str, in_plane: int, slices: int) -> "Matrix | None":
 
 @app.command()
 def inspect(
-    cohort: CohortFolder, protocol: ProtocolFile, out: OutFolder, quiet: Quiet = False
+    cohort: CohortFolder,
+    protocol: ProtocolFile,
+    out: OutFolder,
+    records: RecordsUrl = "",
+    quiet: Quiet = False,
 ) -> None:
     """Show what a cohort holds, how it is paired, and what the time rule leaves out."""
     from flows.progress import progress_bars  # noqa: PLC0415
@@ -140,7 +144,7 @@ def inspect(
 
     rules = read_protocol(protocol)
     with progress_bars(quiet=quiet) as progress:
-        opened = open_cohort(cohort, rules, progress=progress)
+        opened = open_cohort(cohort, rules, database=records, progress=progress)
         labels = read_labels(cohort, rules) if has_labels(cohort) else None
         studies = inspect_studies(opened, progress=progress)
     page = write_inspection(out, inspection_of(opened, studies, labels), studies, rules)

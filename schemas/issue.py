@@ -31,8 +31,7 @@ class IssueCode(StrEnum):
     INSTANCE_CONFLICT = "instance-conflict"
     """One SOP Instance UID carries two different contents."""
     IDENTITY_CONFLICT = "identity-conflict"
-    """One study or series mixes patients, studies or frames of reference, or a source of records
-    gives one Patient ID to different people."""
+    """One study or series mixes patients, studies or frames of reference."""
     SERIES_LOCALIZER = "series-localizer"
     """The images are a localizer (scout)."""
     SERIES_DERIVED = "series-derived"

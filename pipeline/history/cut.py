@@ -38,9 +38,7 @@ def history_at(
     """
     if patient_id:
         table, notes = records.table_of(patient_id), records.notes_of(patient_id)
-        history = cut(table, notes, at, protocol)
-        issues = (*_contradicted(records, patient_id), *history.issues)
-        return history.model_copy(update={"issues": issues})
+        return cut(table, notes, at, protocol)
     history = cut(records.table.iloc[:0], records.notes.iloc[:0], at, protocol)
     message = "the study has no Patient ID, so no history was paired with it"
     issue = _issue(IssueCode.PATIENT_UNKNOWN, Severity.WARNING, message)
@@ -67,14 +65,6 @@ def cut(
         at=None if moment is None else clock.shown(moment, exact=True), values=values, notes=read,
         n_after_scan=n_after, n_too_old=old_rows + old_notes, issues=issues,
     )  # fmt: skip
-
-
-def _contradicted(records: Records, patient_id: str) -> list[Issue]:
-    if patient_id not in records.contradicted:
-        return []
-    message = "persons of different sex or birth year carry this Patient ID in the records' source"
-    message += "; none of their records was read: correct the data"
-    return [_issue(IssueCode.IDENTITY_CONFLICT, Severity.ERROR, message)]
 
 
 def _cut(

@@ -67,7 +67,7 @@ def told_apart(persons: Iterable[Person], faults: FaultList, *, where: str) -> P
         ):
             message = f"{len(same)} persons of different sex or birth year carry one Patient ID; "
             message += "their records were not read"
-            faults.add(where, message, code=IssueCode.IDENTITY_CONFLICT)
+            faults.add(where, message, code=IssueCode.IDENTITY_CONTRADICTED)
             contradicted.add(patient_id)
         else:
             agreed.update({person.key: person for person in same})

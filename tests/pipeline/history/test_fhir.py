@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import UsageError
-from pipeline.history import history_at, load_records
+from pipeline.history import history_at, load_records, pair
 from pipeline.history.delivery import Delivery
 from pipeline.history.fhir import files, read_fhir
 from schemas.issue import IssueCode, Severity
+from schemas.series import Study
 from schemas.sources import FhirMapping
 from tests.record_sources import (
     FHIR_SOURCE,
@@ -66,6 +67,11 @@ DOCUMENT = {
     "content": [{"attachment": {"contentType": "text/plain",
                                 "data": base64.b64encode(b"No fits.").decode()}}],
 }  # fmt: skip
+
+STUDY = Study(
+    study_uid="1.2.3", patient_id="007", acquired_at=datetime(2024, 5, 31), series=(),
+    content_sha256="",
+)  # fmt: skip
 
 Resource = dict[str, Any]
 
@@ -197,9 +203,9 @@ def test_two_people_under_one_number_get_no_result(tmp_path: Path) -> None:
     protocol = brain_protocol(timezone="Europe/Berlin")
     records = load_records(tmp_path, protocol)
     assert records.table.empty
-    history = history_at(records, "007", datetime(2024, 5, 31), protocol)
+    history = pair(records, [STUDY], protocol).history(STUDY)
     errors = [issue.code for issue in history.issues if issue.severity is Severity.ERROR]
-    assert errors == [IssueCode.IDENTITY_CONFLICT]
+    assert errors == [IssueCode.IDENTITY_CONTRADICTED]
     same = read(tmp_path, PATIENT, PATIENT | {"id": "p-again"}, CRP)
     assert len(said(same, "crp_mg_l")) == 1
 
@@ -528,7 +534,10 @@ def test_any_change_to_any_element_gives_a_value_or_a_named_fault(data: st.DataO
         delivery = read(Path(folder), PATIENT, broken, CRP | {"id": "good"})
         for fault in delivery.faults:
             assert fault.file.startswith("fhir")
-            assert fault.issue.code in (IssueCode.RECORD_UNREADABLE, IssueCode.IDENTITY_CONFLICT)
+            assert fault.issue.code in (
+                IssueCode.RECORD_UNREADABLE,
+                IssueCode.IDENTITY_CONTRADICTED,
+            )
         if not delivery.contradicted and broken["resourceType"] != "Patient":
             assert ("2024-05-01T08:00:00+02:00", "19.2") in said(delivery, "crp_mg_l")
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import UsageError
-from pipeline.history import history_at, load_records
+from pipeline.history import history_at, load_records, pair
 from pipeline.history.delivery import Delivery
 from pipeline.history.omop import FolderTables, open_database, read_omop
 from pipeline.history.omop import read as reading
@@ -20,6 +20,7 @@ from pipeline.history.records import Records
 from pipeline.phantom.patient import Patient
 from schemas.history import History
 from schemas.issue import IssueCode, Severity
+from schemas.series import Study
 from schemas.sources import OmopMapping
 from tests.record_sources import (
     CONCEPTS,
@@ -47,6 +48,11 @@ PERSON = {
 }  # fmt: skip
 DRUG = {"column": "steroids", "table": "drug_exposure", "concepts": [1518254], "ends": True}
 MAPPING = OmopMapping.model_validate(OMOP_SOURCE)
+
+STUDY = Study(
+    study_uid="1.2.3", patient_id="007", acquired_at=datetime(2024, 5, 31), series=(),
+    content_sha256="",
+)  # fmt: skip
 
 Row = dict[str, Any]
 
@@ -261,9 +267,9 @@ def test_two_people_under_one_number_get_no_result(tmp_path: Path) -> None:
     write_omop_csv(tmp_path / "omop", tables(person=[PERSON, twin], measurement=[CRP]))
     records = load_records(tmp_path, brain_protocol())
     assert records.table.empty
-    history = history_at(records, "007", datetime(2024, 5, 31), brain_protocol())
+    history = pair(records, [STUDY], brain_protocol()).history(STUDY)
     errors = [issue.code for issue in history.issues if issue.severity is Severity.ERROR]
-    assert errors == [IssueCode.IDENTITY_CONFLICT]
+    assert errors == [IssueCode.IDENTITY_CONTRADICTED]
 
 
 def test_records_of_nobody_are_counted(tmp_path: Path) -> None:
