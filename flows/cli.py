@@ -1,13 +1,18 @@
 """The command line: thin, one function a command, heavy imports only where they are needed."""
 
+import os
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 from rich.console import Console
 
+from flows.environment import RECORDS_VARIABLE
 from pipeline.errors import PipelineError, UsageError
+
+if TYPE_CHECKING:
+    from pipeline.phantom import Matrix
 
 USER_MISTAKE = 2
 SOME_FAILED = 1
@@ -25,6 +30,14 @@ CohortFolder = Annotated[Path, typer.Argument(help="Cohort folder, or a bare fol
 BundleFolder = Annotated[Path, typer.Option("--bundle", help="Folder of a trained bundle.")]
 OutFolder = Annotated[Path, typer.Option("--out", help="Folder for what is written.")]
 ProtocolFile = Annotated[Path, typer.Option("--protocol", help="Protocol file (YAML).")]
+RecordsUrl = Annotated[
+    str,
+    typer.Option(
+        "--records", envvar=RECORDS_VARIABLE, show_default=False,
+        help="SQLAlchemy URL of an OMOP database with the records. A password is safer in the "
+        "environment variable: other users see a command's options.",
+    ),
+]  # fmt: skip
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars, no summary.")]
 
 
@@ -64,21 +77,87 @@ def phantom(
     world: Annotated[Literal["brain_mr", "chest_ct"], typer.Option(help="Which world.")],
     cases: Annotated[int, typer.Option(min=1, help="How many studies.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 0,
+    interaction: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="How much image and history say only together.")
+    ] = 1.0,
+    family: Annotated[
+        Literal["a", "b"], typer.Option(help="Generator: other sites, words and findings.")
+    ] = "a",
+    size: Annotated[
+        Literal["small", "large"], typer.Option(help="large: 512 x 512 x 300 voxels.")
+    ] = "small",
+    matrix: Annotated[int, typer.Option(min=0, max=1024, help="Rows and columns.")] = 0,
+    slices: Annotated[int, typer.Option(min=0, max=2000, help="Slices.")] = 0,
     quiet: Quiet = False,
 ) -> None:
     """Write a simulated cohort whose true risks are known."""
     from flows.progress import progress_bars  # noqa: PLC0415
-    from pipeline.phantom import write_cohort  # noqa: PLC0415
+    from pipeline.phantom import WORLDS, Design, write_cohort  # noqa: PLC0415
+    from pipeline.phantom.truth import cohort_limits, limits_table  # noqa: PLC0415
 
+    design = Design(
+        world=WORLDS[world],
+        seed=seed,
+        interaction=interaction,
+        family=family,
+        matrix=_matrix(size, matrix, slices),
+    )
     with progress_bars(quiet=quiet) as progress:
         report = partial(progress, "simulating")
-        write_cohort(out, world=world, n_cases=cases, seed=seed, on_progress=report)
+        write_cohort(out, design=design, n_cases=cases, on_progress=report)
+    _say(limits_table(cohort_limits(out)), quiet=quiet)
     _say(f"Cohort: {out.absolute()}", quiet=quiet)
+
+
+def _matrix(size: str, in_plane: int, slices: int) -> "Matrix | None":
+    """Read the three options about a scan's size."""
+    from pipeline.phantom import Matrix  # noqa: PLC0415
+
+    if size == "large" and not (in_plane or slices):
+        return Matrix(512, 300)
+    if size == "large" or bool(in_plane) != bool(slices):
+        msg = "give --matrix and --slices together, or --size large alone"
+        raise UsageError(msg)
+    if in_plane == 0:
+        return None
+    return Matrix(in_plane, slices)
+
+
+@app.command()
+def inspect(
+    cohort: CohortFolder,
+    protocol: ProtocolFile,
+    out: OutFolder,
+    records: RecordsUrl = "",
+    quiet: Quiet = False,
+) -> None:
+    """Show what a cohort holds, how it is paired, and what the time rule leaves out."""
+    from flows.progress import progress_bars  # noqa: PLC0415
+    from pipeline.cohort import open_cohort  # noqa: PLC0415
+    from pipeline.history import has_labels, read_labels  # noqa: PLC0415
+    from pipeline.inspect import (  # noqa: PLC0415
+        inspect_studies,
+        inspection_of,
+        write_inspection,
+    )
+    from pipeline.protocol import read_protocol  # noqa: PLC0415
+
+    rules = read_protocol(protocol)
+    with progress_bars(quiet=quiet) as progress:
+        opened = open_cohort(cohort, rules, database=records, progress=progress)
+        labels = read_labels(cohort, rules) if has_labels(cohort) else None
+        studies = inspect_studies(opened, progress=progress)
+    page = write_inspection(out, inspection_of(opened, studies, labels), studies, rules)
+    _say(f"Inspection: {page.absolute()}", quiet=quiet)
 
 
 @app.command()
 def train(
-    cohort: CohortFolder, protocol: ProtocolFile, out: OutFolder, quiet: Quiet = False
+    cohort: CohortFolder,
+    protocol: ProtocolFile,
+    out: OutFolder,
+    records: RecordsUrl = "",
+    quiet: Quiet = False,
 ) -> None:
     """Train, calibrate and judge a bundle on a labelled cohort."""
     from flows.progress import progress_bars  # noqa: PLC0415
@@ -86,7 +165,9 @@ def train(
     from pipeline.train import train_bundle  # noqa: PLC0415
 
     with progress_bars(quiet=quiet) as progress:
-        bundle = train_bundle(cohort, read_protocol(protocol), out, progress=progress)
+        bundle = train_bundle(
+            cohort, read_protocol(protocol), out, database=records, progress=progress
+        )
     for metrics in bundle.metrics:
         auroc = metrics.auroc
         _say(
@@ -104,11 +185,13 @@ def assess(
     out: OutFolder,
     protocol: Annotated[
         Path | None,
-        typer.Option(help="The bundle's protocol with another 'assessment' section."),
+        typer.Option(help="The bundle's protocol with other 'assessment' or 'sources' sections."),
     ] = None,
+    records: RecordsUrl = "",
     quiet: Quiet = False,
 ) -> None:
     """Write a report for every study of a cohort that is new or changed."""
+    _remember(records)
     _assess(cohort, bundle, out, protocol, quiet=quiet)
 
 
@@ -139,6 +222,12 @@ def _assess(cohort: Path, bundle: Path, out: Path, protocol: Path | None, *, qui
     _say(f"Index: {summary.index}", quiet=quiet)
     if summary.n_refused:
         raise typer.Exit(SOME_FAILED)
+
+
+def _remember(records: str) -> None:
+    """Leave the records' URL where the flow finds it, and Prefect does not."""
+    if records:
+        os.environ[RECORDS_VARIABLE] = records
 
 
 def _check_paths(cohort: Path, bundle: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.case import Case
 from pipeline.errors import GeometryError, IngestError, UsageError
-from pipeline.history import Records, history_at, load_records
+from pipeline.history import Pairing, load_records, pair
 from pipeline.ingest import discover, load_volume, select_series
 from pipeline.progress import Progress, silent
 from pipeline.volume import Volume
@@ -31,8 +31,8 @@ class Cohort:
         Below which the DICOM files lie: ``dicom/`` if there is one, else the folder itself.
     inventory
         Its studies, and the files and records that belong to none.
-    records
-        Its tables and notes.
+    pairing
+        Its tables and notes, and whose they are.
     protocol
         By which they are read.
     """
@@ -40,16 +40,23 @@ class Cohort:
     folder: Path
     image_folder: Path
     inventory: Inventory
-    records: Records
+    pairing: Pairing
     protocol: Protocol
 
     def history(self, study: Study) -> History:
         """Return the patient's record, cut at the study's time."""
-        return history_at(self.records, study.patient_id, study.acquired_at, self.protocol)
+        return self.pairing.history(study)
 
 
-def open_cohort(folder: Path, protocol: Protocol, *, progress: Progress = silent) -> Cohort:
+def open_cohort(
+    folder: Path, protocol: Protocol, *, database: str = "", progress: Progress = silent
+) -> Cohort:
     """Find all studies and read all records below a folder.
+
+    Parameters
+    ----------
+    database
+        URL of an OMOP database that holds the records instead; "" for none.
 
     Raises
     ------
@@ -59,7 +66,7 @@ def open_cohort(folder: Path, protocol: Protocol, *, progress: Progress = silent
     if not folder.is_dir():
         msg = f"there is no folder {folder}"
         raise UsageError(msg)
-    records = load_records(folder, protocol)
+    records = load_records(folder, protocol, database=database)
     dicom = folder / "dicom"
     image_folder = dicom if dicom.is_dir() else folder
     inventory = discover(image_folder, on_progress=partial(progress, "reading headers"))
@@ -68,7 +75,8 @@ def open_cohort(folder: Path, protocol: Protocol, *, progress: Progress = silent
         raise UsageError(msg)
     skipped = (*inventory.skipped, *records.faults)
     inventory = inventory.model_copy(update={"skipped": skipped})
-    return Cohort(folder, image_folder, inventory, records, protocol)
+    pairing = pair(records, inventory.studies, protocol)
+    return Cohort(folder, image_folder, inventory, pairing, protocol)
 
 
 def read_case(cohort: Cohort, study: Study, history: History | None = None) -> Case:

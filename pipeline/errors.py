@@ -43,3 +43,7 @@ class CheckpointError(PipelineError):
 
 class CalibrationError(PipelineError):
     """A calibrator cannot be fitted or would turn the ranking around."""
+
+
+class LeakError(PipelineError):
+    """A training cohort in which answers reach where they must not be known."""

@@ -10,12 +10,14 @@ from schemas.base import NAME_PATTERN, FrozenModel
 from schemas.column import Column
 from schemas.export import Export
 from schemas.grid import Grid, Intensity
+from schemas.identity import IdentityRule
 from schemas.notes_rule import Concept, NotesRule
 from schemas.series_rule import SeriesRule
 from schemas.settings import AssessmentPolicy, ModelSettings, TrainingSettings
+from schemas.sources import Sources
 from schemas.task import Task
 
-SITE_PARTS = ("assessment", "export", "timezone")
+SITE_PARTS = ("assessment", "export", "identity", "sources", "timezone")
 """What a site may set otherwise than the bundle: policy, and how its records are written."""
 
 
@@ -44,6 +46,8 @@ class Protocol(FrozenModel):
     """How the site's record files are written. May differ from the bundle's."""
     table: tuple[Column, ...] = ()
     """Table variables."""
+    identity: IdentityRule = IdentityRule()
+    """How records are paired with studies. May differ from the bundle's."""
     notes: NotesRule = NotesRule()
     """Notes."""
     concepts: tuple[Concept, ...] = ()
@@ -54,6 +58,8 @@ class Protocol(FrozenModel):
     """Network."""
     training: TrainingSettings = TrainingSettings()
     """Training."""
+    sources: Sources = Sources()
+    """How FHIR resources or OMOP tables are read. May differ from the bundle's."""
     assessment: AssessmentPolicy = AssessmentPolicy()
     """Policy at assessment. May differ from the bundle's."""
 
@@ -73,6 +79,24 @@ class Protocol(FrozenModel):
             if len(set(names)) != len(names):
                 msg = f"{what}: names must differ, got {', '.join(names)}"
                 raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _identity_columns(self) -> "Protocol":
+        kinds = {column.name: column.kind for column in self.table}
+        wanted = {"sex": "category", "birth_year": "number", "age": "number"}
+        for field, kind in wanted.items():
+            name = getattr(self.identity, field)
+            if name and kinds.get(name) != kind:
+                msg = f"identity: {field} must name a table column of kind {kind}, got {name}"
+                raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _sources_fit_the_table(self) -> "Protocol":
+        faults = self.sources.faults(self.table)
+        if faults:
+            raise ValueError("; ".join(faults))
         return self
 
     def sha256(self) -> str:

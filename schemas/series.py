@@ -65,8 +65,18 @@ class Study(FrozenModel):
     """Study Instance UID, or a stable UID derived from the content."""
     patient_id: str = Field(repr=False)
     """Patient ID (0010,0020), stripped; empty if unknown."""
+    issuer: str = Field(default="", repr=False)
+    """Issuer of Patient ID (0010,0021); empty if unknown."""
+    sex: Literal["M", "F", "O", ""] = Field(default="", repr=False)
+    """Patient's Sex (0010,0040); empty if unknown."""
+    birth_year: int | None = Field(default=None, repr=False)
+    """Year of Patient's Birth Date (0010,0030); None if unknown."""
     acquired_at: datetime | None = None
     """The earliest acquisition time of its usable series, else of any."""
+    is_day_only: bool = False
+    """Whether only the day of the acquisition is known; `acquired_at` is then its start."""
+    utc_offset_minutes: int | None = None
+    """What `acquired_at` is ahead of UTC; None if the headers do not say."""
     series: tuple[Series, ...]
     """All series found, usable or not."""
     issues: tuple[Issue, ...] = ()

@@ -73,6 +73,11 @@ def label_columns(task: Task) -> Mapping[str, tuple[Reader, str]]:
             return {task.name: (_BINARY.get, "may hold only 0, 1 or nothing")}
 
 
+def has_labels(cohort: Path) -> bool:
+    """Say whether a cohort folder states any outcome."""
+    return find_table(cohort, "labels") is not None
+
+
 def read_labels(cohort: Path, protocol: Protocol) -> Labels:
     """Read ``labels.csv`` (or parquet), one row a study; an empty label is unknown.
 

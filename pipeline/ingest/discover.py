@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from pipeline.ingest.assemble import conflicts_of, earliest, series_of
 from pipeline.ingest.header import FileBytes, looks_like_dicom, read_header
 from pipeline.ingest.instance import Instance, Unread
+from pipeline.ingest.person import clock_of, mixed, person_of
 from pipeline.ingest.uids import derived_uid
 from pipeline.ingest.walk import files_below
 from schemas.issue import Issue, IssueCode, Severity
@@ -118,14 +119,20 @@ def _study(members: Sequence[Instance], other_files: list[str], suspects: set[st
         series += series_of(group, study_uid=study_uid, series_uid=uid, issues=own)
     usable = [item.acquired_at for item in series if item.is_usable]
     acquired_at = earliest(usable) or earliest(item.acquired_at for item in series)
-    ids = {member.patient_id for member in members if member.patient_id}
+    person = person_of(members)
+    first = clock_of(members, acquired_at)
     if acquired_at is None:
         message = "No acquisition, series or study time is in the headers."
         issues += (_issue(IssueCode.TIME_UNKNOWN, Severity.WARNING, message),)
     return Study(
         study_uid=study_uid,
-        patient_id=ids.pop() if len(ids) == 1 else "",
+        patient_id=person.patient_id,
+        issuer=person.issuer,
+        sex=person.sex,
+        birth_year=person.birth_year,
         acquired_at=acquired_at,
+        is_day_only=first.is_day_only,
+        utc_offset_minutes=first.utc_offset_minutes,
         series=tuple(sorted(series, key=lambda item: item.series_uid)),
         issues=issues,
         content_sha256=digest,
@@ -138,6 +145,7 @@ def _study_issues(members: Sequence[Instance]) -> tuple[Issue, ...]:
     if len(ids) > 1:
         message = f"The study carries {len(ids)} different Patient IDs."
         issues.append(_issue(IssueCode.IDENTITY_CONFLICT, Severity.ERROR, message))
+    issues += [_issue(IssueCode.IDENTITY_CONFLICT, Severity.ERROR, m) for m in mixed(members)]
     if not ids:
         message = "No Patient ID is in the headers, so no history can be paired."
         issues.append(_issue(IssueCode.PATIENT_UNKNOWN, Severity.WARNING, message))

@@ -1,7 +1,9 @@
 """Single values out of a header that may hold anything."""
 
 import math
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -18,6 +20,20 @@ _BAD_VALUE = (
     NotImplementedError,
 )
 _LARGEST_MM = 1e5
+_OFFSET = re.compile(r"([+-])(\d{2})(\d{2})$")
+_OFFSET_MINUTES = (-12 * 60, 14 * 60)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When an image was acquired, as far as its header says."""
+
+    at: datetime
+    """In the scanner's local time."""
+    is_day_only: bool
+    """Whether only the day is known; ``at`` is then its start."""
+    utc_offset_minutes: int | None
+    """What the local time is ahead of UTC; None if the header does not say."""
 
 
 @cache
@@ -96,23 +112,45 @@ def items_of(dataset: Dataset | None, keyword: str) -> Sequence[Dataset]:
     return value if value is not None and all(isinstance(item, Dataset) for item in value) else ()
 
 
-def acquired_at(dataset: Dataset) -> datetime | None:
-    """Return when the image was acquired, in the scanner's local time.
+def acquired_at(dataset: Dataset) -> Moment | None:
+    """Return when the image was acquired.
 
     Acquisition DateTime (0008,002A), else Acquisition, Series or Study Date and Time, the first
-    that is whole; else the start of the first of these days. A time zone is cut off. Content Date
-    (0008,0023) is not read: it may be the day of a later reconstruction, and a moment after the
-    scan would let records from after the scan be used.
+    that is whole; else the start of the first of these days, since a later moment of that day
+    would let records from after the scan be used. Content Date (0008,0023) is not read for the
+    same reason: it may be the day of a later reconstruction. The offset from UTC is the suffix of
+    Acquisition DateTime where that is used, else Timezone Offset From UTC (0008,0201).
     """
-    stamp = text_of(dataset, "AcquisitionDateTime").split("+")[0].split("-")[0]
-    pairs = [(stamp[:8], stamp[8:])]
-    pairs += [
-        (text_of(dataset, f"{event}Date"), text_of(dataset, f"{event}Time"))
+    stamp, suffix = _without_offset(text_of(dataset, "AcquisitionDateTime"))
+    zone = _offset_minutes(text_of(dataset, "TimezoneOffsetFromUTC"))
+    told = [(stamp[:8], stamp[8:], zone if suffix is None else suffix)]
+    told += [
+        (text_of(dataset, f"{event}Date"), text_of(dataset, f"{event}Time"), zone)
         for event in ("Acquisition", "Series", "Study")
     ]
-    moments = [_moment(day, time) for day, time in pairs if time]
-    moments += [_moment(day, "") for day, _ in pairs]
-    return next((moment for moment in moments if moment is not None), None)
+    whole = [Moment(at, False, offset) for day, time, offset in told if (at := _whole(day, time))]
+    days = [Moment(at, True, offset) for day, _, offset in told if (at := _moment(day, ""))]
+    return next(iter((*whole, *days)), None)
+
+
+def _without_offset(stamp: str) -> tuple[str, int | None]:
+    """Split "20240531143000.5+0200" into the local time and its offset in minutes."""
+    offset = _offset_minutes(stamp)
+    return stamp.split("+", maxsplit=1)[0].split("-", maxsplit=1)[0], offset
+
+
+def _offset_minutes(text: str) -> int | None:
+    found = _OFFSET.search(text)
+    if found is None:
+        return None
+    minutes = int(found[2]) * 60 + int(found[3])
+    minutes = -minutes if found[1] == "-" else minutes
+    low, high = _OFFSET_MINUTES
+    return minutes if low <= minutes <= high else None
+
+
+def _whole(day: str, time: str) -> datetime | None:
+    return _moment(day, time) if time else None
 
 
 def _moment(day: str, time: str) -> datetime | None:

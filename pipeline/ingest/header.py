@@ -30,6 +30,7 @@ from schemas.issue import Issue, IssueCode, Severity
 _IDENTITY_KEYWORDS = (
     *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"),
     *("FrameOfReferenceUID", "PatientID", "PatientBirthDate", "Modality"),
+    *("PatientSex", "IssuerOfPatientID", "TimezoneOffsetFromUTC"),
     *("SeriesDescription", "SeriesNumber", "StudyID", "AccessionNumber"),
     *("AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime"),
     *("SeriesDate", "SeriesTime", "StudyDate", "StudyTime"),
@@ -45,6 +46,7 @@ _KEYWORDS = (
 _TAGS = [*(int(Tag(keyword)) for keyword in _KEYWORDS), *TRAIT_TAGS, *MOSAIC_TAGS]
 _PIXEL_TAGS = {tag_for_keyword(f"{kind}PixelData") for kind in ("", "Float", "DoubleFloat")}
 _PREAMBLE_BYTES = 128
+_SEXES = ("M", "F", "O")
 _EXPLICIT_VR = re.compile(rb"[A-Z]{2}")
 
 
@@ -98,6 +100,8 @@ def instance_of(
 ) -> Instance:
     """Keep what matters of a parsed header. Call it, like ``parse_dataset``, under ``quiet``."""
     set_aside, faults = image_faults(dataset, pixels, n_bytes)
+    moment = acquired_at(dataset)
+    sex = text_of(dataset, "PatientSex").upper()
     meta_uid = text_of(dataset.file_meta, "MediaStorageSOPInstanceUID")
     raw = {
         "StudyInstanceUID": text_of(dataset, "StudyInstanceUID"),
@@ -114,11 +118,15 @@ def instance_of(
         replaced_uids=tuple(key for key, uid in raw.items() if not uid or uid != uids[key]),
         patient_id=text_of(dataset, "PatientID"),
         birth_date=text_of(dataset, "PatientBirthDate"),
+        sex=sex if sex in _SEXES else "",
+        issuer=text_of(dataset, "IssuerOfPatientID"),
         study_hint=_texts(dataset, "StudyDate", "StudyTime", "AccessionNumber", "StudyID"),
         series_hint=_texts(dataset, "SeriesNumber", "SeriesDescription", "SeriesTime"),
         modality=_modality(dataset),
         description=text_of(dataset, "SeriesDescription")[:128],
-        acquired_at=acquired_at(dataset),
+        acquired_at=None if moment is None else moment.at,
+        is_day_only=moment is not None and moment.is_day_only,
+        utc_offset_minutes=None if moment is None else moment.utc_offset_minutes,
         frames=frames_of(dataset, set_aside, faults),
     )
 

@@ -79,6 +79,10 @@ class Instance:
     """Keywords of the UIDs that were empty or malformed."""
     patient_id: str = field(repr=False)
     birth_date: str = field(repr=False)
+    sex: str = field(default="", repr=False)
+    """Patient's Sex (0010,0040): M, F or O; empty if unknown or malformed."""
+    issuer: str = field(default="", repr=False)
+    """Issuer of Patient ID (0010,0021): two hospitals may give the same ID to two patients."""
     study_hint: tuple[str, ...] = field(default=(), repr=False)
     """Groups files into studies where the Study Instance UID is empty."""
     series_hint: tuple[str, ...] = field(default=(), repr=False)
@@ -86,6 +90,10 @@ class Instance:
     modality: Literal["CT", "MR", "OTHER"]
     description: str = field(default="", repr=False)
     acquired_at: datetime | None = None
+    is_day_only: bool = False
+    """Whether only the day of the acquisition is known."""
+    utc_offset_minutes: int | None = None
+    """What ``acquired_at`` is ahead of UTC; None if unknown."""
     frames: tuple[Frame, ...]
 
 

@@ -1,26 +1,37 @@
 """The model card: what a bundle is, how it was made, how well it did, what it must not do."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from pipeline.bundle import Bundle
+from pipeline.bundle import LEAKS, SPLITS, Bundle
+from schemas.base import FrozenModel
 from schemas.bundle import Interval, TaskMetrics
+from schemas.leaks import LeakReport
+from schemas.splits import SplitRecord
 
 
-def model_card(bundle: Bundle, sizes: Mapping[str, int]) -> str:
-    """Return the card as Markdown.
+@dataclass(frozen=True, slots=True)
+class Making:
+    """How a bundle came about: sizes of its parts, who was where, what the guard saw."""
 
-    Parameters
-    ----------
-    sizes
-        Cases in each part.
-    """
+    sizes: Mapping[str, int]
+    split: SplitRecord
+    leaks: LeakReport
+
+    def records(self) -> Mapping[str, FrozenModel]:
+        """Return what the bundle keeps of it, by file name."""
+        return {SPLITS: self.split, LEAKS: self.leaks}
+
+
+def model_card(bundle: Bundle, making: Making) -> str:
+    """Return the card as Markdown."""
     protocol = bundle.protocol
     origin = (
         "**Trained on simulated data. Its numbers say nothing about real patients.**"
         if protocol.is_simulated
         else "Trained on the cohort that its owner named; see the protocol."
     )
-    parts = ", ".join(f"{name} {count}" for name, count in sizes.items())
+    parts = ", ".join(f"{name} {count}" for name, count in making.sizes.items())
     rows = "\n".join(_row(metrics) for metrics in bundle.metrics)
     questions = "\n".join(f"- `{task.name}`: {task.question}" for task in protocol.tasks)
     return f"""# {protocol.title}
@@ -38,8 +49,13 @@ Decision support for research; not a medical device.
 - image encoder: {bundle.identity.image_encoder}, grid {protocol.grid.size} at
   {protocol.grid.spacing_mm} mm
 - text encoder: {bundle.text_encoder.name}, frozen, SHA-256 {bundle.text_encoder.sha256}
-- cases: {parts}; parts are by patient, seed {protocol.training.seed}
+- cases: {parts}; parts are by patient ({making.split.by}), seed {making.split.seed}; who was
+  where, as hashes, is in {SPLITS}
 - calibration: temperature scaling, one slope a task, on the calibration part
+
+## Leak guard
+
+{_guard(making.leaks)}
 
 ## Test patients
 
@@ -55,6 +71,21 @@ Intervals and conformal sets are not computed by this version. Cases unlike the 
 flagged by the distance of their image features and by the range of spacing, extent and table
 values; that check is not proof that a case is alike.
 """
+
+
+def _guard(leaks: LeakReport) -> str:
+    if not leaks.is_checked:
+        return "**Off. Nothing is known of leaks between the parts.**"
+    closest = "none" if leaks.closest_images is None else f"{leaks.closest_images:.3f}"
+    return f"""Found no leak, or there would be no bundle; all numbers are in {LEAKS}.
+
+- patients: {sum(leaks.n_patients.values())}, none in two parts
+- images compared: {leaks.n_images}; closest pair of two parts correlates {closest}, allowed is less
+  than {leaks.image_limit}
+- notes: {leaks.n_notes}, of which {leaks.n_notes_compared} have enough words of their own to be
+  compared; closest pair of two parts shares {leaks.closest_notes:.3f}, allowed is less than
+  {leaks.note_limit}
+- label words: found in no note of the look-back"""
 
 
 def _row(metrics: TaskMetrics) -> str:

@@ -18,7 +18,8 @@ from pipeline.preprocess import TableTransform, table_input
 from pipeline.progress import Progress
 from pipeline.tensors import ImageInput, ModelInput, TextInput
 from pipeline.train.annotations import token_masks
-from pipeline.train.splits import Part, part_of, place_of
+from pipeline.train.fingerprints import Fingerprint, fingerprint_of
+from pipeline.train.splits import place_of
 from schemas.history import History
 from schemas.issue import has_errors
 from schemas.protocol import Protocol
@@ -37,13 +38,15 @@ class Example:
         0, 1, or NaN where unknown.
     masks : shape (K, S/4, P/4, L/4)
         Tokens that show the finding; NaN where there is no mask.
+    fingerprint
+        Of the image on the model's grid; None without one.
     quantities
         For the out-of-distribution check.
     """
 
     study_uid: str
     patient_id: str
-    part: Part
+    fingerprint: Fingerprint | None
     image: ImageInput | None
     text: TextInput | None
     history: History
@@ -98,13 +101,12 @@ def _read_example(
     if case.is_empty or has_errors(case.issues) or not study.patient_id:
         return None
     protocol = cohort.protocol
-    training = protocol.training
     volume = case.volumes.get(protocol.series[0].name)
     image = read_image(case, protocol)
     return Example(
         study_uid=study.study_uid,
         patient_id=study.patient_id,
-        part=part_of(study.patient_id, training.splits, seed=training.seed),
+        fingerprint=None if image is None else fingerprint_of(image.voxels[0].numpy()),
         image=image,
         text=read_notes(case.history, encoder),
         history=case.history,

@@ -1,6 +1,5 @@
 """Read, split, fit, calibrate, judge, keep."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,17 +12,19 @@ from pipeline.bundle import Bundle, bundle_identity, load_bundle, save_bundle
 from pipeline.calibration import Reference, fit_reference, fit_temperature, judge
 from pipeline.cohort import open_cohort
 from pipeline.errors import UsageError
-from pipeline.files import whole_folder
+from pipeline.files import whole_folder, write_text
 from pipeline.history import read_labels
 from pipeline.model.network import FusedNetwork
 from pipeline.model.text_encoder import TextEncoder, encode_phrases, load_text_encoder
 from pipeline.preprocess import TableTransform, fit_table_transform
 from pipeline.progress import Progress, silent
-from pipeline.train.card import model_card
+from pipeline.train.card import Making, model_card
 from pipeline.train.examples import Example, read_examples
+from pipeline.train.leaks import find_leaks, require_clean
 from pipeline.train.loop import fit
-from pipeline.train.splits import Part
+from pipeline.train.splits import PARTS, Member, Part, assign_parts, split_record
 from schemas.bundle import TaskMetrics
+from schemas.leaks import LeakReport
 from schemas.protocol import Protocol
 
 MIN_CASES = 20
@@ -32,12 +33,21 @@ MIN_SCALE = 1e-6
 
 
 def train_bundle(
-    cohort_folder: Path, protocol: Protocol, out: Path, *, progress: Progress = silent
+    cohort_folder: Path,
+    protocol: Protocol,
+    out: Path,
+    *,
+    database: str = "",
+    progress: Progress = silent,
+    leak_guard: bool = True,
 ) -> Bundle:
     """Train on a labelled cohort and write a bundle, whole or not at all.
 
     Weights and the table transform are fitted on the train part, stopping on the validation part,
-    calibrators on the calibration part; the test part is only judged. Parts are by patient.
+    calibrators on the calibration part; the test part is only judged, and the conformal part is
+    kept for thresholds. Parts are by patient. Before anything is fitted the guard looks for leaks
+    between the parts; if it finds one it refuses, and what it saw lies beside ``out``, in
+    ``<name>_leaks.json``.
 
     Parameters
     ----------
@@ -45,45 +55,68 @@ def train_bundle(
         A cohort folder with ``labels.csv``.
     out
         Where the bundle is put; must not exist, or be empty.
+    leak_guard
+        False only to show what leaks do; the bundle then says that nothing was checked.
+    database
+        URL of an OMOP database that holds the records instead of the folder; "" for none.
 
     Raises
     ------
     UsageError
         If the cohort cannot be used or is too small, or ``out`` cannot be written to.
+    LeakError
+        If the guard finds a leak.
     CalibrationError
         If a task has too few outcomes to be calibrated or judged.
     """
     with whole_folder(out) as folder:
         labels = read_labels(cohort_folder, protocol)
-        cohort = open_cohort(cohort_folder, protocol, progress=progress)
+        cohort = open_cohort(cohort_folder, protocol, database=database, progress=progress)
         encoder = load_text_encoder(protocol.model)
         examples = read_examples(cohort, labels, encoder, progress=progress)
-        parts = _divide(examples)
+        parts, making = _divide(examples, protocol)
+        if leak_guard:
+            making = replace(making, leaks=find_leaks(parts, protocol.tasks))
+            _require_clean(making.leaks, out)
         transform = fit_table_transform(
             [example.history for example in parts["train"]], protocol.table
         )
         network = _new_network(protocol, encoder, transform, parts["train"])
         network = fit(network, parts["train"], parts["validation"], transform, protocol, progress)
         bundle = _finish(network, encoder, transform, parts, protocol)
-        save_bundle(folder, bundle, model_card(bundle, _sizes(parts)))
+        save_bundle(folder, bundle, model_card(bundle, making), making.records())
     return load_bundle(out)
 
 
-def _divide(examples: Sequence[Example]) -> dict[Part, list[Example]]:
-    parts: dict[Part, list[Example]] = {
-        "train": [], "validation": [], "calibration": [], "test": []
-    }  # fmt: skip
+def _divide(
+    examples: Sequence[Example], protocol: Protocol
+) -> tuple[dict[Part, list[Example]], Making]:
+    training = protocol.training
+    members = [
+        Member(example.patient_id, example.history.at, tuple(example.labels.tolist()))
+        for example in examples
+    ]
+    assigned = assign_parts(members, training.splits, seed=training.seed)
+    parts: dict[Part, list[Example]] = {part: [] for part in PARTS}
     for example in examples:
-        parts[example.part].append(example)
-    short = [f"{part}: {len(cases)}" for part, cases in parts.items() if len(cases) < MIN_CASES]
+        parts[assigned[example.patient_id]].append(example)
+    shares = training.splits.shares()
+    short = [
+        f"{part}: {len(cases)}" for part, cases in parts.items()
+        if shares[part] > 0 and len(cases) < MIN_CASES
+    ]  # fmt: skip
     if short:
         msg = f"each part needs at least {MIN_CASES} cases, got {', '.join(short)}: use more"
         raise UsageError(msg)
-    return parts
+    sizes = {str(part): len(cases) for part, cases in parts.items()}
+    record = split_record(assigned, training.splits, seed=training.seed)
+    return parts, Making(sizes, record, LeakReport(is_checked=False))
 
 
-def _sizes(parts: dict[Part, list[Example]]) -> Counter[str]:
-    return Counter({part: len(cases) for part, cases in parts.items()})
+def _require_clean(report: LeakReport, out: Path) -> None:
+    if not report.is_clean:
+        write_text(out.parent / f"{out.name}_leaks.json", report.model_dump_json(indent=1) + "\n")
+    require_clean(report)
 
 
 def _new_network(
@@ -113,8 +146,8 @@ def _finish(
     identity = bundle_identity(protocol, encoder, len(parts["train"]), sha256="")
     bundle = Bundle(protocol, network, encoder, transform, (), nothing, (), identity)
     logits, summaries = {}, {}
-    for part, examples in parts.items():
-        logits[part], summaries[part] = _predict(bundle, examples)
+    for part in (part for part, examples in parts.items() if examples):
+        logits[part], summaries[part] = _predict(bundle, parts[part])
     reference = fit_reference(
         summaries["train"],
         np.concatenate([summaries["validation"], summaries["calibration"]]),

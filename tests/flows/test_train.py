@@ -28,7 +28,7 @@ def protocol(tmp_path_factory: pytest.TempPathFactory) -> Path:
     content["training"] = {
         "epochs": 5,
         "batch_size": 8,
-        "splits": {"train": 0.5, "validation": 0.15, "calibration": 0.17},
+        "splits": {"train": 0.5, "validation": 0.15, "calibration": 0.17, "conformal": 0.0},
     }
     path = tmp_path_factory.mktemp("protocol") / "lesion.yaml"
     path.write_text(yaml.safe_dump(content))

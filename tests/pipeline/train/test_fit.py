@@ -13,7 +13,7 @@ from pipeline.progress import silent
 from pipeline.tensors import ImageInput
 from pipeline.train.augment import augmented
 from pipeline.train.examples import Example
-from pipeline.train.loop import annotation_loss, fit
+from pipeline.train.loop import annotation_loss, fit, masked_loss
 from schemas.history import History, TableValue
 from schemas.protocol import Protocol
 
@@ -51,7 +51,7 @@ def example(number: int) -> Example:
     )
     masks = np.full((2, 4, 6, 8), np.nan, np.float32)
     labels = np.array([has_block, np.nan if number % 5 == 0 else age > 50], np.float32)
-    return Example(f"1.{number}", f"p{number}", "train", image, None, history, labels, masks, {})
+    return Example(f"1.{number}", f"p{number}", None, image, None, history, labels, masks, {})
 
 
 @pytest.fixture(scope="module")
@@ -138,3 +138,14 @@ def test_the_masks_loss_counts_both_classes_alike_and_skips_what_has_no_mask() -
     # (log(1 + exp(-2)) + log(1 + exp(-1))) / 2 = (0.126928 + 0.313262) / 2
     assert annotation_loss(presence, masks).item() == pytest.approx(0.220095, abs=1e-5)
     assert annotation_loss(presence, torch.full_like(masks, torch.nan)).item() == 0.0
+
+
+def test_unknown_labels_do_not_enter_the_loss() -> None:
+    logits = torch.tensor([[2.0, -1.0], [0.5, 9.0]])
+    labels = torch.tensor([[1.0, float("nan")], [float("nan"), float("nan")]])
+    # log(1 + exp(-2)) = 0.126928, the one known label
+    assert abs(masked_loss(logits, labels).item() - 0.126928) < 1e-5
+
+
+def test_a_batch_without_any_label_has_no_loss() -> None:
+    assert masked_loss(torch.ones(2, 1), torch.full((2, 1), float("nan"))).item() == 0.0
