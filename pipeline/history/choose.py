@@ -37,14 +37,20 @@ class Candidates:
     row: NDArray[np.object_]
 
     @classmethod
-    def by_column(cls, rows: pd.DataFrame, columns: tuple[Column, ...]) -> list["Candidates"]:
-        """Return each column's values among rows that the cut has left."""
-        made_at = rows["recorded_at"].to_numpy("datetime64[us]")
+    def by_column(
+        cls, rows: pd.DataFrame, usable: NDArray[np.bool_], columns: tuple[Column, ...]
+    ) -> list["Candidates"]:
+        """Return each column's values among the rows that the cut has left."""
+        places = np.flatnonzero(usable)
+        made_at = rows["recorded_at"].to_numpy()[places]
         # NaT is the smallest integer, so the undated come first.
-        order = np.argsort(made_at.astype(np.int64), kind="stable")
-        words = (rows[name].to_numpy(object)[order] for name in ("fault", "limit", "source", "row"))
-        every = cls(made_at[order], rows["value"].to_numpy(float)[order], *words)
-        names = rows["name"].to_numpy(object)[order]
+        places = places[np.argsort(made_at.view(np.int64), kind="stable")]
+        every = cls(
+            rows["recorded_at"].to_numpy()[places],
+            rows["value"].to_numpy()[places],
+            *(rows[name].to_numpy(object)[places] for name in ("fault", "limit", "source", "row")),
+        )
+        names = rows["name"].to_numpy(object)[places]
         return [every.only(names == column.name) for column in columns]
 
     def only(self, keep: NDArray[np.bool_]) -> "Candidates":

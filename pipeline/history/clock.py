@@ -97,7 +97,7 @@ class Clock:
         exact
             To the microsecond; else the second in which it lies.
         """
-        at = pd.Timestamp(moment).to_pydatetime()
+        at: datetime = moment.astype("datetime64[us]").item()
         if not exact:
             at = at.replace(microsecond=0)
         if self.zone is None:

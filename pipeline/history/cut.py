@@ -1,9 +1,11 @@
 """Records to a History that ends at the scan: what is later is never read."""
 
 from datetime import datetime
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from pipeline.history.choose import Candidates, choose
 from pipeline.history.clock import Clock
@@ -51,51 +53,57 @@ def cut(
     """Return one patient's history at a moment from the patient's own rows of `Records`."""
     clock = Clock.of(protocol)
     moment = None if at is None else clock.of_scan(at)
-    kept_rows, after_rows, old_rows = _cut(table, "recorded_at", moment, protocol.look_back_days)
-    kept_notes, after_notes, old_notes = _cut(notes, "written_at", moment, protocol.look_back_days)
-    rows, undated_rows = _usable(kept_rows, protocol.table)
-    values, faults = _values(rows, protocol, moment, clock)
-    read, undated_notes = _notes(kept_notes, protocol.notes.kinds, clock)
-    n_after = after_rows + after_notes
-    issues = (
-        *_gaps(at, values, read, protocol), *faults,
-        *_not_read(n_after, undated_rows + undated_notes),
-    )  # fmt: skip
+    rows, lines = (
+        _cut(frame, column, moment, protocol.look_back_days)
+        for frame, column in ((table, "recorded_at"), (notes, "written_at"))
+    )
+    usable = rows.kept & ~_needs_time(table, rows.undated, protocol.table)
+    found = Candidates.by_column(table, usable, protocol.table)
+    values, faults = _values(found, protocol, moment, clock)
+    read = _notes(notes, lines.kept & ~lines.undated, protocol.notes.kinds, clock)
+    n_after = rows.n_after + lines.n_after
+    n_undated = int((rows.kept & ~usable).sum() + lines.undated.sum())
+    issues = (*_gaps(at, values, read, protocol), *faults, *_not_read(n_after, n_undated))
     return History(
         at=None if moment is None else clock.shown(moment, exact=True), values=values, notes=read,
-        n_after_scan=n_after, n_too_old=old_rows + old_notes, issues=issues,
+        n_after_scan=n_after, n_too_old=rows.n_old + lines.n_old, issues=issues,
     )  # fmt: skip
 
 
-def _cut(
-    frame: pd.DataFrame, column: str, at: np.datetime64 | None, look_back_days: int
-) -> tuple[pd.DataFrame, int, int]:
-    """Return the rows that count, and how many were later or too old; undated rows stay."""
-    known_at = frame["known_at"].to_numpy("datetime64[us]")
+class _Cut(NamedTuple):
+    """Which rows count; those without a time do until their column is asked."""
+
+    kept: NDArray[np.bool_]
+    undated: NDArray[np.bool_]
+    n_after: int
+    n_old: int
+
+
+def _cut(frame: pd.DataFrame, column: str, at: np.datetime64 | None, look_back_days: int) -> _Cut:
+    known_at = frame["known_at"].to_numpy()
     undated = np.isnat(known_at)
     if at is None:
-        return frame[undated], 0, 0
+        return _Cut(undated, undated, 0, 0)
     after = ~undated & ~(known_at <= at)
     since = at - np.timedelta64(look_back_days, "D")
-    old = ~undated & ~after & (frame[column].to_numpy("datetime64[us]") < since)
-    return frame[~after & ~old], int(after.sum()), int(old.sum())
+    old = ~undated & ~after & (frame[column].to_numpy() < since)
+    return _Cut(~after & ~old, undated, int(after.sum()), int(old.sum()))
 
 
-def _usable(rows: pd.DataFrame, columns: tuple[Column, ...]) -> tuple[pd.DataFrame, int]:
-    """Leave out the rows without a time of columns that need one, and count them."""
-    undated = rows["known_at"].isna().to_numpy()
+def _needs_time(
+    table: pd.DataFrame, undated: NDArray[np.bool_], columns: tuple[Column, ...]
+) -> NDArray[np.bool_]:
+    """Say which rows have no time and are of a column that needs one."""
     if not undated.any():
-        return rows, 0
+        return undated
     dated = [column.name for column in columns if not column.undated]
-    without = undated & rows["name"].isin(dated).to_numpy()
-    return rows[~without], int(without.sum())
+    return undated & table["name"].isin(dated).to_numpy()
 
 
 def _values(
-    rows: pd.DataFrame, protocol: Protocol, at: np.datetime64 | None, clock: Clock
+    found: list[Candidates], protocol: Protocol, at: np.datetime64 | None, clock: Clock
 ) -> tuple[tuple[TableValue, ...], list[Issue]]:
     values, issues = [], []
-    found = Candidates.by_column(rows, protocol.table)
     for column, candidates in zip(protocol.table, found, strict=True):
         days = column.window_days or protocol.look_back_days
         since = None if at is None else at - np.timedelta64(days, "D")
@@ -106,20 +114,19 @@ def _values(
 
 
 def _notes(
-    rows: pd.DataFrame, kinds: tuple[str, ...], clock: Clock
-) -> tuple[tuple[Note, ...], int]:
-    """Return the notes of the wanted kinds, oldest first, and how many have no time."""
-    undated = rows["known_at"].isna().to_numpy()
-    rows = rows[~undated]
+    notes: pd.DataFrame, usable: NDArray[np.bool_], kinds: tuple[str, ...], clock: Clock
+) -> tuple[Note, ...]:
+    """Return the notes of the wanted kinds, oldest first."""
     if kinds:
-        rows = rows[rows["kind"].isin(kinds)]
-    rows = rows.sort_values("written_at", kind="stable")
-    written_at = rows["written_at"].to_numpy("datetime64[us]")
-    notes = tuple(
-        Note(written_at=clock.shown(moment), kind=kind, text=text)
-        for moment, kind, text in zip(written_at, rows["kind"], rows["text"], strict=True)
+        usable = usable & notes["kind"].isin(kinds).to_numpy()
+    places = np.flatnonzero(usable)
+    written_at = notes["written_at"].to_numpy()[places]
+    order = np.argsort(written_at, kind="stable")
+    kind, text = (notes[name].to_numpy(object)[places] for name in ("kind", "text"))
+    return tuple(
+        Note(written_at=clock.shown(written_at[place]), kind=kind[place], text=text[place])
+        for place in order
     )
-    return notes, int(undated.sum())
 
 
 def _gaps(
