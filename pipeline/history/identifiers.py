@@ -1,21 +1,24 @@
 """One patient's identifier in its several spellings: which may be joined, which never."""
 
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+_LEADING_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
+
 _Spellings = Mapping[str, frozenset[str]]
 
 
 def normalised(identifier: str) -> str:
-    """Return an identifier without case, spaces, punctuation and leading zeros.
+    """Return an identifier without case, spaces, punctuation and leading zeros of its numbers.
 
     "" if no letter or digit is left: such an identifier is like no other.
     """
     text = unicodedata.normalize("NFKC", identifier).casefold()
-    kept = "".join(sign for sign in text if sign.isalnum())
-    return kept.lstrip("0") or kept[-1:]
+    text = _LEADING_ZEROS.sub("", text)
+    return _LEADING_ZEROS.sub("", "".join(sign for sign in text if sign.isalnum()))
 
 
 @dataclass(frozen=True, slots=True)

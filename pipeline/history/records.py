@@ -141,7 +141,8 @@ def _known_cells(table: pd.DataFrame | None, protocol: Protocol) -> pd.DataFrame
     """Keep the cells of the protocol's columns that hold something."""
     frame = _complete(table, TABLE_FIELDS)
     names = [column.name for column in protocol.table]
-    frame["name"] = pd.Categorical(frame["name"], categories=names)
+    known = frame["name"].where(frame["name"].isin(names))
+    frame["name"] = pd.Categorical(known, categories=names)
     empty = frame["name"].isna() | (frame["text"] == "")
     for column in protocol.table:
         mine = (frame["name"] == column.name) & ~empty

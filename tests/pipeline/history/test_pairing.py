@@ -85,7 +85,8 @@ def test_a_similar_id_that_was_not_joined_is_named_as_an_issue(
 
 
 @pytest.mark.parametrize(
-    ("study_id", "table_id"), [("007", "7"), ("ab-12", "AB12"), ("7", "007"), ("é1", "E\u03011")]
+    ("study_id", "table_id"),
+    [("007", "7"), ("ab-12", "AB12"), ("7", "007"), ("BR7-00012", "br007-12"), ("é1", "E\u03011")],
 )
 def test_a_protocol_may_allow_a_unique_other_spelling_and_the_report_says_so(
     study_id: str, table_id: str, tmp_path: Path
