@@ -12,7 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.bundle import Bundle
-from pipeline.calibration import outside_reference, to_probability
+from pipeline.calibration import (
+    in_words,
+    interval,
+    label_set,
+    outside_reference,
+    to_log_odds,
+    to_probability,
+)
 from pipeline.case import Case
 from pipeline.cohort import Cohort, read_case
 from pipeline.errors import GeometryError, UsageError
@@ -23,12 +30,12 @@ from pipeline.model.image_encoder import token_mask
 from pipeline.report import heatmap_name, read_report, study_folder_name, write_report
 from pipeline.tensors import ModelInput, ModelOutput
 from pipeline.volume import Volume
-from schemas.bundle import Calibrator
+from schemas.calibration import Calibrator
 from schemas.history import History
 from schemas.issue import Issue, IssueCode, Severity, has_errors
-from schemas.prediction import RiskEstimate
+from schemas.prediction import Evidence, RiskEstimate
 from schemas.protocol import Protocol
-from schemas.report import HeatmapPeak, HistoryUse, Risk, RiskReport, RunIdentity
+from schemas.report import Decision, HeatmapPeak, HistoryUse, Risk, RiskReport, RunIdentity
 from schemas.series import Study
 
 logger = logging.getLogger(__name__)
@@ -139,7 +146,9 @@ class Assessor:
         heatmaps, reason = self._heatmaps(output, inputs, volume)
         estimates = self._estimates(output, inputs, history)
         risks = tuple(
-            _risk(risk, estimate, calibrator, heatmaps.get(risk.task), reason, volume)
+            _risk(
+                risk, estimate, calibrator, heatmaps.get(risk.task), reason, volume, inputs.present
+            )
             for risk, estimate, calibrator in zip(
                 blank.risks, estimates, self.bundle.calibrators, strict=True
             )
@@ -186,14 +195,12 @@ class Assessor:
         self, output: ModelOutput, inputs: ModelInput, history: History
     ) -> list[RiskEstimate]:
         return [
-            RiskEstimate(
-                task=calibrator.task,
-                logit=float(output.logits[0, number]),
-                probability=float(to_probability(calibrator, float(output.logits[0, number]))),
-                evidence=evidence_of(output, number, inputs, history, self.bundle.protocol.table),
+            _estimate(
+                calibrator, float(output.logits[0, number]), inputs.present,
+                evidence_of(output, number, inputs, history, self.bundle.protocol.table),
             )
             for number, calibrator in enumerate(self.bundle.calibrators)
-        ]
+        ]  # fmt: skip
 
     def _heatmaps(
         self, output: ModelOutput, inputs: ModelInput, volume: Volume | None
@@ -250,6 +257,36 @@ def _history_use(history: History, protocol: Protocol) -> HistoryUse:
     )
 
 
+def _estimate(
+    calibrator: Calibrator, logit: float, present: tuple[str, ...], evidence: Evidence
+) -> RiskEstimate:
+    probability = float(to_probability(calibrator, logit, present))
+    lower, upper = interval(calibrator, logit, present, spread=0.0) or (None, None)
+    return RiskEstimate(
+        task=calibrator.task,
+        logit=logit,
+        probability=probability,
+        calibrated_logit=float(to_log_odds(calibrator, logit, present)),
+        lower=lower,
+        upper=upper,
+        label_set=label_set(calibrator.conformal, probability),
+        evidence=evidence,
+    )
+
+
+def _decisions(calibrator: Calibrator, probability: float) -> tuple[Decision, ...]:
+    return tuple(
+        Decision(
+            goal=point.goal,
+            at_least=point.at_least,
+            confidence=point.confidence,
+            threshold=point.threshold,
+            is_positive=None if point.threshold is None else probability >= point.threshold,
+        )
+        for point in calibrator.operating
+    )
+
+
 def _risk(
     risk: Risk,
     estimate: RiskEstimate,
@@ -257,6 +294,7 @@ def _risk(
     heatmap: Heatmap | None,
     reason: str,
     volume: Volume | None,
+    present: tuple[str, ...],
 ) -> Risk:
     return risk.model_copy(
         update={
@@ -265,8 +303,10 @@ def _risk(
             "upper": estimate.upper,
             "set": estimate.label_set,
             "logit": estimate.logit,
-            "calibration_slope": calibrator.slope,
-            "calibration_intercept": calibrator.intercept,
+            "set_coverage": calibrator.conformal.coverage if calibrator.conformal else None,
+            "calibrated_logit": estimate.calibrated_logit,
+            "calibration": in_words(calibrator, present),
+            "decisions": _decisions(calibrator, estimate.probability),
             "evidence": estimate.evidence,
             "heatmap": None if heatmap is None else heatmap_name(risk.task),
             "heatmap_reason": reason,

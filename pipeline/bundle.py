@@ -24,7 +24,9 @@ from pipeline.model.text_encoder import TextEncoder, load_text_encoder
 from pipeline.preprocess import TableTransform
 from pipeline.protocol import read_protocol
 from pipeline.tensors import ModelInput, ModelOutput
-from schemas.bundle import BundleIdentity, BundleManifest, Calibrator, TaskMetrics
+from schemas.bundle import BundleIdentity, BundleManifest
+from schemas.calibration import Calibrator
+from schemas.metrics import TaskMetrics
 from schemas.protocol import Protocol
 
 MANIFEST = "manifest.json"

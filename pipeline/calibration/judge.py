@@ -1,0 +1,134 @@
+"""One task's probabilities on test patients, whole and by group, with bootstrap intervals."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.calibration.reliability import decision_curve, reliability
+from pipeline.calibration.statistics import (
+    Statistic,
+    auprc,
+    auroc,
+    brier,
+    calibration_intercept,
+    calibration_slope,
+    log_loss,
+    observed_to_expected,
+    patient_weights,
+)
+from pipeline.errors import CalibrationError
+from schemas.metrics import ConformalResult, Interval, Performance, TaskMetrics
+
+MIN_GROUP = 20
+
+Array = NDArray[np.float64]
+
+
+def judge(
+    task: str,
+    probability: Array,
+    labels: NDArray[np.int64],
+    patients: NDArray[np.str_],
+    *,
+    train_prevalence: float,
+    raw_probability: Array,
+    sets: Sequence[tuple[str, ...]] = (),
+    groups: Mapping[str, NDArray[np.bool_]] | None = None,
+) -> TaskMetrics:
+    """Return discrimination and calibration of one task, with 95 % patient-bootstrap intervals.
+
+    Parameters
+    ----------
+    probability : shape (n,)
+        Calibrated, each by its own subset's map.
+    labels : shape (n,), 0 or 1
+    patients : shape (n,)
+        Whose case it is; patients, not cases, are drawn.
+    train_prevalence
+        What the comparison "always the prevalence" says.
+    raw_probability : shape (n,)
+        Sigmoid of the raw logit, for comparison.
+    sets
+        Conformal set of each case; empty if there are none.
+    groups
+        Which cases belong to each group, shape (n,) each; groups of fewer than ``MIN_GROUP`` cases
+        are left out.
+
+    Raises
+    ------
+    CalibrationError
+        If only one class is there.
+    """
+    if not 0 < labels.sum() < len(labels):
+        msg = f"task {task}: the test part holds one class only: use a larger cohort"
+        raise CalibrationError(msg)
+    y = labels.astype(np.float64)
+    once = np.ones((1, len(y)))
+    everyone = np.ones(len(y), dtype=bool)
+    parts = [
+        _performance(name, chosen, probability, y, patients, sets)
+        for name, chosen in {"all": everyone, **(groups or {})}.items()
+        if chosen.sum() >= MIN_GROUP or name == "all"
+    ]
+    return TaskMetrics(
+        task=task,
+        whole=parts[0],
+        groups=tuple(parts[1:]),
+        log_loss_uncalibrated=float(log_loss(y, raw_probability, once)[0]),
+        prevalence_log_loss=float(log_loss(y, np.full(len(y), train_prevalence), once)[0]),
+        train_prevalence=train_prevalence,
+    )
+
+
+def _performance(
+    name: str,
+    chosen: NDArray[np.bool_],
+    probability: Array,
+    labels: Array,
+    patients: NDArray[np.str_],
+    sets: Sequence[tuple[str, ...]],
+) -> Performance:
+    p, y = probability[chosen], labels[chosen]
+    weights = patient_weights(patients[chosen])
+
+    def interval(statistic: Statistic) -> Interval:
+        return _interval(statistic(y, p, weights))
+
+    has_both = 0 < y.sum() < len(y)
+    own_sets = [held for held, is_in in zip(sets, chosen, strict=True) if is_in] if sets else []
+    return Performance(
+        group=name,
+        n_cases=len(y),
+        n_events=int(y.sum()),
+        auroc=interval(auroc) if has_both else None,
+        auprc=interval(auprc) if has_both else None,
+        brier=interval(brier),
+        log_loss=interval(log_loss),
+        slope=interval(calibration_slope) if has_both else None,
+        intercept=interval(calibration_intercept) if has_both else None,
+        observed_to_expected=interval(observed_to_expected),
+        reliability=reliability(y, p),
+        conformal=_conformal(own_sets, y) if own_sets and has_both else None,
+        net_benefit=decision_curve(y, p),
+    )
+
+
+def _interval(values: Array) -> Interval:
+    """Take the first value as the estimate and the others as its bootstrap."""
+    lower, upper = np.nanpercentile(values[1:], [2.5, 97.5])
+    return Interval(value=float(values[0]), lower=float(lower), upper=float(upper))
+
+
+def _conformal(sets: Sequence[tuple[str, ...]], labels: Array) -> ConformalResult | None:
+    if not all(sets):
+        return None
+    is_held = np.array([str(int(y)) in held for held, y in zip(sets, labels, strict=True)])
+    size = np.array([len(held) for held in sets])
+    return ConformalResult(
+        coverage=float(is_held.mean()),
+        coverage_negative=float(is_held[labels == 0].mean()),
+        coverage_positive=float(is_held[labels == 1].mean()),
+        mean_size=float(size.mean()),
+        share_undecided=float((size == 2).mean()),
+    )
