@@ -84,14 +84,14 @@ def train(
     from flows.progress import progress_bars  # noqa: PLC0415
     from pipeline.protocol import read_protocol  # noqa: PLC0415
     from pipeline.train import train_bundle  # noqa: PLC0415
+    from pipeline.train.card import in_interval  # noqa: PLC0415
 
     with progress_bars(quiet=quiet) as progress:
         bundle = train_bundle(cohort, read_protocol(protocol), out, progress=progress)
     for metrics in bundle.metrics:
-        auroc = metrics.auroc
+        whole = metrics.whole
         _say(
-            f"{metrics.task}: test AUROC {auroc.value:.3f} "
-            f"({auroc.lower:.3f} to {auroc.upper:.3f}), {metrics.n_cases} cases",
+            f"{metrics.task}: test AUROC {in_interval(whole.auroc)}, {whole.n_cases} cases",
             quiet=quiet,
         )
     _say(f"Bundle: {out.absolute()}", quiet=quiet)

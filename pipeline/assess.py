@@ -9,17 +9,9 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-
+from pipeline.answer import answered, estimate, with_heatmap
 from pipeline.bundle import Bundle
-from pipeline.calibration import (
-    in_words,
-    interval,
-    label_set,
-    outside_reference,
-    to_log_odds,
-    to_probability,
-)
+from pipeline.calibration import outside_reference
 from pipeline.case import Case
 from pipeline.cohort import Cohort, read_case
 from pipeline.errors import GeometryError, UsageError
@@ -27,15 +19,14 @@ from pipeline.explain import evidence_of, heatmaps_of
 from pipeline.heatmap import Heatmap
 from pipeline.inputs import model_input, quantities
 from pipeline.model.image_encoder import token_mask
-from pipeline.report import heatmap_name, read_report, study_folder_name, write_report
+from pipeline.report import read_report, study_folder_name, write_report
 from pipeline.tensors import ModelInput, ModelOutput
 from pipeline.volume import Volume
-from schemas.calibration import Calibrator
 from schemas.history import History
 from schemas.issue import Issue, IssueCode, Severity, has_errors
-from schemas.prediction import Evidence, RiskEstimate
+from schemas.prediction import RiskEstimate
 from schemas.protocol import Protocol
-from schemas.report import Decision, HeatmapPeak, HistoryUse, Risk, RiskReport, RunIdentity
+from schemas.report import HistoryUse, Risk, RiskReport, RunIdentity
 from schemas.series import Study
 
 logger = logging.getLogger(__name__)
@@ -146,10 +137,13 @@ class Assessor:
         heatmaps, reason = self._heatmaps(output, inputs, volume)
         estimates = self._estimates(output, inputs, history)
         risks = tuple(
-            _risk(
-                risk, estimate, calibrator, heatmaps.get(risk.task), reason, volume, inputs.present
+            with_heatmap(
+                answered(risk, found, calibrator, inputs.present),
+                heatmaps.get(risk.task),
+                reason,
+                volume,
             )
-            for risk, estimate, calibrator in zip(
+            for risk, found, calibrator in zip(
                 blank.risks, estimates, self.bundle.calibrators, strict=True
             )
         )
@@ -195,7 +189,7 @@ class Assessor:
         self, output: ModelOutput, inputs: ModelInput, history: History
     ) -> list[RiskEstimate]:
         return [
-            _estimate(
+            estimate(
                 calibrator, float(output.logits[0, number]), inputs.present,
                 evidence_of(output, number, inputs, history, self.bundle.protocol.table),
             )
@@ -255,73 +249,3 @@ def _history_use(history: History, protocol: Protocol) -> HistoryUse:
         n_after_scan=history.n_after_scan,
         n_too_old=history.n_too_old,
     )
-
-
-def _estimate(
-    calibrator: Calibrator, logit: float, present: tuple[str, ...], evidence: Evidence
-) -> RiskEstimate:
-    probability = float(to_probability(calibrator, logit, present))
-    lower, upper = interval(calibrator, logit, present, spread=0.0) or (None, None)
-    return RiskEstimate(
-        task=calibrator.task,
-        logit=logit,
-        probability=probability,
-        calibrated_logit=float(to_log_odds(calibrator, logit, present)),
-        lower=lower,
-        upper=upper,
-        label_set=label_set(calibrator.conformal, probability),
-        evidence=evidence,
-    )
-
-
-def _decisions(calibrator: Calibrator, probability: float) -> tuple[Decision, ...]:
-    return tuple(
-        Decision(
-            goal=point.goal,
-            at_least=point.at_least,
-            confidence=point.confidence,
-            threshold=point.threshold,
-            is_positive=None if point.threshold is None else probability >= point.threshold,
-        )
-        for point in calibrator.operating
-    )
-
-
-def _risk(
-    risk: Risk,
-    estimate: RiskEstimate,
-    calibrator: Calibrator,
-    heatmap: Heatmap | None,
-    reason: str,
-    volume: Volume | None,
-    present: tuple[str, ...],
-) -> Risk:
-    return risk.model_copy(
-        update={
-            "probability": estimate.probability,
-            "lower": estimate.lower,
-            "upper": estimate.upper,
-            "set": estimate.label_set,
-            "logit": estimate.logit,
-            "set_coverage": calibrator.conformal.coverage if calibrator.conformal else None,
-            "calibrated_logit": estimate.calibrated_logit,
-            "calibration": in_words(calibrator, present),
-            "decisions": _decisions(calibrator, estimate.probability),
-            "evidence": estimate.evidence,
-            "heatmap": None if heatmap is None else heatmap_name(risk.task),
-            "heatmap_reason": reason,
-            "peak": _peak(heatmap, volume),
-        }
-    )
-
-
-def _peak(heatmap: Heatmap | None, volume: Volume | None) -> HeatmapPeak | None:
-    index = None if heatmap is None else heatmap.peak_index()
-    if index is None or volume is None:
-        return None
-    source = volume.sources[index[0]]
-    x, y, z = np.round(volume.geometry.to_mm(index), 3).tolist()
-    return HeatmapPeak(
-        position_mm=(x, y, z), index=index, sop_instance_uid=source.sop_instance_uid,
-        frame=source.frame,
-    )  # fmt: skip

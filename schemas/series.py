@@ -67,6 +67,8 @@ class Study(FrozenModel):
     """Patient ID (0010,0020), stripped; empty if unknown."""
     acquired_at: datetime | None = None
     """The earliest acquisition time of its usable series, else of any."""
+    scanner: str = ""
+    """Manufacturer and model; empty if unknown or mixed."""
     series: tuple[Series, ...]
     """All series found, usable or not."""
     issues: tuple[Issue, ...] = ()

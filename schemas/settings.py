@@ -39,19 +39,21 @@ class ModelSettings(FrozenModel):
 
 
 class SplitFractions(FrozenModel):
-    """How patients are divided; what is left after these three is the test part."""
+    """How patients are divided; what is left after these four is the test part."""
 
-    train: float = Field(default=0.6, gt=0, lt=1)
+    train: float = Field(default=0.55, gt=0, lt=1)
     """Fits weights, table transform and reference statistics."""
-    validation: float = Field(default=0.12, gt=0, lt=1)
+    validation: float = Field(default=0.11, gt=0, lt=1)
     """Early stopping."""
-    calibration: float = Field(default=0.14, gt=0, lt=1)
-    """Fits the calibrators."""
+    calibration: float = Field(default=0.12, gt=0, lt=1)
+    """Fits the calibration maps."""
+    conformal: float = Field(default=0.1, gt=0, lt=1)
+    """Sets conformal and operating thresholds, on probabilities that were not fitted on it."""
 
     @model_validator(mode="after")
     def _leaves_a_test_part(self) -> "SplitFractions":
-        if not self.train + self.validation + self.calibration < 1:
-            msg = "train, validation and calibration must leave a test part"
+        if not self.train + self.validation + self.calibration + self.conformal < 1:
+            msg = "train, validation, calibration and conformal must leave a test part"
             raise ValueError(msg)
         return self
 

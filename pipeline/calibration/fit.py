@@ -83,10 +83,10 @@ def _minimised(
     start: list[float],
     bounds: list[tuple[float | None, float | None]],
 ) -> CalibrationMap:
-    found = minimize(
-        lambda p: float(log_loss_of(make(p.tolist()), logits, labels).mean()),
-        start, bounds=bounds, method="L-BFGS-B",
-    )  # fmt: skip
+    def loss(p: NDArray[np.float64]) -> float:
+        return float(log_loss_of(make(p.tolist()), logits, labels).mean())
+
+    found = minimize(loss, np.array(start), bounds=bounds, method="L-BFGS-B")
     return make([float(value) for value in found.x])
 
 

@@ -1,6 +1,7 @@
 """One task's probabilities on test patients, whole and by group, with bootstrap intervals."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,32 +26,53 @@ MIN_GROUP = 20
 Array = NDArray[np.float64]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """What a bundle said of some cases, and what came of them.
+
+    Parameters
+    ----------
+    probability : shape (n,)
+        Calibrated, each by its own subset's map.
+    raw_probability : shape (n,)
+        Sigmoid of the raw logit, for comparison.
+    labels : shape (n,), 0 or 1
+    patients : shape (n,)
+        Whose case it is; patients, not cases, are drawn.
+    sets
+        Conformal set of each case; empty tuples where there are none.
+    """
+
+    probability: Array
+    raw_probability: Array
+    labels: Array
+    patients: NDArray[np.str_]
+    sets: tuple[tuple[str, ...], ...]
+
+    def chosen(self, flags: NDArray[np.bool_]) -> "Answers":
+        """Return some of the cases; flags of shape (n,)."""
+        return Answers(
+            self.probability[flags], self.raw_probability[flags], self.labels[flags],
+            self.patients[flags],
+            tuple(held for held, is_in in zip(self.sets, flags, strict=True) if is_in),
+        )  # fmt: skip
+
+
 def judge(
     task: str,
-    probability: Array,
-    labels: NDArray[np.int64],
-    patients: NDArray[np.str_],
+    answers: Answers,
     *,
     train_prevalence: float,
-    raw_probability: Array,
-    sets: Sequence[tuple[str, ...]] = (),
     groups: Mapping[str, NDArray[np.bool_]] | None = None,
 ) -> TaskMetrics:
     """Return discrimination and calibration of one task, with 95 % patient-bootstrap intervals.
 
     Parameters
     ----------
-    probability : shape (n,)
-        Calibrated, each by its own subset's map.
-    labels : shape (n,), 0 or 1
-    patients : shape (n,)
-        Whose case it is; patients, not cases, are drawn.
+    answers
+        On patients on whom nothing was fitted.
     train_prevalence
         What the comparison "always the prevalence" says.
-    raw_probability : shape (n,)
-        Sigmoid of the raw logit, for comparison.
-    sets
-        Conformal set of each case; empty if there are none.
     groups
         Which cases belong to each group, shape (n,) each; groups of fewer than ``MIN_GROUP`` cases
         are left out.
@@ -60,43 +82,34 @@ def judge(
     CalibrationError
         If only one class is there.
     """
+    labels = answers.labels
     if not 0 < labels.sum() < len(labels):
         msg = f"task {task}: the test part holds one class only: use a larger cohort"
         raise CalibrationError(msg)
-    y = labels.astype(np.float64)
-    once = np.ones((1, len(y)))
-    everyone = np.ones(len(y), dtype=bool)
-    parts = [
-        _performance(name, chosen, probability, y, patients, sets)
-        for name, chosen in {"all": everyone, **(groups or {})}.items()
-        if chosen.sum() >= MIN_GROUP or name == "all"
-    ]
+    once = np.ones((1, len(labels)))
+    usual = np.full(len(labels), train_prevalence)
     return TaskMetrics(
         task=task,
-        whole=parts[0],
-        groups=tuple(parts[1:]),
-        log_loss_uncalibrated=float(log_loss(y, raw_probability, once)[0]),
-        prevalence_log_loss=float(log_loss(y, np.full(len(y), train_prevalence), once)[0]),
+        whole=_performance("all", answers),
+        groups=tuple(
+            _performance(name, answers.chosen(flags))
+            for name, flags in (groups or {}).items()
+            if flags.sum() >= MIN_GROUP
+        ),
+        log_loss_uncalibrated=float(log_loss(labels, answers.raw_probability, once)[0]),
+        prevalence_log_loss=float(log_loss(labels, usual, once)[0]),
         train_prevalence=train_prevalence,
     )
 
 
-def _performance(
-    name: str,
-    chosen: NDArray[np.bool_],
-    probability: Array,
-    labels: Array,
-    patients: NDArray[np.str_],
-    sets: Sequence[tuple[str, ...]],
-) -> Performance:
-    p, y = probability[chosen], labels[chosen]
-    weights = patient_weights(patients[chosen])
+def _performance(name: str, answers: Answers) -> Performance:
+    p, y = answers.probability, answers.labels
+    weights = patient_weights(answers.patients)
 
     def interval(statistic: Statistic) -> Interval:
         return _interval(statistic(y, p, weights))
 
     has_both = 0 < y.sum() < len(y)
-    own_sets = [held for held, is_in in zip(sets, chosen, strict=True) if is_in] if sets else []
     return Performance(
         group=name,
         n_cases=len(y),
@@ -109,7 +122,7 @@ def _performance(
         intercept=interval(calibration_intercept) if has_both else None,
         observed_to_expected=interval(observed_to_expected),
         reliability=reliability(y, p),
-        conformal=_conformal(own_sets, y) if own_sets and has_both else None,
+        conformal=_conformal(answers.sets, y) if has_both else None,
         net_benefit=decision_curve(y, p),
     )
 

@@ -27,7 +27,7 @@ def fit_venn_abers(odds: ArrayLike, labels: ArrayLike) -> VennAbers | None:
     if len(score) < MIN_CASES:
         return None
     knots, place, counts = np.unique(score, return_inverse=True, return_counts=True)
-    sums = np.bincount(place, weights=truth)
+    sums = np.bincount(place, weights=truth).astype(np.float64)
     answers = [_answers(sums, counts.astype(np.float64), label) for label in (0.0, 1.0)]
     return VennAbers(
         knots=tuple(knots.tolist()),

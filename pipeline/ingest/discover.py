@@ -126,10 +126,16 @@ def _study(members: Sequence[Instance], other_files: list[str], suspects: set[st
         study_uid=study_uid,
         patient_id=ids.pop() if len(ids) == 1 else "",
         acquired_at=acquired_at,
+        scanner=_scanner(members),
         series=tuple(sorted(series, key=lambda item: item.series_uid)),
         issues=issues,
         content_sha256=digest,
     )
+
+
+def _scanner(members: Sequence[Instance]) -> str:
+    names = {member.scanner for member in members if member.scanner}
+    return names.pop() if len(names) == 1 else ""
 
 
 def _study_issues(members: Sequence[Instance]) -> tuple[Issue, ...]:

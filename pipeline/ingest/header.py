@@ -118,6 +118,7 @@ def instance_of(
         series_hint=_texts(dataset, "SeriesNumber", "SeriesDescription", "SeriesTime"),
         modality=_modality(dataset),
         description=text_of(dataset, "SeriesDescription")[:128],
+        scanner=_scanner(dataset),
         acquired_at=acquired_at(dataset),
         frames=frames_of(dataset, set_aside, faults),
     )
@@ -204,3 +205,8 @@ def _texts(dataset: Dataset, *keywords: str) -> tuple[str, ...]:
 def _unread(source: FileBytes, code: IssueCode, severity: Severity, message: str) -> Unread:
     issue = Issue(code=code, severity=severity, message=message)
     return Unread(file=source.file, issue=issue)
+
+
+def _scanner(dataset: Dataset) -> str:
+    parts = (text_of(dataset, "Manufacturer"), text_of(dataset, "ManufacturerModelName"))
+    return " ".join(part for part in parts if part)[:64]

@@ -46,6 +46,7 @@ class Example:
     labels: NDArray[np.float32]
     masks: NDArray[np.float32]
     quantities: Mapping[str, float]
+    scanner: str = ""
 
     def model_input(self, transform: TableTransform) -> ModelInput:
         """Return what the network reads, its table transformed."""
@@ -101,6 +102,7 @@ def _read_example(
         labels=np.array([np.nan if label is None else label for label in known], np.float32),
         masks=_masks(cohort.folder, study, image, protocol),
         quantities=quantities(volume, case.history),
+        scanner=study.scanner,
     )
 
 

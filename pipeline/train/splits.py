@@ -1,11 +1,12 @@
 """Patients to parts, by hash: the same patient always falls in the same part."""
 
 import hashlib
-from typing import Literal
+from typing import Literal, get_args
 
 from schemas.settings import SplitFractions
 
-Part = Literal["train", "validation", "calibration", "test"]
+Part = Literal["train", "validation", "calibration", "conformal", "test"]
+PARTS: tuple[Part, ...] = get_args(Part)
 
 
 def part_of(patient_id: str, fractions: SplitFractions, *, seed: int) -> Part:
@@ -14,12 +15,16 @@ def part_of(patient_id: str, fractions: SplitFractions, *, seed: int) -> Part:
     Depends on nothing but the patient and the seed, so adding or removing cases moves nobody.
     """
     place = place_of(patient_id, seed=seed)
-    if place < fractions.train:
-        return "train"
-    if place < fractions.train + fractions.validation:
-        return "validation"
-    if place < fractions.train + fractions.validation + fractions.calibration:
-        return "calibration"
+    shares: tuple[tuple[Part, float], ...] = (
+        ("train", fractions.train),
+        ("validation", fractions.validation),
+        ("calibration", fractions.calibration),
+        ("conformal", fractions.conformal),
+    )
+    for part, share in shares:
+        if place < share:
+            return part
+        place -= share
     return "test"
 
 
