@@ -98,6 +98,39 @@ def train(
 
 
 @app.command()
+def evaluate(
+    cohort: CohortFolder,
+    bundle: BundleFolder,
+    out: OutFolder,
+    against: Annotated[
+        list[Path] | None, typer.Option(help="Another bundle of the same tasks; may be repeated.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Judge a bundle on a labelled cohort: by task, group, modality, and against other bundles."""
+    _check_paths(cohort, bundle, *(against or []))
+    from flows.progress import progress_bars  # noqa: PLC0415
+    from pipeline.bundle import load_bundle  # noqa: PLC0415
+    from pipeline.files import require_writable  # noqa: PLC0415
+    from pipeline.report.evaluation import write_evaluation  # noqa: PLC0415
+    from pipeline.train.card import in_interval  # noqa: PLC0415
+    from pipeline.train.evaluate import evaluate as judge_bundle  # noqa: PLC0415
+
+    require_writable(out)
+    others = [load_bundle(path) for path in against or []]
+    with progress_bars(quiet=quiet) as progress:
+        found = judge_bundle(cohort, load_bundle(bundle), others=others, progress=progress)
+    for metrics in found.tasks:
+        whole = metrics.whole
+        _say(
+            f"{metrics.task}: AUROC {in_interval(whole.auroc)}, calibration slope "
+            f"{in_interval(whole.slope)}, {whole.n_cases} cases",
+            quiet=quiet,
+        )
+    _say(f"Evaluation: {write_evaluation(out, found).absolute()}", quiet=quiet)
+
+
+@app.command()
 def assess(
     cohort: CohortFolder,
     bundle: BundleFolder,
@@ -141,9 +174,9 @@ def _assess(cohort: Path, bundle: Path, out: Path, protocol: Path | None, *, qui
         raise typer.Exit(SOME_FAILED)
 
 
-def _check_paths(cohort: Path, bundle: Path) -> None:
+def _check_paths(*folders: Path) -> None:
     """Find the commonest mistakes before anything heavy is loaded."""
-    for path in (cohort, bundle):
+    for path in folders:
         if not path.is_dir():
             msg = f"there is no folder {path}"
             raise UsageError(msg)

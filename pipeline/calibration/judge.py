@@ -107,7 +107,7 @@ def _performance(name: str, answers: Answers) -> Performance:
     weights = patient_weights(answers.patients)
 
     def interval(statistic: Statistic) -> Interval:
-        return _interval(statistic(y, p, weights))
+        return paired_difference(statistic(y, p, weights))
 
     has_both = 0 < y.sum() < len(y)
     return Performance(
@@ -127,10 +127,17 @@ def _performance(name: str, answers: Answers) -> Performance:
     )
 
 
-def _interval(values: Array) -> Interval:
-    """Take the first value as the estimate and the others as its bootstrap."""
-    lower, upper = np.nanpercentile(values[1:], [2.5, 97.5])
-    return Interval(value=float(values[0]), lower=float(lower), upper=float(upper))
+def paired_difference(values: Array, others: Array | None = None) -> Interval:
+    """Return a statistic with its 95 % bootstrap interval, or its difference from another's.
+
+    Parameters
+    ----------
+    values, others : shape (1 + B,)
+        The statistic on the cases themselves, then on each draw; both on the same draws.
+    """
+    differences = values if others is None else values - others
+    lower, upper = np.nanpercentile(differences[1:], [2.5, 97.5])
+    return Interval(value=float(differences[0]), lower=float(lower), upper=float(upper))
 
 
 def _conformal(sets: Sequence[tuple[str, ...]], labels: Array) -> ConformalResult | None:

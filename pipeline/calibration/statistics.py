@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 
 N_BOOTSTRAP = 1000
 _EPS = 1e-12
-_NEWTON_STEPS = 12
+_NEWTON_STEPS = 25
+_CLOSE = 1e-9
+_MAX_STEP = 0.5
+"""Of a Newton step: a full one from an overconfident score overshoots for good."""
 
 Array = NDArray[np.float64]
 Statistic = Callable[[Array, Array, Array], Array]
@@ -72,7 +75,10 @@ def calibration_intercept(labels: Array, probability: Array, weights: Array) -> 
     for _ in range(_NEWTON_STEPS):
         p = _sigmoid(odds + shift[:, None])
         gradient = (weights * (labels - p)).sum(1)
-        shift += gradient / np.maximum((weights * p * (1.0 - p)).sum(1), _EPS)
+        step = gradient / np.maximum((weights * p * (1.0 - p)).sum(1), _EPS)
+        shift += np.clip(step, -_MAX_STEP, _MAX_STEP)
+        if not np.abs(step).max() > _CLOSE:
+            break
     return shift
 
 
@@ -91,8 +97,10 @@ def _line(labels: Array, odds: Array, weights: Array) -> Array:
         gradient = (weights * (labels - p)) @ design
         curvature = np.einsum("bn,ni,nj->bij", weights * p * (1.0 - p), design, design)
         curvature += 1e-9 * np.eye(2)
-        found = found + np.linalg.solve(curvature, gradient[..., None])[..., 0]
-        found = np.clip(found, -50.0, 50.0)
+        step = np.linalg.solve(curvature, gradient[..., None])[..., 0]
+        found = found + np.clip(step, -_MAX_STEP, _MAX_STEP)
+        if not np.abs(step).max() > _CLOSE:
+            break
     return found
 
 

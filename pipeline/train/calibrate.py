@@ -93,7 +93,7 @@ def calibrated(bundle: Bundle, parts: Parts, *, progress: Progress) -> Bundle:
     hidden = {}
     for number, subset in enumerate(SUBSETS):
         progress("scoring held-out patients", len(parts) + number, len(parts) + len(SUBSETS))
-        hidden[subset] = _hidden_scores(bundle, inputs["calibration"], subset)
+        hidden[subset] = hidden_scores(bundle, inputs["calibration"], subset)
     progress("scoring held-out patients", 1, 1)
     calibrators = tuple(
         _calibrator(bundle, number, parts, scores, hidden)
@@ -103,7 +103,7 @@ def calibrated(bundle: Bundle, parts: Parts, *, progress: Progress) -> Bundle:
     metrics = tuple(
         judge_task(
             bundle, number, parts["test"], scores["test"],
-            train_prevalence=float(np.nanmean(_labels(parts["train"], number))),
+            train_prevalence=float(np.nanmean(labels_of(parts["train"], number))),
         )
         for number in range(len(calibrators))
     )  # fmt: skip
@@ -126,9 +126,9 @@ def judge_task(
         If only one class is there.
     """
     calibrator = bundle.calibrators[number]
-    labels = _labels(examples, number)
+    labels = labels_of(examples, number)
     known = ~np.isnan(labels)
-    probability = _probabilities(calibrator, number, scores)
+    probability = probabilities(calibrator, number, scores)
     answers = Answers(
         probability=probability,
         raw_probability=expit(scores.logits[:, number]),
@@ -153,7 +153,7 @@ def _calibrator(
     hidden: Mapping[tuple[str, ...], Array],
 ) -> Calibrator:
     task = bundle.protocol.tasks[number]
-    labels = _labels(parts["calibration"], number)
+    labels = labels_of(parts["calibration"], number)
     known = ~np.isnan(labels)
     fitted = fit_calibrator(
         task.name, scores["calibration"].logits[known, number], labels[known].astype(np.int64),
@@ -161,15 +161,15 @@ def _calibrator(
          if is_in],
         {subset: values[known, number] for subset, values in hidden.items()},
     )  # fmt: skip
-    labels = _labels(parts["conformal"], number)
+    labels = labels_of(parts["conformal"], number)
     known = ~np.isnan(labels)
-    probability = _probabilities(fitted, number, scores["conformal"])
+    probability = probabilities(fitted, number, scores["conformal"])
     return with_thresholds(
         fitted, probability[known], labels[known].astype(np.int64), task.operating
     )
 
 
-def _hidden_scores(bundle: Bundle, inputs: Sequence[ModelInput], subset: tuple[str, ...]) -> Array:
+def hidden_scores(bundle: Bundle, inputs: Sequence[ModelInput], subset: tuple[str, ...]) -> Array:
     """Return logits read with only these modalities, shape (n, K); NaN where one is absent."""
     has_all = [place for place, case in enumerate(inputs) if set(subset) <= set(case.present)]
     logits = np.full((len(inputs), len(bundle.protocol.tasks)), np.nan)
@@ -178,12 +178,14 @@ def _hidden_scores(bundle: Bundle, inputs: Sequence[ModelInput], subset: tuple[s
     return logits
 
 
-def _probabilities(calibrator: Calibrator, number: int, scores: Scores) -> Array:
+def probabilities(calibrator: Calibrator, number: int, scores: Scores) -> Array:
+    """Return one task's calibrated probabilities, each by its own subset's map, shape (n,)."""
     return np.array([
         float(to_probability(calibrator, logit, present))
         for logit, present in zip(scores.logits[:, number], scores.present, strict=True)
     ])  # fmt: skip
 
 
-def _labels(examples: Sequence[Example], number: int) -> Array:
+def labels_of(examples: Sequence[Example], number: int) -> Array:
+    """Return one task's labels, NaN where unknown, shape (n,)."""
     return np.array([example.labels[number] for example in examples], dtype=np.float64)
