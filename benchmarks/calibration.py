@@ -1,6 +1,6 @@
 """How far calibrated probabilities lie from true ones, by method and number of patients.
 
-    python -m benchmarks.calibration        (part of make bench; under a minute on one core)
+    python -m benchmarks.calibration        (part of make bench; minutes on one core)
 
 Writes benchmarks/results/calibration.json and calibration.md. Scores are simulated: true log-odds
 are normal (17 % prevalence), the score overstates them (slope 0.6), and in a second setting the
@@ -25,13 +25,14 @@ from pipeline.calibration.venn_abers import fit_venn_abers, merged_probability, 
 from pipeline.errors import CalibrationError
 
 RESULTS = Path(__file__).parent / "results"
-SIZES = (50, 200, 1000, 3000)
-N_REPEATS = 40
-N_NEW = 2000
+SIZES = (50, 200, 1000)
+N_REPEATS = 20
+N_NEW = 1000
 SLOPE, MEAN, SD = 0.6, -2.2, 1.5
 SHIFTS = {"same prevalence": 0.0, "prevalence shifted": -0.8}
 
 Array = NDArray[np.float64]
+Row = dict[str, float]
 
 
 def main() -> None:

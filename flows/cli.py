@@ -131,6 +131,25 @@ def evaluate(
 
 
 @app.command()
+def recalibrate(
+    bundle: Annotated[Path, typer.Argument(help="Folder of a trained bundle.")],
+    labels: Annotated[Path, typer.Argument(help="The site's labels.csv.")],
+    reports: Annotated[Path, typer.Option(help="What assess wrote with this bundle.")],
+    out: OutFolder,
+    quiet: Quiet = False,
+) -> None:
+    """Update a bundle's calibration on a site's own outcomes, as a new bundle."""
+    _check_paths(bundle, reports)
+    from pipeline.recalibrate import recalibrate as update  # noqa: PLC0415
+
+    for calibrator in update(bundle, labels, reports, out).calibrators:
+        site = calibrator.recalibration
+        what = f"updated on {site.n_cases} cases" if site else "too few outcomes, as it was"
+        _say(f"{calibrator.task}: {what}", quiet=quiet)
+    _say(f"Bundle: {out.absolute()}", quiet=quiet)
+
+
+@app.command()
 def assess(
     cohort: CohortFolder,
     bundle: BundleFolder,
