@@ -144,18 +144,71 @@ def train(
     from flows.progress import progress_bars  # noqa: PLC0415
     from pipeline.protocol import read_protocol  # noqa: PLC0415
     from pipeline.train import train_bundle  # noqa: PLC0415
+    from pipeline.train.card import in_interval  # noqa: PLC0415
 
     with progress_bars(quiet=quiet) as progress:
         bundle = train_bundle(
             cohort, read_protocol(protocol), out, database=records, progress=progress
         )
     for metrics in bundle.metrics:
-        auroc = metrics.auroc
+        whole = metrics.whole
         _say(
-            f"{metrics.task}: test AUROC {auroc.value:.3f} "
-            f"({auroc.lower:.3f} to {auroc.upper:.3f}), {metrics.n_cases} cases",
+            f"{metrics.task}: test AUROC {in_interval(whole.auroc)}, {whole.n_cases} cases",
             quiet=quiet,
         )
+    _say(f"Bundle: {out.absolute()}", quiet=quiet)
+
+
+@app.command()
+def evaluate(
+    cohort: CohortFolder,
+    bundle: BundleFolder,
+    out: OutFolder,
+    against: Annotated[
+        list[Path] | None, typer.Option(help="Another bundle of the same tasks; may be repeated.")
+    ] = None,
+    records: RecordsUrl = "",
+    quiet: Quiet = False,
+) -> None:
+    """Judge a bundle on a labelled cohort: by task, group, modality, and against other bundles."""
+    _check_paths(cohort, bundle, *(against or []))
+    from flows.progress import progress_bars  # noqa: PLC0415
+    from pipeline.files import require_writable  # noqa: PLC0415
+    from pipeline.report.evaluation import write_evaluation  # noqa: PLC0415
+    from pipeline.train.card import in_interval  # noqa: PLC0415
+    from pipeline.train.evaluate import evaluate as judge_bundle  # noqa: PLC0415
+
+    require_writable(out)
+    with progress_bars(quiet=quiet) as progress:
+        found = judge_bundle(
+            cohort, bundle, others=against or [], database=records, progress=progress
+        )
+    for metrics in found.tasks:
+        whole = metrics.whole
+        _say(
+            f"{metrics.task}: AUROC {in_interval(whole.auroc)}, calibration slope "
+            f"{in_interval(whole.slope)}, {whole.n_cases} cases",
+            quiet=quiet,
+        )
+    _say(f"Evaluation: {write_evaluation(out, found).absolute()}", quiet=quiet)
+
+
+@app.command()
+def recalibrate(
+    bundle: Annotated[Path, typer.Argument(help="Folder of a trained bundle.")],
+    labels: Annotated[Path, typer.Argument(help="The site's labels.csv.")],
+    reports: Annotated[Path, typer.Option(help="What assess wrote with this bundle.")],
+    out: OutFolder,
+    quiet: Quiet = False,
+) -> None:
+    """Update a bundle's calibration on a site's own outcomes, as a new bundle."""
+    _check_paths(bundle, reports)
+    from pipeline.recalibrate import recalibrate as update  # noqa: PLC0415
+
+    for calibrator in update(bundle, labels, reports, out).calibrators:
+        site = calibrator.recalibration
+        what = f"updated on {site.n_cases} cases" if site else "too few outcomes, as it was"
+        _say(f"{calibrator.task}: {what}", quiet=quiet)
     _say(f"Bundle: {out.absolute()}", quiet=quiet)
 
 
@@ -211,9 +264,9 @@ def _remember(records: str) -> None:
         os.environ[RECORDS_VARIABLE] = records
 
 
-def _check_paths(cohort: Path, bundle: Path) -> None:
+def _check_paths(*folders: Path) -> None:
     """Find the commonest mistakes before anything heavy is loaded."""
-    for path in (cohort, bundle):
+    for path in folders:
         if not path.is_dir():
             msg = f"there is no folder {path}"
             raise UsageError(msg)

@@ -25,8 +25,12 @@ from pipeline.preprocess import TableTransform
 from pipeline.protocol import read_protocol
 from pipeline.tensors import ModelInput, ModelOutput
 from schemas.base import FrozenModel
-from schemas.bundle import BundleIdentity, BundleManifest, Calibrator, TaskMetrics
+from schemas.bundle import BundleIdentity, BundleManifest
+from schemas.calibration import Calibrator
+from schemas.leaks import LeakReport
+from schemas.metrics import TaskMetrics
 from schemas.protocol import Protocol
+from schemas.splits import SplitRecord
 
 MANIFEST = "manifest.json"
 PROTOCOL = "configs/protocol.yaml"
@@ -111,6 +115,19 @@ def save_bundle(
         files=_hashes(folder),
     )
     _write(folder / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
+
+
+def split_of(folder: Path) -> SplitRecord:
+    """Return who was where when a bundle was made."""
+    return SplitRecord.model_validate_json(_read(folder / SPLITS))
+
+
+def making_of(folder: Path) -> Mapping[str, FrozenModel]:
+    """Return what a bundle keeps of its making, by file name."""
+    return {
+        SPLITS: split_of(folder),
+        LEAKS: LeakReport.model_validate_json(_read(folder / LEAKS)),
+    }
 
 
 def load_bundle(folder: Path) -> Bundle:

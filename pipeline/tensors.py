@@ -1,5 +1,6 @@
 """The only nouns that hold torch: what the network reads and what it says."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypedDict
@@ -82,6 +83,20 @@ class ModelInput:
     image: ImageInput | None
     text: TextInput | None
     table: TableInput | None
+
+    @property
+    def present(self) -> tuple[str, ...]:
+        """The modalities that are there, in the order image, notes, table."""
+        parts = {"image": self.image, "notes": self.text, "table": self.table}
+        return tuple(name for name, part in parts.items() if part is not None)
+
+    def only(self, present: Collection[str]) -> "ModelInput":
+        """Return the case as if it had no other modalities than these."""
+        return ModelInput(
+            image=self.image if "image" in present else None,
+            text=self.text if "notes" in present else None,
+            table=self.table if "table" in present else None,
+        )
 
 
 class Batch(TypedDict):

@@ -5,8 +5,8 @@ from datetime import datetime
 from pydantic import Field
 
 from schemas.base import FrozenModel
-from schemas.bundle import Interval
 from schemas.issue import IssueCode, Severity
+from schemas.metrics import Interval
 
 
 class Bar(FrozenModel):

@@ -79,20 +79,31 @@ def has_labels(cohort: Path) -> bool:
 
 
 def read_labels(cohort: Path, protocol: Protocol) -> Labels:
-    """Read ``labels.csv`` (or parquet), one row a study; an empty label is unknown.
+    """Read a cohort's ``labels.csv`` (or parquet); see :func:`read_label_file`.
 
     Raises
     ------
     UsageError
         If there is no such file.
     RecordsError
-        If it cannot be read, lacks a column, names a study twice or a patient nowhere, or holds
-        what is no label; all such places are named.
+        If it is malformed.
     """
     path = find_table(cohort, "labels")
     if path is None:
         msg = f"{cohort} has no labels.csv: training needs known outcomes"
         raise UsageError(msg)
+    return read_label_file(path, protocol)
+
+
+def read_label_file(path: Path, protocol: Protocol) -> Labels:
+    """Read a table of outcomes, one row a study; an empty label is unknown.
+
+    Raises
+    ------
+    RecordsError
+        If it cannot be read, lacks a column, names a study twice or a patient nowhere, or holds
+        what is no label; all such places are named.
+    """
     columns = {name: read for task in protocol.tasks for name, read in label_columns(task).items()}
     needed = (*KEYS, *columns)
     table = read_text_table(path, protocol.export, needed=needed)

@@ -133,10 +133,16 @@ def _study(members: Sequence[Instance], other_files: list[str], suspects: set[st
         acquired_at=acquired_at,
         is_day_only=first.is_day_only,
         utc_offset_minutes=first.utc_offset_minutes,
+        scanner=_scanner(members),
         series=tuple(sorted(series, key=lambda item: item.series_uid)),
         issues=issues,
         content_sha256=digest,
     )
+
+
+def _scanner(members: Sequence[Instance]) -> str:
+    names = {member.scanner for member in members if member.scanner}
+    return names.pop() if len(names) == 1 else ""
 
 
 def _study_issues(members: Sequence[Instance]) -> tuple[Issue, ...]:

@@ -124,6 +124,7 @@ def instance_of(
         series_hint=_texts(dataset, "SeriesNumber", "SeriesDescription", "SeriesTime"),
         modality=_modality(dataset),
         description=text_of(dataset, "SeriesDescription")[:128],
+        scanner=_scanner(dataset),
         acquired_at=None if moment is None else moment.at,
         is_day_only=moment is not None and moment.is_day_only,
         utc_offset_minutes=None if moment is None else moment.utc_offset_minutes,
@@ -212,3 +213,8 @@ def _texts(dataset: Dataset, *keywords: str) -> tuple[str, ...]:
 def _unread(source: FileBytes, code: IssueCode, severity: Severity, message: str) -> Unread:
     issue = Issue(code=code, severity=severity, message=message)
     return Unread(file=source.file, issue=issue)
+
+
+def _scanner(dataset: Dataset) -> str:
+    parts = (text_of(dataset, "Manufacturer"), text_of(dataset, "ManufacturerModelName"))
+    return " ".join(part for part in parts if part)[:64]

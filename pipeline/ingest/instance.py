@@ -89,6 +89,8 @@ class Instance:
     """Groups files into series where the Series Instance UID is empty."""
     modality: Literal["CT", "MR", "OTHER"]
     description: str = field(default="", repr=False)
+    scanner: str = ""
+    """Manufacturer (0008,0070) and Manufacturer's Model Name (0008,1090)."""
     acquired_at: datetime | None = None
     is_day_only: bool = False
     """Whether only the day of the acquisition is known."""

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from schemas.bundle import Interval
 from schemas.inspection import Bar, Distribution
+from schemas.metrics import Interval
 
 N_BARS = 16
 TAIL = 0.01

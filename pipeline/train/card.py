@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 from pipeline.bundle import LEAKS, SPLITS, Bundle
 from schemas.base import FrozenModel
-from schemas.bundle import Interval, TaskMetrics
 from schemas.leaks import LeakReport
+from schemas.metrics import Interval, Performance, TaskMetrics
 from schemas.splits import SplitRecord
+
+_COVERAGE = "coverage of negatives / positives"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,10 @@ def model_card(bundle: Bundle, making: Making) -> str:
     )
     parts = ", ".join(f"{name} {count}" for name, count in making.sizes.items())
     rows = "\n".join(_row(metrics) for metrics in bundle.metrics)
+    calibration_rows = "\n".join(_calibration_row(metrics) for metrics in bundle.metrics)
+    group_rows = "\n".join(
+        _group_row(metrics.task, group) for metrics in bundle.metrics for group in metrics.groups
+    )
     questions = "\n".join(f"- `{task.name}`: {task.question}" for task in protocol.tasks)
     return f"""# {protocol.title}
 
@@ -51,7 +57,7 @@ Decision support for research; not a medical device.
 - text encoder: {bundle.text_encoder.name}, frozen, SHA-256 {bundle.text_encoder.sha256}
 - cases: {parts}; parts are by patient ({making.split.by}), seed {making.split.seed}; who was
   where, as hashes, is in {SPLITS}
-- calibration: temperature scaling, one slope a task, on the calibration part
+- calibration: {_calibration(bundle)}
 
 ## Leak guard
 
@@ -65,9 +71,19 @@ Nothing was fitted on them. 95 % intervals by patient bootstrap.
 | --- | --- | --- | --- | --- | --- | --- | --- |
 {rows}
 
+| task | slope | observed / expected | ECE (of a perfect model) | {_COVERAGE} | set size |
+| --- | --- | --- | --- | --- | --- |
+{calibration_rows}
+
+## Groups
+
+| task | group | cases | events | AUROC | calibration slope | observed / expected |
+| --- | --- | --- | --- | --- | --- | --- |
+{group_rows}
+
 ## Limits
 
-Intervals and conformal sets are not computed by this version. Cases unlike the training cases are
+Cases unlike the training cases are
 flagged by the distance of their image features and by the range of spacing, extent and table
 values; that check is not proof that a case is alike.
 """
@@ -88,13 +104,42 @@ def _guard(leaks: LeakReport) -> str:
 - label words: found in no note of the look-back"""
 
 
+def _calibration(bundle: Bundle) -> str:
+    maps = ", ".join(f"{known.task} by {known.map.method}" for known in bundle.calibrators)
+    return f"{maps}, on the calibration part; thresholds on the conformal part"
+
+
 def _row(metrics: TaskMetrics) -> str:
-    return (
-        f"| {metrics.task} | {metrics.n_cases} | {metrics.n_events} | {_shown(metrics.auroc)} | "
-        f"{_shown(metrics.brier)} | {_shown(metrics.log_loss)} | "
-        f"{metrics.log_loss_uncalibrated:.3f} | {metrics.prevalence_log_loss:.3f} |"
-    )
+    whole = metrics.whole
+    return _line(
+        metrics.task, whole.n_cases, whole.n_events, in_interval(whole.auroc),
+        in_interval(whole.brier), in_interval(whole.log_loss),
+        f"{metrics.log_loss_uncalibrated:.3f}", f"{metrics.prevalence_log_loss:.3f}",
+    )  # fmt: skip
 
 
-def _shown(interval: Interval) -> str:
+def _calibration_row(metrics: TaskMetrics) -> str:
+    whole, held, kept = metrics.whole, metrics.whole.reliability, metrics.whole.conformal
+    error = "-" if held is None else f"{held.ece:.3f} ({held.ece_of_a_perfect_model:.3f})"
+    cover = "-" if kept is None else f"{kept.coverage_negative:.2f} / {kept.coverage_positive:.2f}"
+    size = "-" if kept is None else f"{kept.mean_size:.2f}"
+    slope, ratio = in_interval(whole.slope), in_interval(whole.observed_to_expected)
+    return _line(metrics.task, slope, ratio, error, cover, size)
+
+
+def _group_row(task: str, group: Performance) -> str:
+    return _line(
+        task, group.group, group.n_cases, group.n_events, in_interval(group.auroc),
+        in_interval(group.slope), in_interval(group.observed_to_expected),
+    )  # fmt: skip
+
+
+def _line(*cells: object) -> str:
+    return f"| {' | '.join(str(cell) for cell in cells)} |"
+
+
+def in_interval(interval: Interval | None) -> str:
+    """Return a statistic with its interval as text; a dash where it is undefined."""
+    if interval is None:
+        return "-"
     return f"{interval.value:.3f} ({interval.lower:.3f} to {interval.upper:.3f})"

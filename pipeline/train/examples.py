@@ -53,6 +53,7 @@ class Example:
     labels: NDArray[np.float32]
     masks: NDArray[np.float32]
     quantities: Mapping[str, float]
+    scanner: str = ""
 
     def model_input(self, transform: TableTransform) -> ModelInput:
         """Return what the network reads, its table transformed."""
@@ -113,6 +114,7 @@ def _read_example(
         labels=np.array([np.nan if label is None else label for label in labels], np.float32),
         masks=_masks(cohort.folder, study, image, protocol),
         quantities=quantities(volume, case.history),
+        scanner=study.scanner,
     )
 
 

@@ -85,6 +85,14 @@ def split_record(parts: Mapping[str, Part], rule: SplitRule, *, seed: int) -> Sp
     )
 
 
+def was_seen(record: SplitRecord, patient_id: str) -> bool:
+    """Say whether a patient helped to make a bundle: in any part but the test part."""
+    digests = {_digest(name, record.seed) for name in (patient_id, _key(patient_id))}
+    return any(
+        not digests.isdisjoint(names) for part, names in record.parts.items() if part != "test"
+    )
+
+
 def _digest(name: str, seed: int) -> str:
     return hashlib.sha256(f"{seed}:{name}".encode()).hexdigest()
 

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from pipeline.bundle import Bundle, bundle_identity, load_bundle, save_bundle
-from pipeline.calibration import Reference, fit_reference, fit_temperature, judge
+from pipeline.calibration import Reference
 from pipeline.cohort import open_cohort
 from pipeline.errors import UsageError
 from pipeline.files import whole_folder, write_text
@@ -18,17 +17,16 @@ from pipeline.model.network import FusedNetwork
 from pipeline.model.text_encoder import TextEncoder, encode_phrases, load_text_encoder
 from pipeline.preprocess import TableTransform, fit_table_transform
 from pipeline.progress import Progress, silent
+from pipeline.train.calibrate import calibrated
 from pipeline.train.card import Making, model_card
 from pipeline.train.examples import Example, read_examples
 from pipeline.train.leaks import find_leaks, require_clean
 from pipeline.train.loop import fit
 from pipeline.train.splits import PARTS, Member, Part, assign_parts, split_record
-from schemas.bundle import TaskMetrics
 from schemas.leaks import LeakReport
 from schemas.protocol import Protocol
 
 MIN_CASES = 20
-BATCH = 32
 MIN_SCALE = 1e-6
 
 
@@ -44,9 +42,9 @@ def train_bundle(
     """Train on a labelled cohort and write a bundle, whole or not at all.
 
     Weights and the table transform are fitted on the train part, stopping on the validation part,
-    calibrators on the calibration part; the test part is only judged, and the conformal part is
-    kept for thresholds. Parts are by patient. Before anything is fitted the guard looks for leaks
-    between the parts; if it finds one it refuses, and what it saw lies beside ``out``, in
+    calibration maps on the calibration part, thresholds on the conformal part; the test part is
+    only judged. Parts are by patient. Before anything is fitted the guard looks for leaks between
+    the parts; if it finds one it refuses, and what it saw lies beside ``out``, in
     ``<name>_leaks.json``.
 
     Parameters
@@ -83,7 +81,8 @@ def train_bundle(
         )
         network = _new_network(protocol, encoder, transform, parts["train"])
         network = fit(network, parts["train"], parts["validation"], transform, protocol, progress)
-        bundle = _finish(network, encoder, transform, parts, protocol)
+        bundle = _uncalibrated(network, encoder, transform, protocol, len(parts["train"]))
+        bundle = calibrated(bundle, parts, progress=progress)
         save_bundle(folder, bundle, model_card(bundle, making), making.records())
     return load_bundle(out)
 
@@ -134,66 +133,13 @@ def _new_network(
     )
 
 
-def _finish(
+def _uncalibrated(
     network: FusedNetwork,
     encoder: TextEncoder,
     transform: TableTransform,
-    parts: dict[Part, list[Example]],
     protocol: Protocol,
+    n_train: int,
 ) -> Bundle:
-    """Fit reference and calibrators and judge the result on the test part."""
     nothing = Reference(np.zeros(1), np.eye(1), np.inf, ())
-    identity = bundle_identity(protocol, encoder, len(parts["train"]), sha256="")
-    bundle = Bundle(protocol, network, encoder, transform, (), nothing, (), identity)
-    logits, summaries = {}, {}
-    for part in (part for part, examples in parts.items() if examples):
-        logits[part], summaries[part] = _predict(bundle, parts[part])
-    reference = fit_reference(
-        summaries["train"],
-        np.concatenate([summaries["validation"], summaries["calibration"]]),
-        [example.quantities for example in parts["train"]],
-    )
-    calibrators = tuple(
-        fit_temperature(*_known(logits["calibration"], parts["calibration"], number)[:2],
-                        task=task.name)
-        for number, task in enumerate(protocol.tasks)
-    )  # fmt: skip
-    bundle = replace(bundle, reference=reference, calibrators=calibrators)
-    metrics = tuple(
-        _judge(bundle, number, logits["test"], parts) for number in range(len(protocol.tasks))
-    )
-    return replace(bundle, metrics=metrics)
-
-
-def _judge(
-    bundle: Bundle, number: int, logits: NDArray[np.float64], parts: dict[Part, list[Example]]
-) -> TaskMetrics:
-    train_labels = np.array([example.labels[number] for example in parts["train"]])
-    score, labels, patients = _known(logits, parts["test"], number)
-    return judge(
-        bundle.calibrators[number], score, labels, patients,
-        train_prevalence=float(np.nanmean(train_labels)),
-    )  # fmt: skip
-
-
-def _predict(
-    bundle: Bundle, examples: Sequence[Example]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return logits, shape (n, K), and pooled features of those with an image, shape (m, C)."""
-    logits, summaries = [], []
-    for start in range(0, len(examples), BATCH):
-        chosen = examples[start : start + BATCH]
-        output = bundle.predict([case.model_input(bundle.table_transform) for case in chosen])
-        logits.append(output.logits.double().cpu().numpy())
-        has_image = [case.image is not None for case in chosen]
-        summaries.append(output.summary.double().cpu().numpy()[has_image])
-    return np.concatenate(logits), np.concatenate(summaries)
-
-
-def _known(
-    logits: NDArray[np.float64], examples: Sequence[Example], number: int
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.str_]]:
-    labels = np.array([example.labels[number] for example in examples])
-    patients = np.array([example.patient_id for example in examples])
-    known = ~np.isnan(labels)
-    return logits[known, number], labels[known].astype(np.int64), patients[known]
+    identity = bundle_identity(protocol, encoder, n_train, sha256="")
+    return Bundle(protocol, network, encoder, transform, (), nothing, (), identity)

@@ -96,10 +96,10 @@ def test_the_probability_stands_beside_the_training_prevalence():
 
 
 def test_an_interval_is_shown_where_there_is_one_and_else_said_to_be_absent():
-    assert "Interval: not yet computed by this version." in text_of(report())
+    assert "No interval: the bundle had too few calibration cases for one." in text_of(report())
     shown = text_of(report(risk(lower=0.3, upper=0.52)))
-    assert "Interval: 30 % to 52 %." in shown
-    assert "not yet computed" not in shown
+    assert "90 % interval: 30 % to 52 %." in shown
+    assert "No interval" not in shown
 
 
 def test_the_parts_their_sum_and_the_calibration_are_all_there():
@@ -110,7 +110,7 @@ def test_the_parts_their_sum_and_the_calibration_are_all_there():
         "age 71 years +0.50",
         "neurology, 2025-03-11 09:30 No history of seizures. \u22120.25",
         "\u22120.17",
-        "slope 2.000, logit \u22120.175 and intercept 0.000",
+        "the logit \u22120.175 becomes \u22120.350 log-odds",
     ):
         assert part in text
 
