@@ -149,6 +149,7 @@ def _headers() -> Iterator[Malformed]:
     )
     yield _text("id twice", table, f"patient_id,{WIDE}\n", "two columns patient_id")
     yield _text("nothing known", table, "patient_id,recorded_at,x\n", "none of the protocol's")
+    yield _text("unknown names", table, f"{LONG}\n7,{DAY},x,5,\n", "none of the protocol's")
     yield _text("own name", table, f"{WIDE},row\n", "may have no column row")
     yield _text("own source", table, f"{WIDE},source\n", "may have no column source")
     yield _text("empty file", table, "", "no column patient_id")
