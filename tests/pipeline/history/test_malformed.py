@@ -10,7 +10,7 @@ from pipeline.history import history_at, load_records, read_labels
 from tests.pipeline.history.malformed import DAY, NOTES, PROTOCOL, WIDE, Malformed, malformed
 
 CASES = list(malformed())
-ANY_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+ANY_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 
 
 def test_there_are_three_hundred_malformed_inputs_all_different() -> None:
