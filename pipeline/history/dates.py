@@ -94,7 +94,7 @@ def _month_and_day(parts: dict[str, str | None], order: str) -> tuple[int | None
             int(parts["day"] or 0) if parts.get("day") else None,
         )
     one, two = int(parts["one"] or 0), int(parts["two"] or 0)
-    is_open = order == "" and one != two and one <= 12 and two <= 12
+    is_open = order == "" and one != two and min(one, two) >= 1 and max(one, two) <= 12
     if is_open:
         return _OPEN, _OPEN
     day_first = order == "day-first" or (order == "" and one > 12)

@@ -1,6 +1,7 @@
 """Delimited and parquet files as text: nothing is guessed, every fault names file and row."""
 
 import csv
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -91,8 +92,6 @@ def _read_csv(
             first, skipped = stream.readline(MAX_CELL), 1
         delimiter = delimiter or _delimiter(first, needed)
         header = [_folded(name) for name in _cells(first, delimiter)]
-        while header and not header[-1]:
-            header.pop()
         _require_header(path, header, needed)
         frame = _Body(path.name, header, 2 + skipped).read(
             csv.reader(stream, delimiter=delimiter, strict=True)
@@ -129,7 +128,8 @@ def _delimiter(line: str, needed: tuple[str, ...]) -> str:
 
 def _require_header(path: Path, header: list[str], needed: tuple[str, ...]) -> None:
     missing = [name for name in needed if name not in header]
-    twice = sorted({name for name in header if header.count(name) > 1}) if not missing else []
+    named = Counter(name for name in header if name)
+    twice = sorted(name for name, count in named.items() if count > 1)
     own = [name for name in ("source", "row") if name in header]
     faults = [
         *([f"has no column {', '.join(missing)}; add it to the header"] if missing else []),
@@ -178,7 +178,7 @@ class _Body:
             for row in rows:
                 if len(row) < width and any(row):
                     self.short.append(self.row)
-                if any(row[width:]):
+                if len(row) > width:  # Even if empty: a decimal comma shifts a row to the right.
                     self.long.append(self.row)
                 yield row if len(row) == width else [*row, *[""] * (width - len(row))][:width]
         except csv.Error:
@@ -188,8 +188,8 @@ class _Body:
             self.faults.append(fault(self.source, "cannot be decoded", rows=[self.row]))
 
     def _frame(self, cells: list[list[str]], numbers: list[int]) -> pd.DataFrame:
-        frame = pd.DataFrame(cells, columns=self.header, dtype="str")
-        for name in self.header:
-            frame[name] = frame[name].str.strip()
+        named = [place for place, name in enumerate(self.header) if name]
+        every = pd.DataFrame(cells, columns=range(len(self.header)), dtype="str")
+        frame = pd.DataFrame({self.header[place]: every[place].str.strip() for place in named})
         frame["row"] = pd.Series(numbers, dtype="int64")
         return frame

@@ -143,7 +143,7 @@ def _known_cells(table: pd.DataFrame | None, protocol: Protocol) -> pd.DataFrame
     names = [column.name for column in protocol.table]
     known = frame["name"].where(frame["name"].isin(names))
     frame["name"] = pd.Categorical(known, categories=names)
-    empty = frame["name"].isna() | (frame["text"] == "")
+    empty = known.isna() | (frame["text"] == "")
     for column in protocol.table:
         mine = (frame["name"] == column.name) & ~empty
         empty |= mine & is_missing(frame["text"], column, protocol.export)
@@ -156,10 +156,13 @@ def _known_notes(notes: pd.DataFrame | None) -> pd.DataFrame:
 
 
 def _complete(frame: pd.DataFrame | None, fields: tuple[str, ...]) -> pd.DataFrame:
-    """Return the fields alone, those that a source lacks empty; equal words are kept once."""
+    """Return the fields alone as text, empty where the source has nothing."""
     if frame is None:
         frame = pd.DataFrame(columns=list(fields), dtype="str")
     frame = frame.reindex(columns=list(fields), fill_value="")
+    for name in fields:
+        if name not in ("source", "row"):
+            frame[name] = frame[name].astype("str").fillna("")
     frame["source"] = frame["source"].astype("category")
     return frame
 

@@ -34,17 +34,25 @@ def read_table(cohort: Path, protocol: Protocol) -> TextTable | None:
     frame = table.frame
     if {"name", "value"} <= set(frame.columns):
         frame["name"] = frame["name"].str.casefold()
-        long = frame.rename(columns={"value": "text"})
-    else:
-        long = _melted(frame, path, protocol)
-    return TextTable(long, table.doubts)
+        if (
+            protocol.table
+            and len(frame)
+            and not frame["name"].isin([column.name for column in protocol.table]).any()
+        ):
+            raise _nothing_known(path, protocol)
+        return TextTable(frame.rename(columns={"value": "text"}), table.doubts)
+    return TextTable(_melted(frame, path, protocol), table.doubts)
+
+
+def _nothing_known(path: Path, protocol: Protocol) -> RecordsError:
+    wanted = ", ".join(column.name for column in protocol.table)
+    return RecordsError([fault(path.name, f"has none of the protocol's columns: {wanted}")])
 
 
 def _melted(frame: pd.DataFrame, path: Path, protocol: Protocol) -> pd.DataFrame:
     found = _columns(frame, path, protocol)
     if protocol.table and not found:
-        wanted = ", ".join(column.name for column in protocol.table)
-        raise RecordsError([fault(path.name, f"has none of the protocol's columns: {wanted}")])
+        raise _nothing_known(path, protocol)
     keys = [name for name in (*KEYS, *OPTIONAL) if name in frame.columns and name != "unit"]
     parts = [frame.loc[:0, keys].iloc[:0].assign(name="", text="", unit="")]
     for name, (written, unit) in found.items():
