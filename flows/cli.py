@@ -1,5 +1,6 @@
 """The command line: thin, one function a command, heavy imports only where they are needed."""
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
@@ -7,6 +8,7 @@ from typing import Annotated, Literal, NoReturn
 import typer
 from rich.console import Console
 
+from flows.environment import RECORDS_VARIABLE
 from pipeline.errors import PipelineError, UsageError
 
 USER_MISTAKE = 2
@@ -25,6 +27,14 @@ CohortFolder = Annotated[Path, typer.Argument(help="Cohort folder, or a bare fol
 BundleFolder = Annotated[Path, typer.Option("--bundle", help="Folder of a trained bundle.")]
 OutFolder = Annotated[Path, typer.Option("--out", help="Folder for what is written.")]
 ProtocolFile = Annotated[Path, typer.Option("--protocol", help="Protocol file (YAML).")]
+RecordsUrl = Annotated[
+    str,
+    typer.Option(
+        "--records", envvar=RECORDS_VARIABLE, show_default=False,
+        help="SQLAlchemy URL of an OMOP database with the records. A password is safer in the "
+        "environment variable: other users see a command's options.",
+    ),
+]  # fmt: skip
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars, no summary.")]
 
 
@@ -96,7 +106,11 @@ def phantom(  # noqa: PLR0913, PLR0917
 
 @app.command()
 def inspect(
-    cohort: CohortFolder, protocol: ProtocolFile, out: OutFolder, quiet: Quiet = False
+    cohort: CohortFolder,
+    protocol: ProtocolFile,
+    out: OutFolder,
+    records: RecordsUrl = "",
+    quiet: Quiet = False,
 ) -> None:
     """Show what a cohort holds, how it is paired, and what the time rule leaves out."""
     from flows.progress import progress_bars  # noqa: PLC0415
@@ -111,7 +125,7 @@ def inspect(
 
     rules = read_protocol(protocol)
     with progress_bars(quiet=quiet) as progress:
-        opened = open_cohort(cohort, rules, progress=progress)
+        opened = open_cohort(cohort, rules, database=records, progress=progress)
         labels = read_labels(cohort, rules) if has_labels(cohort) else None
         studies = inspect_studies(opened, progress=progress)
     page = write_inspection(out, inspection_of(opened, studies, labels), studies, rules)
@@ -120,7 +134,11 @@ def inspect(
 
 @app.command()
 def train(
-    cohort: CohortFolder, protocol: ProtocolFile, out: OutFolder, quiet: Quiet = False
+    cohort: CohortFolder,
+    protocol: ProtocolFile,
+    out: OutFolder,
+    records: RecordsUrl = "",
+    quiet: Quiet = False,
 ) -> None:
     """Train, calibrate and judge a bundle on a labelled cohort."""
     from flows.progress import progress_bars  # noqa: PLC0415
@@ -128,7 +146,9 @@ def train(
     from pipeline.train import train_bundle  # noqa: PLC0415
 
     with progress_bars(quiet=quiet) as progress:
-        bundle = train_bundle(cohort, read_protocol(protocol), out, progress=progress)
+        bundle = train_bundle(
+            cohort, read_protocol(protocol), out, database=records, progress=progress
+        )
     for metrics in bundle.metrics:
         auroc = metrics.auroc
         _say(
@@ -146,11 +166,13 @@ def assess(
     out: OutFolder,
     protocol: Annotated[
         Path | None,
-        typer.Option(help="The bundle's protocol with another 'assessment' section."),
+        typer.Option(help="The bundle's protocol with other 'assessment' or 'sources' sections."),
     ] = None,
+    records: RecordsUrl = "",
     quiet: Quiet = False,
 ) -> None:
     """Write a report for every study of a cohort that is new or changed."""
+    _remember(records)
     _assess(cohort, bundle, out, protocol, quiet=quiet)
 
 
@@ -181,6 +203,12 @@ def _assess(cohort: Path, bundle: Path, out: Path, protocol: Path | None, *, qui
     _say(f"Index: {summary.index}", quiet=quiet)
     if summary.n_refused:
         raise typer.Exit(SOME_FAILED)
+
+
+def _remember(records: str) -> None:
+    """Leave the records' URL where the flow finds it, and Prefect does not."""
+    if records:
+        os.environ[RECORDS_VARIABLE] = records
 
 
 def _check_paths(cohort: Path, bundle: Path) -> None:

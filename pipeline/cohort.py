@@ -48,8 +48,15 @@ class Cohort:
         return self.pairing.history(study)
 
 
-def open_cohort(folder: Path, protocol: Protocol, *, progress: Progress = silent) -> Cohort:
+def open_cohort(
+    folder: Path, protocol: Protocol, *, database: str = "", progress: Progress = silent
+) -> Cohort:
     """Find all studies and read all records below a folder.
+
+    Parameters
+    ----------
+    database
+        URL of an OMOP database that holds the records instead; "" for none.
 
     Raises
     ------
@@ -59,7 +66,7 @@ def open_cohort(folder: Path, protocol: Protocol, *, progress: Progress = silent
     if not folder.is_dir():
         msg = f"there is no folder {folder}"
         raise UsageError(msg)
-    records = load_records(folder, protocol)
+    records = load_records(folder, protocol, database=database)
     dicom = folder / "dicom"
     image_folder = dicom if dicom.is_dir() else folder
     inventory = discover(image_folder, on_progress=partial(progress, "reading headers"))

@@ -14,9 +14,10 @@ from schemas.identity import IdentityRule
 from schemas.notes_rule import Concept, NotesRule
 from schemas.series_rule import SeriesRule
 from schemas.settings import AssessmentPolicy, ModelSettings, TrainingSettings
+from schemas.sources import Sources
 from schemas.task import Task
 
-SITE_PARTS = ("assessment", "export", "identity", "timezone")
+SITE_PARTS = ("assessment", "export", "identity", "sources", "timezone")
 """What a site may set otherwise than the bundle: policy, and how its records are written."""
 
 
@@ -57,6 +58,8 @@ class Protocol(FrozenModel):
     """Network."""
     training: TrainingSettings = TrainingSettings()
     """Training."""
+    sources: Sources = Sources()
+    """How FHIR resources or OMOP tables are read. May differ from the bundle's."""
     assessment: AssessmentPolicy = AssessmentPolicy()
     """Policy at assessment. May differ from the bundle's."""
 
@@ -87,6 +90,13 @@ class Protocol(FrozenModel):
             if name and kinds.get(name) != kind:
                 msg = f"identity: {field} must name a table column of kind {kind}, got {name}"
                 raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _sources_fit_the_table(self) -> "Protocol":
+        faults = self.sources.faults(self.table)
+        if faults:
+            raise ValueError("; ".join(faults))
         return self
 
     def sha256(self) -> str:

@@ -2,8 +2,9 @@
 
 from pipeline.history.cut import history_at
 from pipeline.history.labels import Labels, has_labels, label_columns, read_labels
+from pipeline.history.load import load_records
 from pipeline.history.pairing import Pairing, pair
-from pipeline.history.records import Records, load_records
+from pipeline.history.records import Records
 
 __all__ = [
     "Labels",

@@ -9,7 +9,7 @@ import pandas as pd
 
 from pipeline.history.contradictions import contradictions
 from pipeline.history.cut import cut, history_at
-from pipeline.history.identifiers import Identifiers, identifiers_of
+from pipeline.history.identifiers import Identifiers, identifiers_of, normalised
 from pipeline.history.records import Records
 from schemas.history import History
 from schemas.issue import Issue, IssueCode, Severity, has_errors
@@ -86,6 +86,8 @@ class Pairing:
         named = self.studies.get(study.patient_id, ())
         peers = [other for other in named if not _differ(other.issuer, study.issuer)]
         faults = contradictions(peers, table, self.protocol)
+        if self._is_two_people(study.patient_id):
+            faults.append("the records' source gives this ID to people of other sex or birth year")
         issuers = {other.issuer.casefold() for other in named if other.issuer}
         told = set(table["issuer"].str.casefold()) | set(notes["issuer"].str.casefold())
         if not study.issuer and len((issuers | told) - {""}) > 1:
@@ -96,6 +98,13 @@ class Pairing:
             _issue(IssueCode.IDENTITY_CONTRADICTED, Severity.ERROR, _CONTRADICTED.format(why=fault))
             for fault in faults
         ]
+
+    def _is_two_people(self, patient_id: str) -> bool:
+        is_exact = self.protocol.identity.match != "normalised"
+        return patient_id in self.records.contradicted or any(
+            not is_exact and normalised(other) == normalised(patient_id)
+            for other in self.records.contradicted
+        )
 
 
 def pair(records: Records, studies: Sequence[Study], protocol: Protocol) -> Pairing:

@@ -62,6 +62,8 @@ class Records:
         Whether the cohort has such records at all.
     faults
         What of the sources was left out or is in doubt, and why.
+    contradicted
+        Patient IDs that the source gives to different people; their studies get no result.
     """
 
     table: pd.DataFrame
@@ -71,6 +73,7 @@ class Records:
     has_table: bool
     has_notes: bool
     faults: tuple[SkippedFile, ...] = ()
+    contradicted: frozenset[str] = frozenset()
 
     @classmethod
     def from_frames(
@@ -108,7 +111,7 @@ class Records:
         return self.notes.iloc[self.note_rows.get(patient_id, slice(0))]
 
 
-def load_records(cohort: Path, protocol: Protocol) -> Records:
+def read_files(cohort: Path, protocol: Protocol) -> Records:
     """Read ``tabular`` and ``notes`` of a cohort folder; either may be absent.
 
     Raises

@@ -37,6 +37,7 @@ def train_bundle(
     protocol: Protocol,
     out: Path,
     *,
+    database: str = "",
     progress: Progress = silent,
     leak_guard: bool = True,
 ) -> Bundle:
@@ -56,6 +57,8 @@ def train_bundle(
         Where the bundle is put; must not exist, or be empty.
     leak_guard
         False only to show what leaks do; the bundle then says that nothing was checked.
+    database
+        URL of an OMOP database that holds the records instead of the folder; "" for none.
 
     Raises
     ------
@@ -68,7 +71,7 @@ def train_bundle(
     """
     with whole_folder(out) as folder:
         labels = read_labels(cohort_folder, protocol)
-        cohort = open_cohort(cohort_folder, protocol, progress=progress)
+        cohort = open_cohort(cohort_folder, protocol, database=database, progress=progress)
         encoder = load_text_encoder(protocol.model)
         examples = read_examples(cohort, labels, encoder, progress=progress)
         parts, making = _divide(examples, protocol)
