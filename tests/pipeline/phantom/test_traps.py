@@ -36,7 +36,7 @@ def histories(cohort: Path, design: Design) -> dict[str, History]:
     opened = open_cohort(cohort, read_protocol(PROTOCOLS / f"{design.world.name}.yaml"))
     return {
         study.patient_id: history_at(
-            opened.records, study.patient_id, study.acquired_at, opened.protocol
+            opened.pairing.records, study.patient_id, study.acquired_at, opened.protocol
         )
         for study in opened.inventory.studies
     }
