@@ -11,6 +11,7 @@ from pipeline.cohort import open_cohort
 from pipeline.history import history_at
 from pipeline.phantom.mixups import draw_mixups, lookalike_id
 from pipeline.phantom.patient import Design, draw_patient
+from pipeline.phantom.records import draw_records
 from pipeline.phantom.traps import Trap
 from pipeline.protocol import read_protocol
 from schemas.history import History
@@ -43,8 +44,6 @@ def histories(cohort: Path, design: Design) -> dict[str, History]:
 
 
 def test_every_kind_is_planted_somewhere(design: Design) -> None:
-    from pipeline.phantom.records import draw_records
-
     found: set[Trap] = set()
     for index in range(150):
         patient = draw_patient(design, index)
