@@ -70,9 +70,7 @@ def _draw_note(rng: np.random.Generator, wordings: Wordings) -> TrueNote:
     return TrueNote(_laid_out(rng, sentences), truth, said)
 
 
-def _draw_sentence(
-    rng: np.random.Generator, wordings: Wordings, concept: str
-) -> tuple[Truth, str]:
+def _draw_sentence(rng: np.random.Generator, wordings: Wordings, concept: str) -> tuple[Truth, str]:
     groups = wordings.concepts[concept]
     weights = np.array([_GROUPS[name] if "sided" in groups else 1.0 for name in groups])
     group = str(rng.choice(list(groups), p=weights / weights.sum()))

@@ -13,7 +13,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from pipeline.errors import CheckpointError
 from pipeline.files import file_sha256
-from pipeline.model.sentences import sentence_spans
+from pipeline.sentences import sentence_spans
 from pipeline.tensors import Sentence, TextInput
 from schemas.history import Note
 from schemas.settings import ModelSettings

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pipeline.errors import CheckpointError
-from pipeline.model.sentences import sentence_spans
+from pipeline.sentences import sentence_spans
 from pipeline.model.text_encoder import (
     MINILM,
     TextEncoder,
