@@ -114,6 +114,8 @@ def _with_typo(rng: np.random.Generator, text: str) -> str:
 
 def _laid_out(rng: np.random.Generator, sentences: Sequence[str]) -> str:
     between = str(rng.choice([" ", "\n", " "]))
+    if between == " ":  # who writes on in one line ends what was a line of its own
+        sentences = [one if one[-1] in ".!" else f"{one}." for one in sentences]
     text = between.join(sentences)
     draw = rng.random()
     if draw < UPPER_SHARE:

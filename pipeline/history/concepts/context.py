@@ -114,7 +114,7 @@ def is_unsure(text: Words, hit: Hit) -> bool:
     """Say whether a hit is doubted."""
     if any(text.is_open(cue.last, hit.first) for cue in text.before(hit, Kind.UNSURE)):
         return True
-    nearby = text.words[max(hit.first - 2, 0) : hit.first]
+    nearby = text.words[max(hit.first - REACH_TOPIC, 0) : hit.first]
     if "?" in nearby or text.words[hit.last + 1 : hit.last + 2] == ("?",):
         return True
     return _is_unsure_after(text, hit)
@@ -131,6 +131,8 @@ def is_not_so_yet(text: Words, hit: Hit) -> bool:
     """Say whether a hit is a condition, a plan, a warning or a subject of talk."""
     conditions = [cue for cue in text.cues if cue.kind is Kind.IF]
     begins = text.words[:1] == ("should",) or any(cue.first == 0 for cue in conditions)
+    if text.words[max(hit.first - 2, 0) : hit.first] == ("[", "]"):  # a box that was not ticked
+        return True
     if begins or any(cue.last < hit.first for cue in conditions):
         return True
     return any(

@@ -284,14 +284,17 @@ CUE_WORDS = frozenset(word for phrases in _COMPILED.values() for words, _ in phr
 
 
 def cues_in(words: Sequence[str]) -> list[Cue]:
-    """Return the cues of a sentence, the longest at each place; one phrase may be of two kinds."""
-    found, place = [], 0
-    while place < len(words):
-        for phrase, kinds in _COMPILED.get(words[place], ()):
-            if tuple(words[place : place + len(phrase)]) == phrase:
-                last = place + len(phrase) - 1
+    """Return the cues of a sentence; one phrase may be of two kinds.
+
+    The longest counts at each place, and none inside another: in `as a child` there is no child.
+    """
+    found: list[Cue] = []
+    covered = -1
+    for place, word in enumerate(words):
+        for phrase, kinds in _COMPILED.get(word, ()):
+            last = place + len(phrase) - 1
+            if last > covered and tuple(words[place : last + 1]) == phrase:
                 found += [Cue(kind, place, last) for kind in kinds]
-                place = last
+                covered = last
                 break
-        place += 1
     return found

@@ -15,7 +15,7 @@ from pipeline.history.concepts.context import (
 )
 from pipeline.history.concepts.cues import CUE_WORDS, Kind
 from pipeline.history.concepts.lexicon import Hit, Lexicon
-from pipeline.history.concepts.values import drug_value, number_value, side_value
+from pipeline.history.concepts.values import SIDE_WORDS, drug_value, number_value, side_value
 from pipeline.history.concepts.words import Spelling, Token, stem, tokens_of
 from pipeline.history.notes.sections import section_at
 from pipeline.sentences import sentence_spans
@@ -78,7 +78,7 @@ class Extractor:
     def __init__(self, concepts: Sequence[Concept]) -> None:
         self.concepts = tuple(concepts)
         self._lexicon = Lexicon(concepts)
-        self._spelling = Spelling(self._lexicon.words | CUE_WORDS)
+        self._spelling = Spelling(self._lexicon.words, fixed=CUE_WORDS | SIDE_WORDS)
         self._may_name = lru_cache(maxsize=CACHED_SENTENCES)(self._is_first_word)
         self._cached = lru_cache(maxsize=CACHED_SENTENCES)(self._read)
 

@@ -83,7 +83,20 @@ class Lexicon:
         for hit in sorted(found, key=lambda hit: (hit.first - hit.last, hit.first)):
             if not any(_overlap(hit, other) for other in (*kept, *excluded)):
                 kept.append(hit)
-        return sorted(kept, key=lambda hit: (hit.first, hit.concept))
+        return _joined(sorted(kept, key=lambda hit: (hit.concept, hit.first)))
+
+
+def _joined(hits: Sequence[Hit]) -> list[Hit]:
+    """Make one hit of those of a concept that follow each other directly: `epileptic seizure`."""
+    joined: list[Hit] = []
+    for hit in hits:
+        before = joined[-1] if joined else None
+        if before and before.concept == hit.concept and before.last + 1 == hit.first:
+            is_wider = before.is_wider and hit.is_wider
+            joined[-1] = Hit(hit.concept, before.first, hit.last, is_wider)
+        else:
+            joined.append(hit)
+    return sorted(joined, key=lambda hit: hit.first)
 
 
 def _overlap(one: Hit, other: Hit) -> bool:

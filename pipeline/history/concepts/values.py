@@ -19,6 +19,7 @@ _SIDES = {
     "rhs": "right", "bilateral": "both", "bilaterally": "both", "both": "both", "l": "left",
     "r": "right",
 }  # fmt: skip
+SIDE_WORDS = frozenset(_SIDES)
 _LEFT_VERB = frozenset({
     "the", "hospital", "home", "work", "school", "for", "at", "his", "her", "us", "him", "unchanged",
     "me", "behind", "over", "without", "after", "before", "yesterday", "today", "early",

@@ -2,7 +2,7 @@
 
 import importlib.util
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -94,14 +94,17 @@ class Spelling:
     Parameters
     ----------
     words
-        Words that a typing error may be meant for; their inflections count too.
+        Words that a typing error may be meant for, in any inflection.
+    fixed
+        Such words that count in this form only.
     """
 
-    def __init__(self, words: Iterable[str]) -> None:
-        targets = {word for word in words if len(word) >= MIN_TYPO_LETTERS - 1 and word.isalpha()}
-        forms = targets | {_inflected(word, ending) for word in targets for ending in _ENDINGS}
-        self._targets = {form: form for form in sorted(forms) if len(form) >= MIN_TYPO_LETTERS}
-        self._stems = frozenset(map(stem, targets))
+    def __init__(self, words: Iterable[str], *, fixed: Iterable[str]) -> None:
+        words, fixed = frozenset(words), frozenset(fixed)
+        forms = words | fixed | {form for word in words for form in _inflections(word)}
+        self._targets = sorted(form for form in forms if len(form) >= MIN_TYPO_LETTERS)
+        self._fixed = fixed
+        self._stems = frozenset(map(stem, words))
         self._known: dict[str, str] = {}
 
     def corrected(self, word: str) -> str:
@@ -116,18 +119,24 @@ class Spelling:
         return meant
 
     def _meant(self, word: str) -> str:
-        is_whole = word in self._targets or stem(word) in self._stems or word in _english()
+        is_whole = word in self._fixed or stem(word) in self._stems or word in _english()
         if len(word) < MIN_TYPO_LETTERS - 1 or not word.isalpha() or is_whole:
             return word
         cutoff = 2 if len(word) >= TWO_TYPOS_FROM else 1
         near = process.extract(
-            word, self._targets, scorer=OSA.distance, score_cutoff=cutoff, limit=3
+            word, self._targets, scorer=OSA.distance, score_cutoff=cutoff, limit=None
         )
-        for form, _, _ in near:
-            if form[0] == word[0] and abs(len(form) - len(word)) <= cutoff:
-                return str(form)
-        return word
+        letters = sorted(word)
+        likely = [
+            (distance, sorted(form) != letters, abs(len(form) - len(word)), form)
+            for form, distance, _ in near
+            if form[0] == word[0]
+        ]
+        return min(likely)[-1] if likely else word
 
 
-def _inflected(word: str, ending: str) -> str:
-    return word[:-1] + ending if word.endswith("e") and ending[0] in "ei" else word + ending
+def _inflections(word: str) -> Iterator[str]:
+    for ending in _ENDINGS:
+        form = word[:-1] + ending if word.endswith("e") and ending[0] in "ei" else word + ending
+        if stem(form) == stem(word):
+            yield form
