@@ -1,16 +1,18 @@
 """Concepts found in simulated notes whose wordings the extractor never saw, and its speed.
 
     python -m benchmarks.concepts            (part of make bench)
-    python -m benchmarks.concepts dev        the wordings for tuning, with every error; no result kept
-    python -m benchmarks.concepts negex FILE the sentences of NegEx's annotated reports (see docs/history.md)
+    python -m benchmarks.concepts dev        the wordings for tuning, with every error
+    python -m benchmarks.concepts negex FILE negation in NegEx's annotated sentences
 
-Writes benchmarks/results/concepts.json and concepts.md. Nothing here says anything about real notes.
+The first writes benchmarks/results/concepts.json and concepts.md. Simulated notes say nothing
+about real ones; for NegEx's file see docs/history.md.
 """
 
 import csv
 import json
 import os
 import platform
+import re
 import sys
 import time
 from collections import Counter
@@ -31,7 +33,7 @@ HERE = Path(__file__).parent
 PROTOCOLS = Path("data_samples/protocols")
 RESULTS = HERE / "results"
 N_NOTES, SEED = 2000, 41
-N_SPEED, SPEED_SENTENCES = 20_000, 20
+N_SPEED = 20_000
 WRITTEN = datetime(2024, 5, 31, 9, 0)
 SIDES = ("left", "right", "both")
 
@@ -127,11 +129,11 @@ def _print_errors(notes: Sequence[TrueNote], found: Sequence[Mapping[str, Truth]
 
 
 def _speed(concepts: tuple[Concept, ...]) -> dict[str, float | int]:
-    """Read notes of about a page, no two alike, with a fresh extractor on one core."""
+    """Read notes with a fresh extractor on one core; no sentence is like another."""
     drawn = draw_notes(read_wordings("test"), N_SPEED, SEED + 1)
     texts = [
-        "\n".join(f"{number}. {drawn[(number * step) % N_SPEED].text}" for step in (1, 7, 13))
-        for number in range(N_SPEED)
+        re.sub(r"(?<=[.!?])(?=\s)|\n", lambda end, n=number: f" ({n}-{end.start()}).\n", note.text)
+        for number, note in enumerate(drawn)
     ]
     extractor_for.cache_clear()
     start = time.perf_counter()

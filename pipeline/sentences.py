@@ -4,11 +4,11 @@ import re
 
 WRAPPED_AT = 60
 _END = re.compile(r"(?<=[.!?])['\")\]]*\s+|\n\s*")
-_ABBREVIATION = re.compile(
-    r"(?:^|[\s(])(?:dr|drs|mr|mrs|ms|prof|st|approx|e\.g|i\.e|eg|ie|vs|cf|resp|incl|fig|max|min)\.$",
-    re.IGNORECASE,
-)
-_QUERY = re.compile(r"(?:^|[\s(])\?$")
+_ABBREVIATIONS = frozenset({
+    "dr", "drs", "mr", "mrs", "ms", "prof", "st", "approx", "e.g", "i.e", "eg", "ie", "vs", "cf",
+    "resp", "incl", "fig",
+})  # fmt: skip
+_LONGEST = max(map(len, _ABBREVIATIONS))
 
 
 def sentence_spans(text: str) -> tuple[tuple[int, int], ...]:
@@ -36,9 +36,19 @@ def sentence_spans(text: str) -> tuple[tuple[int, int], ...]:
 
 
 def _goes_on(text: str, start: int, match: re.Match[str]) -> bool:
-    before = text[max(start, match.start() - 12) : match.start()]
-    if "\n" in match.group():
-        line = text[text.rfind("\n", 0, match.start()) + 1 : match.start()]
-        is_wrapped = len(line) >= WRAPPED_AT and not line.rstrip().endswith((".", "!", "?", ":"))
-        return is_wrapped and text[match.end() : match.end() + 1].islower()
-    return bool(_ABBREVIATION.search(before) or _QUERY.search(before))
+    last = match.start() - 1
+    if match.group()[0] == "\n" and text[last] not in "?.":
+        return _is_wrapped(text, match)
+    if text[last] == "?":
+        return "\n" not in match.group() and (last <= start or text[last - 1] in " (\t\n")
+    if text[last] != ".":
+        return False
+    word = text[max(start, last - _LONGEST - 1) : last].replace("(", " ").rpartition(" ")[2]
+    return word.lower() in _ABBREVIATIONS
+
+
+def _is_wrapped(text: str, match: re.Match[str]) -> bool:
+    """Say whether a line break only ends a line of fixed width."""
+    line = text[text.rfind("\n", 0, match.start()) + 1 : match.start()].rstrip()
+    is_long = len(line) >= WRAPPED_AT and line[-1] not in ".!?:"
+    return is_long and text[match.end() : match.end() + 1].islower()

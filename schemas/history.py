@@ -125,6 +125,17 @@ class History(FrozenModel):
             raise ValueError(msg)
         return self
 
+    @model_validator(mode="after")
+    def _mentions_lie_in_notes(self) -> "History":
+        lengths = [len(note.text) for note in self.notes]
+        if not all(
+            one.note < len(lengths) and one.start < one.end <= lengths[one.note]
+            for one in self.mentions
+        ):
+            msg = "a mention must lie in one of the history's notes"
+            raise ValueError(msg)
+        return self
+
     @property
     def is_empty(self) -> bool:
         """Whether there is neither a value nor a note."""

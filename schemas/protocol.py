@@ -60,6 +60,11 @@ class Protocol(FrozenModel):
                 raise ValueError(msg)
         return self
 
+    @property
+    def n_variables(self) -> int:
+        """Table columns and concepts: what the network reads as variables, in this order."""
+        return len(self.table) + len(self.concepts)
+
     def sha256(self) -> str:
         """Hash of the whole protocol."""
         return _sha256(self.model_dump(mode="json"))

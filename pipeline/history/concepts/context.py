@@ -1,6 +1,6 @@
 """How a sentence speaks of the words in it: by clauses, and cues that reach within them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -168,20 +168,23 @@ def _before_in_subject(text: Words, hit: Hit, kinds: tuple[Kind, ...]) -> list[C
     words = text.words[start + 1 : start + 2]
     carries_on = start > 0 and bool(words) and words[0] in ASSERTS - _SUBJECTS
     is_and = text.words[start] in {"and", ","} or text.words[start] in {"who", "which"}
-    if not found and start > 0 and (carries_on and is_and or text.words[start] == "who"):
+    if not found and start > 0 and ((carries_on and is_and) or text.words[start] == "who"):
         earlier, _ = text.clause(start - 1)
         found = [c for c in text.cues if c.kind in kinds and earlier <= c.first and c.last < start]
     return found
 
 
+_PASSIVE = frozenset({"was", "were", "been", "is", "are", "being"})  # "was found to have"
 _SUBJECTS = frozenset({"he", "she", "they", "we", "patient", "pt", "there", "this"})
 
 
 def _told(text: Words, person: Cue) -> bool:
     """Say whether a person only tells, sees or keeps company."""
     behind = range(person.last + 1, person.last + 1 + REACH_INFORMANT)
-    if any(cue.kind is Kind.REPORTS and cue.first in behind for cue in text.cues):
-        return True
+    for cue in text.cues:
+        is_passive = text.words[cue.first - 1] in _PASSIVE
+        if cue.kind is Kind.REPORTS and cue.first in behind and not is_passive:
+            return True
     place = person.first - 1
     while place >= 0 and text.words[place] in DETERMINERS - {"of"}:
         place -= 1
@@ -194,7 +197,7 @@ def _patient_between(text: Words, one: Cue | Hit, other: Cue | Hit) -> bool:
 
 
 def _belongs(text: Words, person: Cue, hit: Hit) -> bool:
-    """Say whether a person behind a hit is whose it is: ``fits in a cousin``, ``epilepsy (son)``."""
+    """Say whether a hit is of the person behind it: ``fits in a cousin``, ``epilepsy (son)``."""
     if text.words[person.first].endswith("'s"):
         return text.words[person.last + 1 : person.last + 2] == ("side",)
     place = person.first - 1
@@ -203,6 +206,3 @@ def _belongs(text: Words, person: Cue, hit: Hit) -> bool:
     is_joined = place <= hit.last or text.words[place] in JOINERS
     between = text.words[hit.last + 1 : place]
     return is_joined and not (set(between) & (ASSERTS - _SUBJECTS) - {"is", "was"})
-
-
-Test = Callable[[Words, Hit], bool]

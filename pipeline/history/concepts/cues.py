@@ -67,9 +67,9 @@ _CUES = {
         no clear trigger|no obvious trigger|no trigger|no cause|no improvement in|
         since childhood|since infancy|since birth|from childhood""",
     Kind.NOT: """
-        no|not|non|never|without|w / o|denies|denied|denying|deny|denial of|neither|nor|none of|none|
-        nobody|nil|zero|free of|free from|clear of|absence of|absent|lack of|lacks|negative for|
-        no evidence of|no sign of|no signs of|no history of|no hx of|no h / o|not known to|
+        no|not|non|never|without|w / o|denies|denied|denying|deny|denial of|neither|nor|none of|
+        none|nobody|nil|zero|free of|free from|clear of|absence of|absent|lack of|lacks|
+        negative for|no evidence of|no sign of|no signs of|no history of|no hx of|no h / o|not known to|
         not have|n't|doesn't|didn't|hasn't|haven't|hadn't|isn't|wasn't|weren't|aren't|don't|won't|
         cannot|can't|couldn't|doesnt|didnt|hasnt|wasnt|no one|nothing to suggest|nothing like|
         no longer|no more|nowhere|unremarkable for|fails to reveal|failed to reveal|
@@ -217,7 +217,7 @@ _CUES = {
         tapered off|tailed off|tapered and stopped|phased out|finished|completed|given up|ended|
         paused|held|withheld|halted|suspended|terminated|broken off|off|d / c|d / c'd|dc'd|dc|
         d / ced|until|till|no longer required|no longer needed|no longer taken|no longer given|
-        is no longer|are no longer|no longer|has run out|ran out|over|dropped|omitted|
+        is no longer|are no longer|no longer|has run out|ran out|is over|was over|dropped|omitted|
         was cut short|came to an end|to an end|cancelled|taken away|abandoned|stopped taking""",
     Kind.AGAIN: """
         restarted|resumed|recommenced|reintroduced|re started|re introduced|reinstated|
@@ -251,8 +251,8 @@ ASSERTS = frozenset({
 DETERMINERS = frozenset({
     "a", "an", "the", "his", "her", "their", "our", "my", "two", "one", "three", "several",
     "maternal", "paternal", "older", "younger", "elder", "eldest", "youngest", "half", "step",
-    "first", "second", "degree", "close", "great", "both", "another", "other", "some", "many", "any",
-    "twin", "late", "only", "distant", "patient's", "of", "more", "four", "near",
+    "first", "second", "degree", "close", "great", "both", "another", "other", "some", "many",
+    "any", "twin", "late", "only", "distant", "patient's", "of", "more", "four", "near",
 })  # fmt: skip
 JOINERS = frozenset({"in", "on", "of", "for", "(", ":", "-", ",", "and", "affecting", "among", "=",
                      "/"})  # fmt: skip

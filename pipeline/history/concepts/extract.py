@@ -28,13 +28,11 @@ OVERLAP_TOKENS = 40
 CACHED_SENTENCES = 200_000
 _YEARS = {"year", "years", "yr", "yrs"}
 _NUMBERS = {
-    word: number
-    for number, word in enumerate(
-        "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
-        "sixteen seventeen eighteen nineteen twenty".split(),  # noqa: SIM905
-        start=1,
-    )
-} | {"thirty": 30, "forty": 40, "fifty": 50, "sixty": 60}
+    "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "eleven": 11, "twelve": 12,
+    "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16, "seventeen": 17, "eighteen": 18,
+    "nineteen": 19, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60,
+}  # fmt: skip
+_WORD = re.compile(r"[^\W_]+")
 _DATED = re.compile(
     r"\b(?:in|during|of|about|around|summer|winter|spring|autumn) ((?:19|20)\d\d)\b"
 )
@@ -84,12 +82,11 @@ class Extractor:
 
     def note(self, note: Note) -> list[tuple[int, int, Found]]:
         """Return what is found in a note, with its sentence's first and one-past-last character."""
-        found = []
-        for start, end in sentence_spans(note.text):
-            section = section_at(note.sections, start)
-            for one in self.sentence(note.text[start:end], section):
-                found.append((start, end, one))
-        return found
+        return [
+            (start, end, found)
+            for start, end in sentence_spans(note.text)
+            for found in self.sentence(note.text[start:end], section_at(note.sections, start))
+        ]
 
     def sentence(self, text: str, section: str = "") -> tuple[Found, ...]:
         """Return what is found in one sentence.
@@ -102,9 +99,9 @@ class Extractor:
         return self._cached(text, section if section in {"family history", "allergies"} else "")
 
     def _read(self, text: str, section: str) -> tuple[Found, ...]:
-        tokens = tokens_of(text)
-        if not any(self._may_name(token.text) for token in tokens):
+        if not any(map(self._may_name, _WORD.findall(text.lower()))):
             return ()
+        tokens = tokens_of(text)
         found: dict[tuple[int, int], Found] = {}
         for first in range(0, max(len(tokens) - OVERLAP_TOKENS, 1), MAX_TOKENS - OVERLAP_TOKENS):
             for one in self._read_window(tokens[first : first + MAX_TOKENS], section):

@@ -72,7 +72,8 @@ class Lexicon:
 
         Of hits of one concept that overlap the longest stays.
         """
-        found, excluded = [], []
+        found: list[Hit] = []
+        excluded: list[Hit] = []
         for first, one in enumerate(stems):
             for phrase in self._phrases.get(one, ()):
                 last = _match(stems, first, phrase.stems)

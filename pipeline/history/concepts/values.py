@@ -7,11 +7,11 @@ from pipeline.history.concepts.cues import Cue, Kind
 from pipeline.history.concepts.lexicon import Hit
 
 LIMBS = frozenset({
-    "arm", "arms", "leg", "legs", "hand", "hands", "foot", "feet", "limb", "limbs", "face", "facial",
-    "side", "sided", "hemi", "hemiparesis", "hemiplegia", "upper", "lower", "forearm", "thigh",
-    "shoulder", "hip", "knee", "ankle", "wrist", "grip", "finger", "fingers", "thumb", "toe", "toes",
-    "calf", "elbow", "body", "ue", "le", "ul", "ll", "eye", "ear", "lung", "lobe", "breast",
-    "kidney", "hemisphere", "pronator", "facial", "ankle", "foot",
+    "arm", "arms", "leg", "legs", "hand", "hands", "foot", "feet", "limb", "limbs", "face",
+    "facial", "side", "sided", "hemi", "hemiparesis", "hemiplegia", "upper", "lower", "forearm",
+    "thigh", "shoulder", "hip", "knee", "ankle", "wrist", "grip", "finger", "fingers", "thumb", "toe",
+    "toes", "calf", "elbow", "body", "ue", "le", "ul", "ll", "eye", "ear", "lobe", "breast",
+    "kidney", "hemisphere", "pronator",
 })  # fmt: skip
 _SIDES = {
     "left": "left", "right": "right", "lt": "left", "rt": "right", "lue": "left", "lle": "left",
@@ -21,8 +21,8 @@ _SIDES = {
 }  # fmt: skip
 SIDE_WORDS = frozenset(_SIDES)
 _LEFT_VERB = frozenset({
-    "the", "hospital", "home", "work", "school", "for", "at", "his", "her", "us", "him", "unchanged",
-    "me", "behind", "over", "without", "after", "before", "yesterday", "today", "early",
+    "the", "hospital", "home", "work", "school", "for", "at", "his", "her", "us", "him",
+    "unchanged", "me", "behind", "over", "without", "after", "before", "yesterday", "today",
 })  # fmt: skip
 _NOT_A_SIDE = frozenset({"handed", "away", "now", "after", "before", "handedness", "hander"})
 COMMA_PENALTY, BEHIND_PENALTY, OTHER_HIT_PENALTY = 6, 1, 12
@@ -56,7 +56,7 @@ def _stops_before(text: Words, hit: Hit) -> list[Cue]:
 
 
 def _stops_after(text: Words, hit: Hit) -> list[Cue]:
-    following = [place for place in range(hit.last + 1, len(text.words))]
+    following = range(hit.last + 1, len(text.words))
     comma = next((p for p in following if text.words[p] == ","), len(text.words))
     return [
         cue

@@ -12,7 +12,7 @@ from rapidfuzz.distance import OSA
 
 MIN_TYPO_LETTERS = 6
 TWO_TYPOS_FROM = 10
-_TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[^\w\s]")
+_TOKEN = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*|[^\w\s]")
 _VOWEL = re.compile(r"[aeiouy]")
 _ENDINGS = ("s", "ed", "ing", "d", "es")
 

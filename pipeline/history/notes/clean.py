@@ -1,6 +1,7 @@
 """A patient's notes, oldest first, to what was written anew in each."""
 
 from collections.abc import Sequence
+from itertools import repeat
 
 from pipeline.history.notes.copy_forward import EarlierText
 from pipeline.history.notes.encoding import repair_text
@@ -29,16 +30,16 @@ def clean_notes(notes: Sequence[Note], rule: NotesRule) -> tuple[tuple[Note, ...
     issues
         One that counts the copied sentences, if there are any.
     """
-    earlier = EarlierText()
+    earlier, several = EarlierText(), len(notes) > 1
     kept, n_copied = [], 0
     for note in notes:
         text = repair_text(note.text)
         spans = sentence_spans(text)
-        copied = earlier.copied([text[start:end] for start, end in spans])
+        copied = earlier.copied([text[start:end] for start, end in spans]) if several else []
         n_copied += sum(copied)
         gone = [
             is_copy or is_template(text[start:end], rule.templates)
-            for (start, end), is_copy in zip(spans, copied, strict=True)
+            for (start, end), is_copy in zip(spans, copied or repeat(False), strict=False)
         ]
         text = _without(text, spans, gone)
         if text.strip():

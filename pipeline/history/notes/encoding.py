@@ -1,5 +1,7 @@
 """Bytes and wrongly decoded text to the text that was meant."""
 
+import re
+
 import ftfy
 from ftfy import TextFixerConfig
 
@@ -9,6 +11,7 @@ _CONFIG = TextFixerConfig(
     unescape_html="auto", uncurl_quotes=False, fix_latin_ligatures=True, explain=False,
     fix_character_width=True, remove_terminal_escapes=True, normalization="NFC",
 )  # fmt: skip
+_DOUBTFUL = re.compile(r"[^\t\n\x20-\x7e]|&")
 _MARKS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig"))
 
 
@@ -38,7 +41,7 @@ def repair_text(text: str) -> str:
     >>> repair_text("SjÃ¶gren &amp; uveitis")
     'Sjögren & uveitis'
     """
-    if text.isascii() and text.isprintable() and "&" not in text:
+    if not _DOUBTFUL.search(text):
         return text
     fixed = ftfy.fix_text(text, _CONFIG)
     return fixed.replace("\u00a0", " ").replace("\u00ad", "")
