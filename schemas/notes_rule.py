@@ -35,7 +35,7 @@ class Concept(FrozenModel):
     past: Literal["counts", "ignored"] = "counts"
     """Whether what was only so in childhood or five years and more before the note counts."""
     words: tuple[str, ...] = Field(min_length=1)
-    """Words and synonyms that name it, lower case, in the singular. `...` stands for up to three
+    """Words and synonyms that name it, lower case, in the singular. `...` stands for up to five
     words in between: `power ... reduced`. Inflections and typing errors need not be listed."""
     but_not: tuple[str, ...] = ()
     """Phrases that hold such a word and mean something else: `stroke volume`."""

@@ -69,7 +69,8 @@ _CUES = {
     Kind.NOT: """
         no|not|non|never|without|w / o|denies|denied|denying|deny|denial of|neither|nor|none of|
         none|nobody|nil|zero|free of|free from|clear of|absence of|absent|lack of|lacks|
-        negative for|no evidence of|no sign of|no signs of|no history of|no hx of|no h / o|not known to|
+        negative for|no evidence of|no sign of|no signs of|no history of|no hx of|no h / o|
+        not known to|
         not have|n't|doesn't|didn't|hasn't|haven't|hadn't|isn't|wasn't|weren't|aren't|don't|won't|
         cannot|can't|couldn't|doesnt|didnt|hasnt|wasnt|no one|nothing to suggest|nothing like|
         no longer|no more|nowhere|unremarkable for|fails to reveal|failed to reveal|
@@ -79,6 +80,7 @@ _CUES = {
         ruled out|was excluded|were excluded|is excluded|been excluded|are excluded|excluded by|
         is absent|are absent|was absent|were absent|absent|is denied|are denied|was denied|
         were denied|denied|has resolved|have resolved|had resolved|resolved completely|
+        resolved|has settled|have settled|fully resolved|
         has disappeared|have disappeared|has gone|is gone|have gone|free|is negative|was negative|
         are negative|were negative|unlikely|is unlikely|is not likely|no longer|not present|
         is nil|fully recovered|has recovered|recovered fully|has subsided""",

@@ -8,7 +8,7 @@ from typing import Literal
 from pipeline.history.concepts.words import stem, tokens_of
 from schemas.notes_rule import Concept
 
-MAX_GAP = 3
+MAX_GAP = 5
 GAP = "..."
 _BREAKS = frozenset(".;!?:,()")
 

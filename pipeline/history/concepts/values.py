@@ -9,9 +9,9 @@ from pipeline.history.concepts.lexicon import Hit
 LIMBS = frozenset({
     "arm", "arms", "leg", "legs", "hand", "hands", "foot", "feet", "limb", "limbs", "face",
     "facial", "side", "sided", "hemi", "hemiparesis", "hemiplegia", "upper", "lower", "forearm",
-    "thigh", "shoulder", "hip", "knee", "ankle", "wrist", "grip", "finger", "fingers", "thumb", "toe",
-    "toes", "calf", "elbow", "body", "ue", "le", "ul", "ll", "eye", "ear", "lobe", "breast",
-    "kidney", "hemisphere", "pronator",
+    "thigh", "shoulder", "hip", "knee", "ankle", "wrist", "grip", "finger", "thumb", "toe",
+    "fingers", "toes", "calf", "elbow", "body", "ue", "le", "ul", "ll", "eye", "ear", "lobe",
+    "breast", "kidney", "hemisphere", "pronator",
 })  # fmt: skip
 _SIDES = {
     "left": "left", "right": "right", "lt": "left", "rt": "right", "lue": "left", "lle": "left",
