@@ -1,5 +1,6 @@
 """How a sentence speaks of the words in it: by clauses, and cues that reach within them."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -58,9 +59,9 @@ class Words:
 
     def clause(self, place: int) -> tuple[int, int]:
         """Return first token and one past the last of the clause that holds a token."""
-        start = max(start for start in self.clause_starts if start <= place)
-        later = [start for start in self.clause_starts if start > place]
-        return start, later[0] if later else len(self.words)
+        starts = self.clause_starts
+        number = bisect_right(starts, place)
+        return starts[number - 1], starts[number] if number < len(starts) else len(self.words)
 
     def before(self, hit: Hit, *kinds: Kind) -> list[Cue]:
         """Return the cues of these kinds before a hit in its clause, the nearest last."""

@@ -1,8 +1,9 @@
 """What a sentence says of a concept: taken or stopped, which side, how much."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
-from pipeline.history.concepts.context import REACH_AFTER, Words, is_negated
+from pipeline.history.concepts.context import REACH_AFTER, Words
 from pipeline.history.concepts.cues import Cue, Kind
 from pipeline.history.concepts.lexicon import Hit
 
@@ -13,7 +14,8 @@ LIMBS = frozenset({
     "fingers", "toes", "calf", "elbow", "body", "ue", "le", "ul", "ll", "eye", "ear", "lobe",
     "breast", "kidney", "hemisphere", "pronator",
 })  # fmt: skip
-_SIDES = {
+Side = Literal["left", "right", "both", "present"]
+_SIDES: Mapping[str, Side] = {
     "left": "left", "right": "right", "lt": "left", "rt": "right", "lue": "left", "lle": "left",
     "rue": "right", "rle": "right", "leftsided": "left", "rightsided": "right", "lhs": "left",
     "rhs": "right", "bilateral": "both", "bilaterally": "both", "both": "both", "l": "left",
@@ -30,10 +32,14 @@ MAX_STOP_GAP = 5
 NUMBER_REACH = 6
 
 
-def drug_value(text: Words, hit: Hit) -> str:
+def drug_value(text: Words, hit: Hit, *, denied: bool) -> Literal["present", "absent"]:
     """Return ``present`` while the sentence has the drug taken, ``absent`` if it is not.
 
-    A denied stop is a drug that is taken: `was not stopped`, `never came off`.
+    Parameters
+    ----------
+    denied
+        Whether the drug itself is denied. A denied stop is a drug that is taken: `was not
+        stopped`, `never came off`.
     """
     stops = [*_stops_before(text, hit), *_stops_after(text, hit)]
     again = [cue for cue in text.cues if cue.kind is Kind.AGAIN]
@@ -42,7 +48,7 @@ def drug_value(text: Words, hit: Hit) -> str:
         resumed = any(cue.first > stop.last for cue in again)
         return "present" if resumed or _is_denied(text, stop, hit) else "absent"
     former = text.before(hit, Kind.FORMER)
-    if is_negated(text, hit) or (former and not again):
+    if denied or (former and not again):
         return "absent"
     return "present"
 
@@ -75,7 +81,7 @@ def _is_denied(text: Words, stop: Cue, hit: Hit) -> bool:
     )  # fmt: skip
 
 
-def side_value(text: Words, hit: Hit, others: Sequence[Hit]) -> str:
+def side_value(text: Words, hit: Hit, others: Sequence[Hit]) -> Side:
     """Return left, right or both, whichever stands nearest in the clause; present without one."""
     start, end = text.clause(hit.first)
     sides = {place: side for place in range(start, end) if (side := _side_at(text.words, place))}
@@ -96,20 +102,22 @@ def _distance(words: Sequence[str], place: int, hit: Hit, others: Sequence[Hit])
     return high - low + COMMA_PENALTY * commas + OTHER_HIT_PENALTY * between + behind
 
 
-def _side_at(words: Sequence[str], place: int) -> str:
-    side = _SIDES.get(words[place], "")
+def _side_at(words: Sequence[str], place: int) -> Side | None:
+    side = _SIDES.get(words[place])
+    if side is None:
+        return None
     before = words[place - 1] if place else ""
     behind = words[place + 1] if place + 1 < len(words) else ""
     if words[place] in {"l", "r"} and not (behind in LIMBS or (before == "(" and behind == ")")):
         is_last = before.startswith("weak") and behind in {"", ".", ",", ";"}
-        return side if is_last or behind.startswith(("weak", "hemi", "pare")) else ""
+        return side if is_last or behind.startswith(("weak", "hemi", "pare")) else None
     if behind in _NOT_A_SIDE or (words[place] == "both" and behind in {"on", "sides", "of", "in"}):
-        return "both" if words[place] == "both" and behind in {"sides", "of"} else ""
+        return "both" if words[place] == "both" and behind in {"sides", "of"} else None
     is_verb = words[place] == "left" and before not in {"the", "on", "in", "of"}
-    return "" if is_verb and behind in _LEFT_VERB else side
+    return None if is_verb and behind in _LEFT_VERB else side
 
 
-def _is_pair(words: Sequence[str], sides: dict[int, str]) -> bool:
+def _is_pair(words: Sequence[str], sides: Mapping[int, Side]) -> bool:
     """Say whether two sides stand as a pair: ``left and right``."""
     return any(
         {side, sides.get(place + 2)} == {"left", "right"} and words[place + 1] in {"and", "&", "/"}
