@@ -45,8 +45,9 @@ def main(argument: str = "test", *more: str) -> None:
     if argument == "negex":
         print(json.dumps(_negex(Path(more[0])), indent=1))
         return
-    concepts = _concepts()
-    notes = draw_notes(read_wordings(argument), N_NOTES, SEED)
+    wordings = read_wordings(argument)
+    concepts = tuple(concept for concept in _concepts() if concept.name in wordings.concepts)
+    notes = draw_notes(wordings, N_NOTES, SEED)
     found = [_read(note, concepts) for note in notes]
     rows = {concept.name: _score(notes, found, concept.name) for concept in concepts}
     if argument == "dev":

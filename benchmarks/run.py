@@ -6,7 +6,7 @@ make bench
 import subprocess
 import sys
 
-BENCHMARKS = ("benchmarks.speed", "benchmarks.truth")
+BENCHMARKS = ("benchmarks.concepts", "benchmarks.speed", "benchmarks.truth")
 
 
 def main() -> None:

@@ -42,6 +42,8 @@ class Concept(FrozenModel):
     wider: tuple[str, ...] = ()
     """Words for a wider kind of thing: that there is no cancer says that there is no lung cancer,
     that there is one says nothing."""
+    opposites: tuple[str, ...] = ()
+    """Phrases that say that it is not so: `power is full` for a weakness."""
     unit: str = ""
     """Unit of a number."""
     low: float | None = None
@@ -49,7 +51,7 @@ class Concept(FrozenModel):
     high: float | None = None
     """Largest plausible number; a larger one is not read."""
 
-    @field_validator("words", "but_not", "wider")
+    @field_validator("words", "but_not", "wider", "opposites")
     @classmethod
     def _readable(cls, phrases: tuple[str, ...]) -> tuple[str, ...]:
         for phrase in phrases:

@@ -82,7 +82,9 @@ class Words:
 
 
 def is_negated(text: Words, hit: Hit) -> bool:
-    """Say whether a hit is denied, before or after it."""
+    """Say whether a hit is denied, before, within or after it."""
+    if any(cue.kind is Kind.NOT and cue.first in hit.skipped for cue in text.cues):
+        return True  # "the chest does not hurt"
     return any(
         text.is_open(cue.last, hit.first, ":") for cue in text.before(hit, Kind.NOT)
     ) or _is_denied_after(text, hit)
@@ -105,7 +107,8 @@ def _is_denied_after(text: Words, hit: Hit) -> bool:
 
 
 def _is_named_none(behind: Sequence[str]) -> bool:
-    """Read ``: none`` and ``- no``: a field and its value."""
+    """Read ``: none`` and ``- no``: a field, of one word more at most, and its value."""
+    behind = behind[1:] if behind[:1] and behind[0].isalpha() else behind
     if len(behind) < 2 or behind[0] not in {":", "-", "="} or behind[1] not in NAMED_VALUES_NONE:
         return False
     return len(behind) == 2 or not behind[2].isalnum()

@@ -67,6 +67,7 @@ _CUES = {
         no clear trigger|no obvious trigger|no trigger|no cause|no improvement in|
         since childhood|since infancy|since birth|from childhood""",
     Kind.NOT: """
+        no plan to|no plans to|no intention to|no intention of|no reason to|no need to|
         no|not|non|never|without|w / o|denies|denied|denying|deny|denial of|neither|nor|none of|
         none|nobody|nil|zero|free of|free from|clear of|absence of|absent|lack of|lacks|
         negative for|no evidence of|no sign of|no signs of|no history of|no hx of|no h / o|
@@ -217,9 +218,9 @@ _CUES = {
     Kind.STOP_AFTER: """
         stopped|discontinued|ceased|withdrawn|was withdrawn|weaned off|weaned and stopped|
         tapered off|tailed off|tapered and stopped|phased out|finished|completed|given up|ended|
-        paused|held|withheld|halted|suspended|terminated|broken off|off|d / c|d / c'd|dc'd|dc|
-        d / ced|until|till|no longer required|no longer needed|no longer taken|no longer given|
-        is no longer|are no longer|no longer|has run out|ran out|is over|was over|dropped|omitted|
+        paused|on hold|put on hold|held|withheld|halted|suspended|terminated|broken off|off|
+        d / c|d / c'd|dc'd|dc|d / ced|until|till|no longer required|no longer needed|no longer taken|
+        no longer given|        is no longer|are no longer|no longer|has run out|ran out|is over|was over|dropped|omitted|
         was cut short|came to an end|to an end|cancelled|taken away|abandoned|stopped taking""",
     Kind.AGAIN: """
         restarted|resumed|recommenced|reintroduced|re started|re introduced|reinstated|

@@ -134,10 +134,11 @@ class Extractor:
             return number_value(text, hit, concept.low or 0.0, concept.high or 0.0)
         if concept.kind == "drug":
             return drug_value(text, hit, denied=denied)
+        if hit.role != "words":
+            says_absent = denied if hit.role == "wider" else not denied
+            return "absent" if says_absent else None
         if denied:
             return "absent"
-        if hit.is_wider:
-            return None
         if concept.kind == "side":
             others = [other for other in hits if other != hit and other.concept == hit.concept]
             return side_value(text, hit, others)

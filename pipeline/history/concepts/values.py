@@ -45,7 +45,7 @@ def drug_value(text: Words, hit: Hit, *, denied: bool) -> Literal["present", "ab
     again = [cue for cue in text.cues if cue.kind is Kind.AGAIN]
     if stops:
         stop = stops[-1]
-        resumed = any(cue.first > stop.last for cue in again)
+        resumed = any(cue.first > stop.last and not _is_denied(text, cue, hit) for cue in again)
         return "present" if resumed or _is_denied(text, stop, hit) else "absent"
     former = text.before(hit, Kind.FORMER)
     if denied or (former and not again):
@@ -57,7 +57,7 @@ def _stops_before(text: Words, hit: Hit) -> list[Cue]:
     return [
         cue
         for cue in text.before(hit, Kind.STOP)
-        if hit.first - cue.last <= MAX_STOP_GAP and text.is_open(cue.last, hit.first, ",", ":")
+        if hit.first - cue.last <= MAX_STOP_GAP and text.is_open(cue.last, hit.first, ",")
     ]
 
 

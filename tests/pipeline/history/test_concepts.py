@@ -23,7 +23,10 @@ CONCEPTS = (
     ),
     Concept(name="steroids", kind="drug", words=("steroid", "dexamethasone")),
     Concept(
-        name="weakness", kind="side", words=("weakness", "weak", "hemiparesis", "power ... reduced")
+        name="weakness",
+        kind="side",
+        words=("weakness", "weak", "hemiparesis", "power ... reduced"),
+        opposites=("power ... full",),
     ),
     Concept(
         name="family_cancer", about="family", words=("lung cancer",), wider=("cancer", "malignancy")
@@ -97,6 +100,9 @@ def values(*notes: Note) -> dict[str, ConceptValue]:
         ("steroids", "absent", "Is no longer on dexamethasone."),
         ("steroids", "absent", "Does not take steroids."),
         ("steroids", "absent", "Was on steroids until March."),
+        ("steroids", "absent", "Discontinued: dexamethasone."),
+        ("steroids", "absent", "Steroids on hold, not restarted."),
+        ("steroids", "present", "There is no plan to stop dexamethasone."),
         ("steroids", "present", "Stopped smoking, takes dexamethasone."),
         ("steroids", None, "Would start dexamethasone if swelling develops."),
         ("steroids", None, "Allergies: dexamethasone"),
@@ -113,6 +119,9 @@ def values(*notes: Note) -> dict[str, ConceptValue]:
         ("weakness", "present", "Generalised weakness."),
         ("weakness", "present", "Weakness since he left hospital."),
         ("weakness", "absent", "No weakness of the right arm."),
+        ("weakness", "absent", "Power in both arms is not reduced."),
+        ("weakness", "absent", "Power is full in all limbs."),
+        ("weakness", None, "Power is not full."),
         # about the family
         ("family_cancer", "present", "The father died of lung cancer."),
         ("family_cancer", "present", "His father was found to have lung cancer."),
