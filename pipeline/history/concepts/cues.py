@@ -219,8 +219,9 @@ _CUES = {
         stopped|discontinued|ceased|withdrawn|was withdrawn|weaned off|weaned and stopped|
         tapered off|tailed off|tapered and stopped|phased out|finished|completed|given up|ended|
         paused|on hold|put on hold|held|withheld|halted|suspended|terminated|broken off|off|
-        d / c|d / c'd|dc'd|dc|d / ced|until|till|no longer required|no longer needed|no longer taken|
-        no longer given|        is no longer|are no longer|no longer|has run out|ran out|is over|was over|dropped|omitted|
+        d / c|d / c'd|dc'd|dc|d / ced|until|till|no longer required|no longer needed|
+        no longer taken|no longer given|is no longer|are no longer|no longer|has run out|ran out|
+        is over|was over|dropped|omitted|
         was cut short|came to an end|to an end|cancelled|taken away|abandoned|stopped taking""",
     Kind.AGAIN: """
         restarted|resumed|recommenced|reintroduced|re started|re introduced|reinstated|
