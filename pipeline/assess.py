@@ -191,7 +191,7 @@ class Assessor:
         return [
             estimate(
                 calibrator, float(output.logits[0, number]), inputs.present,
-                evidence_of(output, number, inputs, history, self.bundle.protocol.table),
+                evidence_of(output, number, inputs, history, self.bundle.protocol),
             )
             for number, calibrator in enumerate(self.bundle.calibrators)
         ]  # fmt: skip
@@ -245,6 +245,7 @@ def _history_use(history: History, protocol: Protocol) -> HistoryUse:
         look_back_days=protocol.look_back_days,
         n_values=len(history.values) - len(missing),
         missing=missing,
+        unsaid=tuple(concept.name for concept in history.concepts if concept.value is None),
         n_notes=len(history.notes),
         n_after_scan=history.n_after_scan,
         n_too_old=history.n_too_old,

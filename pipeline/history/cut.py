@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pipeline.history.choose import Candidates, choose
 from pipeline.history.clock import Clock
 from pipeline.history.records import Records
+from pipeline.history.told import with_notes_read
 from schemas.column import Column
 from schemas.history import History, Note, TableValue
 from schemas.issue import Issue, IssueCode, Severity
@@ -64,10 +65,11 @@ def cut(
     n_after = rows.n_after + lines.n_after
     n_undated = int((rows.kept & ~usable).sum() + lines.undated.sum())
     issues = (*_gaps(at, values, read, protocol), *faults, *_not_read(n_after, n_undated))
-    return History(
+    history = History(
         at=None if moment is None else clock.shown(moment, exact=True), values=values, notes=read,
         n_after_scan=n_after, n_too_old=rows.n_old + lines.n_old, issues=issues,
     )  # fmt: skip
+    return with_notes_read(history, protocol)
 
 
 class _Cut(NamedTuple):

@@ -28,6 +28,7 @@ from pipeline.errors import RecordsError
 from pipeline.history.clock import Clock
 from pipeline.history.faults import as_skipped, cell_faults, fault
 from pipeline.history.frames import TextTable, find_table, read_text_table
+from pipeline.history.notes import decode_text
 from pipeline.history.tables import read_table
 from pipeline.history.values import is_missing, read_cells
 from schemas.protocol import Protocol
@@ -245,7 +246,7 @@ def _read_note_files(folder: Path) -> pd.DataFrame:
     rows = []
     for number, path in enumerate(sorted(folder.glob("*/*.txt")), start=1):
         written_at, _, kind = path.stem.partition("_")
-        text = path.read_text(encoding="utf-8", errors="replace").strip()
+        text = decode_text(path.read_bytes()).strip()
         # A colon cannot stand in every file system's names, so 14-30-00 is read as 14:30:00.
         day, _, clock = written_at.partition("T")
         time = f"{day}T{clock.replace('-', ':')}" if clock else day

@@ -16,7 +16,7 @@ def collate(
     size = (protocol.grid.size[2], protocol.grid.size[1], protocol.grid.size[0])
     no_voxels = torch.full((1, *size), -1.0)
     no_scan = torch.zeros(1, *size, dtype=torch.bool)
-    n_variables = len(protocol.table)
+    n_variables = protocol.n_variables
     no_table = torch.zeros(n_variables, table_width)
     nothing_known = torch.zeros(n_variables, dtype=torch.bool)
     no_text = torch.zeros(0, text_width)

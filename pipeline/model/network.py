@@ -57,7 +57,7 @@ class FusedNetwork(nn.Module):
         self.image_encoder = ImageEncoder(settings)
         self.place = nn.Linear(self.places.shape[1], width)
         self.text = TextProjection(text_mean, text_scale, settings)
-        self.table = TableProjection(len(protocol.table), n_table_features, settings)
+        self.table = TableProjection(protocol.n_variables, n_table_features, settings)
         self.ask = nn.Linear(text_width, width)
         self.task = nn.Parameter(torch.randn(len(protocol.tasks), width) * 0.1)
         self.image_asks = nn.ModuleList(CrossBlock(settings) for _ in range(settings.layers))

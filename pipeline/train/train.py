@@ -77,7 +77,7 @@ def train_bundle(
             making = replace(making, leaks=find_leaks(parts, protocol.tasks))
             _require_clean(making.leaks, out)
         transform = fit_table_transform(
-            [example.history for example in parts["train"]], protocol.table
+            [example.history for example in parts["train"]], protocol.table, protocol.concepts
         )
         network = _new_network(protocol, encoder, transform, parts["train"])
         network = fit(network, parts["train"], parts["validation"], transform, protocol, progress)

@@ -14,7 +14,8 @@ from pipeline.tensors import ImageInput
 from pipeline.train.augment import augmented
 from pipeline.train.examples import Example
 from pipeline.train.loop import annotation_loss, fit, masked_loss
-from schemas.history import History, TableValue
+from schemas.history import ConceptValue, History, TableValue
+from schemas.notes_rule import Concept
 from schemas.protocol import Protocol
 
 SHAPE = (16, 24, 32)
@@ -149,3 +150,25 @@ def test_unknown_labels_do_not_enter_the_loss() -> None:
 
 def test_a_batch_without_any_label_has_no_loss() -> None:
     assert masked_loss(torch.ones(2, 1), torch.full((2, 1), float("nan"))).item() == 0.0
+
+
+def test_concepts_are_hidden_with_the_notes_and_not_with_the_table(protocol: Protocol) -> None:
+    concepts = (Concept(name="fits", words=("fit",)),)
+    training = protocol.training.model_copy(update={"modality_dropout": 0.999})
+    asked = protocol.model_copy(update={"training": training, "concepts": concepts})
+    told = example(1).history.model_copy(
+        update={"concepts": (ConceptValue(name="fits", value="present"),)}
+    )
+    case = replace(example(1), history=told)
+    transform = fit_table_transform([told], asked.table, concepts)
+    random = np.random.default_rng(0)
+    seen = set()
+    for _ in range(60):
+        shown, _ = augmented(case.model_input(transform), torch.zeros(2, 4, 6, 8), random, asked)
+        table = shown.table
+        seen.add(None if table is None else tuple(table.is_known.tolist()))
+        if table is not None:
+            assert (table.values[~table.is_known] == 0).all()
+    # all shown; columns hidden; concepts hidden with the notes; history hidden
+    everything, notes_only = (True, True, False, True), (False, False, False, True)
+    assert seen == {everything, notes_only, (True, True, False, False), None}
