@@ -36,7 +36,7 @@ _FORMS = tuple(
         rf"{_YEAR}/(?P<month>\d{{1,2}})/{_DAY}{_CLOCK}",
         rf"(?P<one>\d{{1,2}})(?P<sign>[./-])(?P<two>\d{{1,2}})(?P=sign){_YEAR}{_CLOCK}",
         rf"{_DAY}[ -]{_MONTH}[ -]{_YEAR}{_CLOCK}",
-        rf"{_MONTH} {_DAY}(?:st|nd|rd|th)?,? {_YEAR}{_CLOCK}",
+        rf"{_MONTH} {_DAY}(?:st|[nr]d|th)?,? {_YEAR}{_CLOCK}",
         r"(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})"
         r"(?:(?P<hour>\d{2})(?P<minute>\d{2})(?:(?P<second>\d{2})(?:\.(?P<fraction>\d{1,6}))?)?)?",
     )
