@@ -26,7 +26,7 @@ _LEFT_VERB = frozenset({
     "the", "hospital", "home", "work", "school", "for", "at", "his", "her", "us", "him",
     "unchanged", "me", "behind", "over", "without", "after", "before", "yesterday", "today",
 })  # fmt: skip
-_NOT_A_SIDE = frozenset({"handed", "away", "now", "after", "before", "handedness", "hander"})
+_NOT_A_SIDE = frozenset({"handed", "away", "now", "after", "before", "handedness"})
 COMMA_PENALTY, BEHIND_PENALTY, OTHER_HIT_PENALTY = 6, 1, 12
 MAX_STOP_GAP = 5
 NUMBER_REACH = 6
