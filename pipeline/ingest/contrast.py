@@ -26,9 +26,11 @@ def mixture_issues(frames: Frames) -> tuple[Issue, ...]:
     if len({found.frame.component or "magnitude" for found in frames}) > 1:
         return (_mixed("parts of a complex image", Severity.ERROR),)
     values = {name: _values(frames, name) for name in (*_REFUSED, *_DOUBTED, "acquisition")}
-    found = [_mixed(f"values of {name}", Severity.ERROR) for name in _REFUSED if _vary(values[name])]
-    found += [
-        _mixed(f"values of {name}", Severity.WARNING) for name in _DOUBTED if _vary(values[name])
+    found = [
+        _mixed(f"values of {name}", severity)
+        for names, severity in ((_REFUSED, Severity.ERROR), (_DOUBTED, Severity.WARNING))
+        for name in names
+        if _vary(values[name])
     ]
     acquisitions = Counter(values["acquisition"])
     if len(acquisitions) == 2 and min(acquisitions.values()) < _FEW <= max(acquisitions.values()):

@@ -214,7 +214,7 @@ def _trait(found: FoundFrame, *, name: str) -> str:
 
 
 def _places(frames: Frames) -> dict[tuple[str, int], int]:
-    """Number the places along the normal; images at one place have one number."""
+    """Give each image the number of its place along the normal."""
     planes: list[Plane] = [plane_of(found) for found in frames]
     normal = normal_of(planes[0])
     depth = np.array([np.array(plane.position) @ normal for plane in planes])

@@ -86,7 +86,7 @@ class Instance:
     """Groups files into series where the Series Instance UID is empty."""
     modality: Literal["CT", "MR", "OTHER"]
     description: str = field(default="", repr=False)
-    about: About = About()
+    about: About = field(default_factory=About)
     """What its words help to choose it by."""
     acquired_at: datetime | None = None
     frames: tuple[Frame, ...]

@@ -71,7 +71,8 @@ def _slice_at(array: Array, places: tuple[float, ...], place: float) -> Array:
     share = (place - places[upper - 1]) / (places[upper] - places[upper - 1])
     nearest = round(share)
     if abs(share - nearest) <= _SAME_PLACE:
-        return array[upper - 1 + nearest]
+        same: Array = array[upper - 1 + nearest]
+        return same
     mixed: Array = (1 - share) * array[upper - 1] + share * array[upper]
     return mixed
 
@@ -94,7 +95,8 @@ def _moved(image: Array, place: NDArray[np.float64], axis: int) -> Array:
     """Interpolate linearly along one axis at the given places, all inside it."""
     nearest = np.rint(place).astype(int)
     if np.abs(place - nearest).max() <= _SAME_PLACE:
-        return np.take(image, nearest, axis=axis)
+        same: Array = np.take(image, nearest, axis=axis)
+        return same
     lower = np.minimum(place.astype(int), image.shape[axis] - 2)
     share = np.expand_dims((place - lower).astype(np.float32), 1 - axis)
     low, high = np.take(image, lower, axis=axis), np.take(image, lower + 1, axis=axis)
