@@ -11,6 +11,7 @@ from pydicom.filereader import dcmread
 from pydicom.tag import Tag
 from pydicom.uid import UID, ExplicitVRBigEndian, ImplicitVRLittleEndian, RawDataStorage
 
+from pipeline.ingest.about import ABOUT_KEYWORDS, about_of
 from pipeline.ingest.elements import acquired_at, text_of
 from pipeline.ingest.frames import ENHANCED_KEYWORDS, frames_of
 from pipeline.ingest.instance import Instance, Unread
@@ -41,6 +42,7 @@ _KEYWORDS = (
     *_PLANE_KEYWORDS,
     *PIXEL_KEYWORDS,
     *TRAIT_KEYWORDS,
+    *ABOUT_KEYWORDS,
     *ENHANCED_KEYWORDS,
 )
 _TAGS = [*(int(Tag(keyword)) for keyword in _KEYWORDS), *TRAIT_TAGS, *MOSAIC_TAGS]
@@ -128,6 +130,7 @@ def instance_of(
         acquired_at=None if moment is None else moment.at,
         is_day_only=moment is not None and moment.is_day_only,
         utc_offset_minutes=None if moment is None else moment.utc_offset_minutes,
+        about=about_of(dataset),
         frames=frames_of(dataset, set_aside, faults),
     )
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from pipeline.ingest.about import About
 from schemas.issue import Issue, IssueCode
 
 Vector = tuple[float, float, float]
@@ -91,6 +92,8 @@ class Instance:
     description: str = field(default="", repr=False)
     scanner: str = ""
     """Manufacturer (0008,0070) and Manufacturer's Model Name (0008,1090)."""
+    about: About = field(default_factory=About)
+    """What its words help to choose it by."""
     acquired_at: datetime | None = None
     is_day_only: bool = False
     """Whether only the day of the acquisition is known."""

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from pipeline.ingest.instance import Instance
+from schemas.issue import Issue, IssueCode, Severity
 
 Sex = Literal["M", "F", "O", ""]
 _SEXES: dict[str, Sex] = {"M": "M", "F": "F", "O": "O"}
@@ -13,9 +14,8 @@ _SEXES: dict[str, Sex] = {"M": "M", "F": "F", "O": "O"}
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """The patient of a study; what its files contradict each other about is empty."""
+    """What tells a patient apart beside the ID; empty where files contradict each other."""
 
-    patient_id: str
     issuer: str
     sex: Sex
     birth_year: int | None
@@ -32,24 +32,27 @@ class Clock:
 def person_of(members: Sequence[Instance]) -> Person:
     """Return the patient that the files of one study name."""
     return Person(
-        patient_id=_only(member.patient_id for member in members),
         issuer=_only(member.issuer for member in members),
         sex=_SEXES.get(_only(member.sex for member in members), ""),
         birth_year=_year(_only(member.birth_date for member in members)),
     )
 
 
-def mixed(members: Sequence[Instance]) -> list[str]:
-    """Say in a sentence each what tells the files' patients apart although their ID is one."""
+def mixed(members: Sequence[Instance]) -> tuple[Issue, ...]:
+    """Say what tells the files' patients apart although their ID is one."""
     told = {
         "sexes": {member.sex for member in members} - {""},
         "Issuers of Patient ID": {member.issuer for member in members} - {""},
     }
-    return [
-        f"The study carries {len(values)} different {what}."
+    return tuple(
+        Issue(
+            code=IssueCode.IDENTITY_CONFLICT,
+            severity=Severity.ERROR,
+            message=f"The study carries {len(values)} different {what}.",
+        )
         for what, values in told.items()
         if len(values) > 1
-    ]
+    )
 
 
 def clock_of(members: Sequence[Instance], acquired_at: datetime | None) -> Clock:

@@ -33,6 +33,7 @@ _LOSSY = {
 }
 
 
+_PROJECTIONS = {"PROJECTION IMAGE", "MIP", "MINIP", "MPR", "MPR_VRT", "VOLUME_RENDERING"}
 _ITEM = b"\xfe\xff\x00\xe0"
 _END_OF_ITEMS = b"\xfe\xff\xdd\xe0"
 
@@ -98,10 +99,12 @@ def kind_of(image_type: tuple[str, ...], *, is_lossy: bool) -> Fault | None:
 
     An image compressed with loss must call itself DERIVED (PS3.3 C.7.6.1.1.5) and stays a slice.
     """
-    if "LOCALIZER" in image_type:
+    if {"LOCALIZER", "SCOUT"} & set(image_type):
         return Fault(IssueCode.SERIES_LOCALIZER, "a localizer")
     if image_type[:1] == ("DERIVED",) and not (is_lossy and image_type[1:2] == ("PRIMARY",)):
         return Fault(IssueCode.SERIES_DERIVED, "derived, not the scanner's primary image")
+    if _PROJECTIONS & set(image_type[2:]):
+        return Fault(IssueCode.SERIES_DERIVED, "a projection or a reformatted image")
     return None
 
 

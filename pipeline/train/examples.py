@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.cohort import Cohort, read_case
 from pipeline.errors import UsageError
 from pipeline.history import Labels
-from pipeline.inputs import quantities, read_image, read_notes
+from pipeline.inputs import main_volume, quantities, read_image, read_notes
 from pipeline.model.image_encoder import STRIDE
 from pipeline.model.text_encoder import TextEncoder
 from pipeline.preprocess import TableTransform, table_input
@@ -102,7 +102,7 @@ def _read_example(
     if case.is_empty or has_errors(case.issues) or not study.patient_id:
         return None
     protocol = cohort.protocol
-    volume = case.volumes.get(protocol.series[0].name)
+    volume = main_volume(case, protocol)
     image = read_image(case, protocol)
     return Example(
         study_uid=study.study_uid,
