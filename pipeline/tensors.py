@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from torch import Tensor
 
@@ -21,11 +21,14 @@ class ImageInput:
         False where the scanner did not look.
     grid
         Where those voxels are.
+    tokens : shape (N, D), or None
+        What a frozen encoder made of it, so that it need not do so again.
     """
 
     voxels: Tensor
     scanned: Tensor
     grid: Geometry
+    tokens: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,15 +88,15 @@ class ModelInput:
 
 
 class Batch(TypedDict):
-    """Cases padded to a common size. B cases, S P L voxels, T sentences, V variables.
+    """Cases padded to a common size. B cases, C series, S P L voxels, T sentences, V variables.
 
     A modality that a case lacks is all padding; its ``has_`` entry is False.
     """
 
     voxels: Tensor
-    """(B, 1, S, P, L) float32"""
+    """(B, C, S, P, L) float32"""
     scanned: Tensor
-    """(B, 1, S, P, L) bool"""
+    """(B, C, S, P, L) bool, False where a series was not scanned, or is missing"""
     has_image: Tensor
     """(B,) bool"""
     text: Tensor
@@ -110,29 +113,42 @@ class Batch(TypedDict):
     """(B, V) bool"""
     has_table: Tensor
     """(B,) bool"""
+    tokens: NotRequired[Tensor]
+    """(B, N, D) float32, image tokens encoded before; the encoder is then not run"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelOutput:
-    """Scores of a batch and their exact parts. B cases, K tasks, N image tokens, T, V as above.
+    """Scores of a batch and their exact parts.
+
+    B cases, Q logits (one a task, or one a class of a multiclass task, in the protocol's order),
+    N image tokens, T, V as above, K tasks, E width of the common space.
 
     ``logits = bias + image.sum(-1) + text.sum(-1) + table.sum(-1)``.
 
     Parameters
     ----------
-    logits : shape (B, K), log-odds
-    bias : shape (K,), log-odds
-    image : shape (B, K, N), log-odds
+    logits : shape (B, Q), log-odds
+    bias : shape (Q,), log-odds
+    image : shape (B, Q, N), log-odds
         N runs over the token grid (S, P, L) with L fastest; 0 where nothing was scanned.
-    text : shape (B, K, T), log-odds
+    text : shape (B, Q, T), log-odds
         0 on padding.
-    table : shape (B, K, V), log-odds
-    presence : shape (B, K, N), log-odds
-        Of the gate with which each image token counts.
+    table : shape (B, Q, V), log-odds
+    presence : shape (B, Q, N), log-odds
+        Of the gate with which each image token counts; it does not depend on the history.
+    cuts : shape (Q, J), log-odds
+        Further thresholds of ordinal and survival tasks, which share the logit's evidence.
+    image_alone : shape (B, Q), log-odds
+        What a head that sees the image alone says; for training.
+    attention : shape (B, H, N), or None
+        With which each history token (V variables, then T sentences) looked at each image token.
     token_grid
         Tokens along S, P and L.
     summary : shape (B, C)
         Pooled image features, for the out-of-distribution check.
+    embedding : shape (B, 2, E)
+        Image and history in one space, unit length; zeros where absent.
     """
 
     logits: Tensor
@@ -141,5 +157,14 @@ class ModelOutput:
     text: Tensor
     table: Tensor
     presence: Tensor
+    cuts: Tensor
+    image_alone: Tensor
+    attention: Tensor | None
     token_grid: tuple[int, int, int]
     summary: Tensor
+    embedding: Tensor
+
+    @property
+    def history_alone(self) -> Tensor:
+        """What is left without the image's evidence, shape (B, Q), log-odds."""
+        return self.bias + self.text.sum(-1) + self.table.sum(-1)

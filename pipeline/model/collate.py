@@ -14,8 +14,9 @@ def collate(
 ) -> Batch:
     """Pad cases to a common number of text tokens; fill absent modalities with masked zeros."""
     size = (protocol.grid.size[2], protocol.grid.size[1], protocol.grid.size[0])
-    no_voxels = torch.full((1, *size), -1.0)
-    no_scan = torch.zeros(1, *size, dtype=torch.bool)
+    n_series = len(protocol.series)
+    no_voxels = torch.full((n_series, *size), -1.0)
+    no_scan = torch.zeros(n_series, *size, dtype=torch.bool)
     n_variables = len(protocol.table)
     no_table = torch.zeros(n_variables, table_width)
     nothing_known = torch.zeros(n_variables, dtype=torch.bool)
@@ -25,7 +26,7 @@ def collate(
     tables = [case.table for case in inputs]
     lengths = torch.tensor([len(text.features) if text else 0 for text in texts])
     n_tokens = max(int(lengths.max()), 1)
-    return Batch(
+    batch = Batch(
         voxels=torch.stack([image.voxels if image else no_voxels for image in images]),
         scanned=torch.stack([image.scanned if image else no_scan for image in images]),
         has_image=torch.tensor([image is not None for image in images]),
@@ -37,6 +38,11 @@ def collate(
         is_known=torch.stack([table.is_known if table else nothing_known for table in tables]),
         has_table=torch.tensor([table is not None for table in tables]),
     )
+    tokens = [image.tokens for image in images if image is not None and image.tokens is not None]
+    if tokens and len(tokens) == int(batch["has_image"].sum()):
+        batch["tokens"] = torch.zeros(len(images), *tokens[0].shape)
+        batch["tokens"][batch["has_image"]] = torch.stack(tokens).float()
+    return batch
 
 
 def _pad(rows: Sequence[Tensor], length: int) -> Tensor:

@@ -13,7 +13,7 @@ from pipeline.progress import silent
 from pipeline.tensors import ImageInput
 from pipeline.train.augment import augmented
 from pipeline.train.examples import Example
-from pipeline.train.loop import annotation_loss, fit
+from pipeline.train.loop import fit
 from schemas.history import History, TableValue
 from schemas.protocol import Protocol
 
@@ -130,11 +130,3 @@ def test_augmentation_moves_the_masks_and_the_scanned_part_with_the_voxels(
         no_mask = torch.full_like(masks, torch.nan)
         _, still_none = augmented(case.model_input(transform), no_mask, random, protocol)
         assert still_none.isnan().all()
-
-
-def test_the_masks_loss_counts_both_classes_alike_and_skips_what_has_no_mask() -> None:
-    presence = torch.tensor([[[2.0, -1.0, -1.0, -1.0]], [[9.0, 9.0, 9.0, 9.0]]])
-    masks = torch.tensor([[[1.0, 0.0, 0.0, 0.0]], [[float("nan")] * 4]])
-    # (log(1 + exp(-2)) + log(1 + exp(-1))) / 2 = (0.126928 + 0.313262) / 2
-    assert annotation_loss(presence, masks).item() == pytest.approx(0.220095, abs=1e-5)
-    assert annotation_loss(presence, torch.full_like(masks, torch.nan)).item() == 0.0
