@@ -12,7 +12,8 @@ from torch.nn import functional
 from pipeline.model.heads import task_logits, thresholds
 from schemas.task import Task
 
-MARGIN = 1e-7
+MARGIN = 1e-6
+CERTAIN = 60.0
 
 
 def outcome_losses(
@@ -50,10 +51,20 @@ def _task_loss(
     steps = thresholds(logits_BQ, cuts_KJ, tasks, number)
     if task.kind == "survival":
         return _survival_loss(steps, labels, task)
-    above = torch.sigmoid(steps)
-    edges = torch.cat([torch.ones_like(own), above, torch.zeros_like(own)], dim=-1)
-    chances = (edges[:, :-1] - edges[:, 1:]).gather(1, labels[:, :1].long())
-    return -chances.clamp(min=MARGIN).log().mean()
+    certain = torch.full_like(own, CERTAIN)
+    edges = torch.cat([certain, steps, -certain], dim=-1)
+    level = labels[:, :1].long()
+    return _between(edges.gather(1, level), edges.gather(1, level + 1)).mean()
+
+
+def _between(upper: Tensor, lower: Tensor) -> Tensor:
+    """Return -log(sigmoid(upper) - sigmoid(lower)), with a gradient however small it is."""
+    apart = (upper - lower).clamp(min=MARGIN)
+    return -(
+        functional.logsigmoid(upper)
+        + functional.logsigmoid(-lower)
+        + torch.log(-torch.expm1(-apart))
+    )
 
 
 def _survival_loss(steps_BH: Tensor, labels: Tensor, task: Task) -> Tensor:
