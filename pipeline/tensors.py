@@ -54,12 +54,16 @@ class TextInput:
         Age of the note at the scan.
     sentences
         The T sentences, in the order of the notes.
+    windows
+        The number of a sentence, from 0, and word pieces of it that BERT reads at once; a long
+        sentence has several. For a BERT that is tuned.
     """
 
     features: Tensor
     kinds: Tensor
     age_days: Tensor
     sentences: tuple[Sentence, ...]
+    windows: tuple[tuple[int, tuple[int, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,6 +119,12 @@ class Batch(TypedDict):
     """(B,) bool"""
     tokens: NotRequired[Tensor]
     """(B, N, D) float32, image tokens encoded before; the encoder is then not run"""
+    windows: NotRequired[Tensor]
+    """(W, L) int64, word pieces of W windows of notes, for a BERT that is tuned"""
+    is_piece: NotRequired[Tensor]
+    """(W, L) bool, False on padding"""
+    window_of: NotRequired[Tensor]
+    """(W,) int64, the sentence that a window belongs to: case times T plus its number"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pipeline.tensors import Batch, ModelInput
+from pipeline.tensors import Batch, ModelInput, TextInput
 from schemas.protocol import Protocol
 
 
@@ -38,11 +38,28 @@ def collate(
         is_known=torch.stack([table.is_known if table else nothing_known for table in tables]),
         has_table=torch.tensor([table is not None for table in tables]),
     )
+    if protocol.model.text_tuning != "frozen":
+        _add_windows(batch, texts, n_tokens)
     tokens = [image.tokens for image in images if image is not None and image.tokens is not None]
     if tokens and len(tokens) == int(batch["has_image"].sum()):
         batch["tokens"] = torch.zeros(len(images), *tokens[0].shape)
         batch["tokens"][batch["has_image"]] = torch.stack(tokens).float()
     return batch
+
+
+def _add_windows(batch: Batch, texts: Sequence[TextInput | None], n_tokens: int) -> None:
+    """Add the word pieces of all notes, with the place of the sentence that each belongs to."""
+    windows = [
+        (case * n_tokens + number, torch.tensor(ids))
+        for case, text in enumerate(texts)
+        for number, ids in (text.windows if text else ())
+    ]
+    pieces = [ids for _, ids in windows] or [torch.zeros(1, dtype=torch.int64)]
+    longest = max(len(ids) for ids in pieces)
+    batch["windows"] = _pad(pieces, longest).long()
+    lengths = torch.tensor([len(ids) for ids in pieces])
+    batch["is_piece"] = torch.arange(longest)[None] < lengths[:, None]
+    batch["window_of"] = torch.tensor([place for place, _ in windows] or [0])
 
 
 def _pad(rows: Sequence[Tensor], length: int) -> Tensor:

@@ -14,6 +14,7 @@ from pipeline.model.history_encoder import TableProjection, TextProjection, Vari
 from pipeline.model.image_encoder import STRIDE, ImageEncoder, token_mask, token_positions
 from pipeline.model.join import CrossJoin, Heard, NoJoin, ProjectionJoin
 from pipeline.model.readout import HistoryReadout, ImageReadout, MeanReadout
+from pipeline.model.text_tuning import TunableText
 from pipeline.tensors import Batch, ModelOutput
 from schemas.protocol import Protocol
 
@@ -64,6 +65,7 @@ class FusedNetwork(nn.Module):
         self.register_buffer("places", _waves(token_positions(size, spacing)))
 
         self.image_encoder = ImageEncoder(settings, len(protocol.series), size)
+        self.tunable_text: TunableText | None = None
         self.text = TextProjection(text_mean, text_scale, settings)
         self.table = TableProjection(n_table, n_table_features, settings)
         self.variables = Variables(n_table * (n_table_features + 1), settings)
@@ -88,7 +90,8 @@ class FusedNetwork(nn.Module):
 
     def forward(self, batch: Batch) -> ModelOutput:
         """Score a batch and keep the parts of each score."""
-        text_BTD = self.text(batch["text"], batch["kinds"], batch["age_days"])
+        features = batch["text"] if self.tunable_text is None else self.tunable_text(batch)
+        text_BTD = self.text(features, batch["kinds"], batch["age_days"])
         table_BVD = self.table(batch["table"], batch["is_known"])
         text_mask, table_mask = self._history_masks(batch)
         history_BHD = torch.cat([table_BVD, text_BTD], 1)

@@ -144,6 +144,11 @@ def encode_notes(
         kinds=means[kind_numbers],
         age_days=torch.tensor(ages, dtype=torch.float32),
         sentences=tuple(sentences),
+        windows=tuple(
+            (number, tuple(ids))
+            for number, sentence in enumerate(sentences)
+            for ids in _windows(encoder, sentence.text)
+        ),
     )
 
 
