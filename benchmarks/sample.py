@@ -11,7 +11,7 @@ from pathlib import Path
 
 import flows  # noqa: F401  sets the environment's defaults
 from flows.progress import progress_bars
-from pipeline.phantom import write_cohort
+from pipeline.phantom import WORLDS, Design, write_cohort
 from pipeline.protocol import read_protocol
 from pipeline.train import train_bundle
 
@@ -30,13 +30,13 @@ def main() -> None:
         def report(done: int, total: int) -> None:
             progress("simulating", done, total)
 
-        write_cohort(
-            cohort, world=WORLD, n_cases=TRAINING_CASES, seed=TRAINING_SEED, on_progress=report
-        )
+        training = Design(world=WORLDS[WORLD], seed=TRAINING_SEED)
+        write_cohort(cohort, design=training, n_cases=TRAINING_CASES, on_progress=report)
         train_bundle(cohort, protocol, Path(scratch) / "bundle", progress=progress)
         for old in (SAMPLES / WORLD, SAMPLES / "bundles" / WORLD):
             shutil.rmtree(old, ignore_errors=True)
-        write_cohort(SAMPLES / WORLD, world=WORLD, n_cases=SAMPLE_CASES, seed=SAMPLE_SEED)
+        sample = Design(world=WORLDS[WORLD], seed=SAMPLE_SEED)
+        write_cohort(SAMPLES / WORLD, design=sample, n_cases=SAMPLE_CASES)
         shutil.copytree(Path(scratch) / "bundle", SAMPLES / "bundles" / WORLD)
 
 

@@ -25,7 +25,7 @@ from pipeline.bundle import Bundle, load_bundle
 from pipeline.calibration import outside_reference, to_probability
 from pipeline.cohort import Cohort, open_cohort, read_case
 from pipeline.inputs import model_input, quantities
-from pipeline.phantom import write_cohort
+from pipeline.phantom import WORLDS, Design, write_cohort
 from pipeline.progress import Progress
 from pipeline.tensors import ModelInput
 from schemas.issue import Severity
@@ -44,7 +44,8 @@ def main(n_cases: int) -> None:
     bundle = load_bundle(BUNDLE)
     with tempfile.TemporaryDirectory() as scratch, progress_bars(quiet=False) as progress:
         folder = Path(scratch) / "cohort"
-        write_cohort(folder, world="brain_mr", n_cases=n_cases, seed=SEED)
+        design = Design(world=WORLDS["brain_mr"], seed=SEED)
+        write_cohort(folder, design=design, n_cases=n_cases)
         cohort = open_cohort(folder, bundle.protocol, progress=progress)
         truth = pd.read_csv(folder / "truth.csv").set_index("study_uid")
         rows = _score_all(cohort, bundle, truth, progress)

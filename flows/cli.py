@@ -2,12 +2,15 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 from rich.console import Console
 
 from pipeline.errors import PipelineError, UsageError
+
+if TYPE_CHECKING:
+    from pipeline.phantom import Matrix
 
 USER_MISTAKE = 2
 SOME_FAILED = 1
@@ -64,16 +67,50 @@ def phantom(
     world: Annotated[Literal["brain_mr", "chest_ct"], typer.Option(help="Which world.")],
     cases: Annotated[int, typer.Option(min=1, help="How many studies.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 0,
+    interaction: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="How much image and history say only together.")
+    ] = 1.0,
+    family: Annotated[
+        Literal["a", "b"], typer.Option(help="Generator: other sites, words and findings.")
+    ] = "a",
+    size: Annotated[
+        Literal["small", "large"], typer.Option(help="large: 512 x 512 x 300 voxels.")
+    ] = "small",
+    matrix: Annotated[int, typer.Option(min=0, max=1024, help="Rows and columns.")] = 0,
+    slices: Annotated[int, typer.Option(min=0, max=2000, help="Slices.")] = 0,
     quiet: Quiet = False,
 ) -> None:
     """Write a simulated cohort whose true risks are known."""
     from flows.progress import progress_bars  # noqa: PLC0415
-    from pipeline.phantom import write_cohort  # noqa: PLC0415
+    from pipeline.phantom import WORLDS, Design, write_cohort  # noqa: PLC0415
+    from pipeline.phantom.truth import cohort_limits, limits_table  # noqa: PLC0415
 
+    design = Design(
+        world=WORLDS[world],
+        seed=seed,
+        interaction=interaction,
+        family=family,
+        matrix=_matrix(size, matrix, slices),
+    )
     with progress_bars(quiet=quiet) as progress:
         report = partial(progress, "simulating")
-        write_cohort(out, world=world, n_cases=cases, seed=seed, on_progress=report)
+        write_cohort(out, design=design, n_cases=cases, on_progress=report)
+    _say(limits_table(cohort_limits(out)), quiet=quiet)
     _say(f"Cohort: {out.absolute()}", quiet=quiet)
+
+
+def _matrix(size: str, in_plane: int, slices: int) -> "Matrix | None":
+    """Read the three options about a scan's size."""
+    from pipeline.phantom import Matrix  # noqa: PLC0415
+
+    if size == "large" and not (in_plane or slices):
+        return Matrix(512, 300)
+    if size == "large" or bool(in_plane) != bool(slices):
+        msg = "give --matrix and --slices together, or --size large alone"
+        raise UsageError(msg)
+    if in_plane == 0:
+        return None
+    return Matrix(in_plane, slices)
 
 
 @app.command()

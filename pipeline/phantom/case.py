@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipeline.phantom.dicom import uid_from
-from pipeline.phantom.patient import Patient, draw_patient, stream
+from pipeline.phantom.fields import part_of
+from pipeline.phantom.patient import Design, Patient, draw_patient
 from pipeline.phantom.records import Records, draw_records
-from pipeline.phantom.scan import Scan
-from pipeline.phantom.world import World
+from pipeline.phantom.scan import Look, Scan, draw_scan
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -16,28 +16,46 @@ class PhantomCase:
 
     patient: Patient
     """Who, and what is true."""
-    scan: Scan
-    """The image."""
+    scan: Scan | None
+    """The image; None if the patient has none."""
     records: Records
     """Table rows and notes, those after the scan included."""
     labels: Mapping[str, int | None]
     """What training may know of each task's outcome; None if it is unknown."""
 
 
-def draw_case(world: World, seed: int, index: int) -> PhantomCase:
-    """Draw one case; it depends on nothing but these three."""
-    patient = draw_patient(world, seed, index)
-    frame = uid_from(patient.study_uid, "frame")
-    scan_rng = stream(world, seed, index, "scan")
-    label_rng = stream(world, seed, index, "labels")
+def draw_case(design: Design, index: int) -> PhantomCase:
+    """Draw one case; it depends on nothing but these two."""
+    patient = draw_patient(design, index)
+    label_rng = design.stream(index, "labels")
+    labels = {
+        risk.task: None if label_rng.random() < risk.unknown else int(patient.outcomes[risk.task])
+        for risk in design.world.risks
+    }
     return PhantomCase(
         patient=patient,
-        scan=world.draw_scan(scan_rng, patient.site, patient.radius_mm, frame),
-        records=draw_records(stream(world, seed, index, "records"), world, patient),
-        labels={
-            risk.task: None
-            if label_rng.random() < risk.unknown
-            else int(patient.outcomes[risk.task])
-            for risk in world.risks
-        },
+        scan=_draw_image(design, index, patient) if patient.has_image else None,
+        records=draw_records(design.stream(index, "records"), design, patient),
+        labels=labels,
     )
+
+
+def draw_localizer(design: Design, index: int, patient: Patient) -> Scan:
+    """Draw the three slices that are all there is of a study without an image."""
+    whole = _draw_image(design, index, patient, is_empty=True)
+    middle = whole.geometry.shape[0] // 2
+    rows, columns = whole.geometry.shape[1:]
+    box = (slice(middle - 1, middle + 2), slice(0, rows), slice(0, columns))
+    part = part_of(whole.geometry, box)
+    return Scan(whole.array[middle - 1 : middle + 2], part, None)
+
+
+def _draw_image(design: Design, index: int, patient: Patient, *, is_empty: bool = False) -> Scan:
+    look = Look(
+        site=patient.site,
+        family=design.family,
+        frame_of_reference_uid=uid_from(patient.study_uid, "frame"),
+        matrix=design.matrix,
+    )
+    target = None if is_empty else patient.target
+    return draw_scan(design.stream(index, "scan"), design.world.anatomy, look, target)

@@ -63,6 +63,8 @@ class SeriesHeader:
     """Manufacturer's Model Name (0008,1090)."""
     station_name: str = ""
     """Station Name (0008,1010)."""
+    is_localizer: bool = False
+    """Whether Image Type (0008,0008) says so."""
 
 
 def uid_from(*parts: str | int) -> str:
@@ -144,6 +146,8 @@ def _shared_attributes(header: SeriesHeader) -> Dataset:
         _set_ct(item)
     else:
         _set_mr(item)
+    if header.is_localizer:
+        item.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
     return item
 
 

@@ -69,10 +69,25 @@ def soft_blob(
     """
     blob = np.zeros(geometry.shape, np.float32)
     box = _box_around(geometry, centre_mm, 2.0 * radius_mm + 6.0)
-    part = _part_of(geometry, box)
+    part = part_of(geometry, box)
     distance = np.linalg.norm(voxel_positions(part) - centre_mm, axis=-1)
     border = radius_mm * (1.0 + 0.16 * smooth_field(rng, part, scale_mm=max(radius_mm, 6.0)))
     blob[box] = expit((border - distance) / (0.12 * radius_mm + 0.4))
+    return blob
+
+
+def lobed_blob(
+    rng: np.random.Generator, geometry: Geometry, centre_mm: NDArray[np.float64], radius_mm: float
+) -> Array:
+    """Draw a lump of three to five rounded lobes around a place, as strong as their strongest.
+
+    Parameters and result are those of ``soft_blob``; ``radius_mm`` is that of the whole, about.
+    """
+    blob = soft_blob(rng, geometry, centre_mm, 0.75 * radius_mm)
+    for _ in range(rng.integers(2, 5)):
+        towards = rng.standard_normal(3)
+        lobe_mm = centre_mm + 0.6 * radius_mm * towards / np.linalg.norm(towards)
+        blob = np.maximum(blob, soft_blob(rng, geometry, lobe_mm, 0.55 * radius_mm))
     return blob
 
 
@@ -87,11 +102,12 @@ def _box_around(
     return first, second, third
 
 
-def _part_of(geometry: Geometry, box: tuple[slice, slice, slice]) -> Geometry:
+def part_of(geometry: Geometry, box: tuple[slice, slice, slice]) -> Geometry:
+    """Give the grid of a box of voxels."""
     affine = geometry.affine.copy()
     affine[:3, 3] = geometry.to_mm([part.start for part in box])
     sizes = [part.stop - part.start for part in box]
-    return Geometry(affine, (sizes[0], sizes[1], sizes[2]))
+    return Geometry(affine, (sizes[0], sizes[1], sizes[2]), geometry.frame_of_reference_uid)
 
 
 def voxel_positions(geometry: Geometry) -> NDArray[np.float64]:

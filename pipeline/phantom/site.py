@@ -30,9 +30,21 @@ class Site:
     tilt_degrees: float = 0.0
     """Standard deviation of the angles by which the grid is turned."""
     scale: float = 1.0
-    """Scanner units of the brightest tissue, for MR."""
+    """HU, or for MR scanner units of white matter."""
+    offset: float = 0.0
+    """What the scanner adds to every voxel, in units of ``scale``."""
     noise: float = 0.0
-    """Standard deviation: for MR a share of the brightest tissue, for CT in HU."""
+    """Standard deviation, in units of ``scale``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """A size for every scan, in place of the sites' own."""
+
+    in_plane: int
+    """Rows and columns."""
+    slices: int
+    """Slices."""
 
 
 def place_grid(
@@ -40,6 +52,7 @@ def place_grid(
     site: Site,
     extent_mm: tuple[float, float, float],
     frame_of_reference_uid: str,
+    matrix: Matrix | None = None,
 ) -> Geometry:
     """Lay a scanner's grid around the origin, a few millimetres off, as a technician would.
 
@@ -53,13 +66,18 @@ def place_grid(
         How much to cover from right to left, front to back, foot to head.
     frame_of_reference_uid
         Of the study.
+    matrix
+        Slices, rows and columns; None for the site's own spacing.
     """
     turn = Rotation.from_rotvec(rng.normal(0.0, np.deg2rad(site.tilt_degrees), 3)).as_matrix()
     axes = np.array(site.axes).T
     covered = np.abs(axes.T) @ np.array(extent_mm)
     sizes = np.rint(covered / np.array(site.spacing_mm)).astype(int)
+    if matrix is not None:
+        sizes = np.array([matrix.slices, matrix.in_plane, matrix.in_plane])
+    spacing = np.array(site.spacing_mm) if matrix is None else covered / sizes
     affine = np.eye(4)
-    affine[:3, :3] = turn @ axes * np.array(site.spacing_mm)
+    affine[:3, :3] = turn @ axes * spacing
     affine[:3, 3] = rng.normal(0.0, 3.0, 3) - affine[:3, :3] @ ((sizes - 1) / 2.0)
     affine = np.round(affine, 6)
     return Geometry(affine, (int(sizes[0]), int(sizes[1]), int(sizes[2])), frame_of_reference_uid)

@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import roc_auc_score
 
 TRUE_PREFIX = "true_"
+OBSERVABLE_PREFIX = "observable_"
+KNOWN = {TRUE_PREFIX: "every fact", OBSERVABLE_PREFIX: "what is recorded"}
+"""What a reader knows, by the prefix of the columns in truth.csv."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,8 @@ class TaskLimit:
 
     task: str
     """The task."""
+    known: str
+    """What the reader knows."""
     n_cases: int
     """Studies."""
     base_rate: float
@@ -30,7 +35,9 @@ class TaskLimit:
     """Expected log loss, nats."""
 
 
-def task_limit(task: str, true_probability: ArrayLike) -> TaskLimit:
+def task_limit(
+    task: str, true_probability: ArrayLike, *, known: str = KNOWN[TRUE_PREFIX]
+) -> TaskLimit:
     """Compute a task's limit from true probabilities alone, averaged over all possible labels.
 
     Parameters
@@ -38,17 +45,15 @@ def task_limit(task: str, true_probability: ArrayLike) -> TaskLimit:
     task
         Its name.
     true_probability : shape (n_cases,), between 0 and 1
-
-    Returns
-    -------
-    TaskLimit
-        It presumes every fact is known. Where notes or table are missing, the best that a reader
-        can do is somewhat worse.
+        Given everything that the reader knows.
+    known
+        What that is.
     """
     p: NDArray[np.float64] = np.asarray(true_probability, dtype=np.float64)
     q = 1.0 - p
     return TaskLimit(
         task=task,
+        known=known,
         n_cases=len(p),
         base_rate=float(p.mean()),
         auroc=_expected_auroc(p),
@@ -67,19 +72,26 @@ def _expected_auroc(p: NDArray[np.float64]) -> float:
 
 
 def cohort_limits(cohort: Path) -> tuple[TaskLimit, ...]:
-    """Compute the limit of every task of a simulated cohort from its truth.csv."""
+    """Compute both limits of every task of a simulated cohort from its truth.csv."""
     truth = pd.read_csv(cohort / "truth.csv")
-    columns = [name for name in truth.columns if name.startswith(TRUE_PREFIX)]
-    return tuple(task_limit(name.removeprefix(TRUE_PREFIX), truth[name]) for name in columns)
+    tasks = [
+        name.removeprefix(TRUE_PREFIX) for name in truth.columns if name.startswith(TRUE_PREFIX)
+    ]
+    return tuple(
+        task_limit(task, truth[f"{prefix}{task}"], known=known)
+        for task in tasks
+        for prefix, known in KNOWN.items()
+    )
 
 
 def limits_table(limits: Iterable[TaskLimit]) -> str:
     """Write limits as a Markdown table."""
-    head = ("task", "cases", "base rate", "AUROC", "Brier", "log loss")
+    head = ("task", "reader knows", "cases", "base rate", "AUROC", "Brier", "log loss")
     lines = [_line(head), _line(["---"] * len(head))]
     for limit in limits:
         numbers = (limit.base_rate, limit.auroc, limit.brier, limit.log_loss)
-        lines.append(_line([limit.task, str(limit.n_cases), *(f"{x:.3f}" for x in numbers)]))
+        words = [limit.task, limit.known, str(limit.n_cases)]
+        lines.append(_line([*words, *(f"{x:.3f}" for x in numbers)]))
     return "\n".join(lines)
 
 
