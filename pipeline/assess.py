@@ -190,7 +190,7 @@ class Assessor:
                 task=calibrator.task,
                 logit=float(output.logits[0, number]),
                 probability=float(to_probability(calibrator, float(output.logits[0, number]))),
-                evidence=evidence_of(output, number, inputs, history, self.bundle.protocol.table),
+                evidence=evidence_of(output, number, inputs, history, self.bundle.protocol),
             )
             for number, calibrator in enumerate(self.bundle.calibrators)
         ]
@@ -244,6 +244,7 @@ def _history_use(history: History, protocol: Protocol) -> HistoryUse:
         look_back_days=protocol.look_back_days,
         n_values=len(history.values) - len(missing),
         missing=missing,
+        unsaid=tuple(concept.name for concept in history.concepts if concept.value is None),
         n_notes=len(history.notes),
         n_after_scan=history.n_after_scan,
         n_too_old=history.n_too_old,

@@ -7,7 +7,7 @@ from pipeline.model.text_encoder import TextEncoder, encode_notes
 from pipeline.preprocess import TableTransform, image_input, table_input
 from pipeline.tensors import ImageInput, ModelInput, TextInput
 from pipeline.volume import Volume
-from schemas.history import History
+from schemas.history import ConceptValue, History, TableValue
 from schemas.protocol import Protocol
 
 
@@ -36,7 +36,7 @@ def read_notes(history: History, encoder: TextEncoder) -> TextInput | None:
 def quantities(volume: Volume | None, history: History) -> Mapping[str, float]:
     """Return what the input check compares with the training cases.
 
-    Spacing and extent of the image in mm, its spread, and the table's numbers.
+    Spacing and extent of the image in mm, its spread, and the table's and the notes' numbers.
     """
     measured = {}
     if volume is not None:
@@ -48,7 +48,8 @@ def quantities(volume: Volume | None, history: History) -> Mapping[str, float]:
         measured["largest voxel spacing (mm)"] = max(spacing)
         measured["smallest extent of the volume (mm)"] = extents[0]
         measured["largest extent of the volume (mm)"] = extents[-1]
-    for value in history.values:
+    recorded: tuple[TableValue | ConceptValue, ...] = (*history.values, *history.concepts)
+    for value in recorded:
         if isinstance(value.value, float):
             measured[f"{value.name} ({value.unit})" if value.unit else value.name] = value.value
     return measured

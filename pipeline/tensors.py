@@ -41,6 +41,25 @@ class Sentence:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class TextWindow:
+    """Word pieces that BERT reads at once; a long sentence has several windows.
+
+    Parameters
+    ----------
+    sentence
+        Number of the sentence that they belong to, from 0.
+    pieces
+        Numbers of BERT's vocabulary.
+    counts
+        Those of them that count here: windows overlap, but each word counts once.
+    """
+
+    sentence: int
+    pieces: tuple[int, ...]
+    counts: slice
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class TextInput:
     """All notes of a case as one token a sentence.
 
@@ -55,15 +74,14 @@ class TextInput:
     sentences
         The T sentences, in the order of the notes.
     windows
-        The number of a sentence, from 0, and word pieces of it that BERT reads at once; a long
-        sentence has several. For a BERT that is tuned.
+        What BERT read, for one that is tuned.
     """
 
     features: Tensor
     kinds: Tensor
     age_days: Tensor
     sentences: tuple[Sentence, ...]
-    windows: tuple[tuple[int, tuple[int, ...]], ...] = ()
+    windows: tuple[TextWindow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,6 +141,8 @@ class Batch(TypedDict):
     """(W, L) int64, word pieces of W windows of notes, for a BERT that is tuned"""
     is_piece: NotRequired[Tensor]
     """(W, L) bool, False on padding"""
+    counts: NotRequired[Tensor]
+    """(W, L) bool, pieces that count towards their sentence's feature"""
     window_of: NotRequired[Tensor]
     """(W,) int64, the sentence that a window belongs to: case times T plus its number"""
 

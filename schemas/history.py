@@ -22,12 +22,40 @@ class TableValue(FrozenModel):
     """When it was recorded; None for an undated or a missing value."""
 
 
+Context = Literal["negated", "uncertain", "someone_else", "not_so_yet", "past"]
+SectionName = Literal[
+    "history", "past history", "medication", "allergies", "family history", "social history",
+    "examination", "findings", "impression", "plan",
+]  # fmt: skip
+ConceptFact = float | Literal["present", "absent", "left", "right", "both"]
+
+
+class Mention(FrozenModel):
+    """One place in a note that names a concept, whether or not it counts."""
+
+    concept: str
+    """The protocol's concept name."""
+    note: int = Field(ge=0)
+    """Which of the history's notes, from 0."""
+    start: int = Field(ge=0)
+    """First character of the words in that note."""
+    end: int = Field(ge=1)
+    """One past their last character."""
+    value: ConceptFact = Field(repr=False)
+    """What it says of whom it is about."""
+    contexts: tuple[Context, ...] = ()
+    """`negated`: said not to be so. `uncertain`: a doubt. `someone_else`: another person than the
+    concept is about. `not_so_yet`: a condition, a plan, a warning. `past`: long ago."""
+    counts: bool
+    """Whether it may give the concept its value."""
+
+
 class ConceptValue(FrozenModel):
     """What the notes say about one concept of the protocol at the scan."""
 
     name: str
     """The protocol's concept name."""
-    value: float | Literal["present", "absent", "left", "right", "both"] | None = Field(repr=False)
+    value: ConceptFact | None = Field(repr=False)
     """None if no note speaks of it, or only of a relative, of a doubt or of another time."""
     unit: str = ""
     """Unit of a number."""
@@ -36,7 +64,21 @@ class ConceptValue(FrozenModel):
     kind: str = ""
     """Kind of that note."""
     quote: str = Field(default="", repr=False)
-    """The words in which it says so; empty if unknown."""
+    """The sentence that says so; where the value is None, the newest that names it and does not
+    count, or nothing."""
+    contexts: tuple[Context, ...] = ()
+    """How that sentence speaks of it."""
+
+
+class NoteSection(FrozenModel):
+    """A part of a note under a heading of its own."""
+
+    name: SectionName
+    """What the heading says, in one of these words."""
+    start: int = Field(ge=0)
+    """First character below the heading."""
+    end: int = Field(ge=0)
+    """One past the last."""
 
 
 class Note(FrozenModel):
@@ -47,7 +89,10 @@ class Note(FrozenModel):
     kind: str
     """The cohort's own word for the kind of note."""
     text: str = Field(repr=False)
-    """The whole note."""
+    """Its text, encoding repaired, without templates and without what was copied from an earlier
+    note of the same patient."""
+    sections: tuple[NoteSection, ...] = ()
+    """Parts under headings, where there are any."""
 
 
 class History(FrozenModel):
@@ -59,6 +104,8 @@ class History(FrozenModel):
     """One for each column of the protocol, missing ones included."""
     concepts: tuple[ConceptValue, ...] = ()
     """One for each concept of the protocol, unknown ones included."""
+    mentions: tuple[Mention, ...] = ()
+    """Every place in the notes that names a concept, those that do not count included."""
     notes: tuple[Note, ...] = ()
     """Oldest first."""
     n_after_scan: int = Field(default=0, ge=0)
@@ -75,6 +122,17 @@ class History(FrozenModel):
         times += [value.written_at for value in self.concepts if value.written_at is not None]
         if times and (self.at is None or not max(times) <= self.at):
             msg = "a history may hold nothing later than its own moment"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _mentions_lie_in_notes(self) -> "History":
+        lengths = [len(note.text) for note in self.notes]
+        if not all(
+            one.note < len(lengths) and one.start < one.end <= lengths[one.note]
+            for one in self.mentions
+        ):
+            msg = "a mention must lie in one of the history's notes"
             raise ValueError(msg)
         return self
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from pydantic import Field, model_validator
 
 from schemas.base import FrozenModel
+from schemas.history import ConceptFact, Context
 
 SUM_TOLERANCE = 1e-3
 
@@ -20,6 +21,30 @@ class TableEvidence(FrozenModel):
     """What the model read; None if missing."""
     unit: str = ""
     """Unit of a number."""
+    contribution: float
+    """Log-odds."""
+
+
+class ConceptEvidence(FrozenModel):
+    """What one concept of the notes added."""
+
+    name: str
+    """The protocol's concept name."""
+    label: str = ""
+    """What a reader sees in place of the name; the name if empty."""
+    value: ConceptFact | None = Field(repr=False)
+    """What the model read; None where no note answers."""
+    unit: str = ""
+    """Unit of a number."""
+    written_at: datetime | None = Field(default=None, repr=False)
+    """When the note that says so was written."""
+    kind: str = ""
+    """Kind of that note."""
+    quote: str = Field(default="", repr=False)
+    """The sentence that says so; where the value is None, the newest that names it and does not
+    count, or nothing."""
+    contexts: tuple[Context, ...] = ()
+    """How that sentence speaks of it."""
     contribution: float
     """Log-odds."""
 
@@ -46,14 +71,17 @@ class Evidence(FrozenModel):
     """Log-odds that the image added; the sum of the heatmap."""
     table: tuple[TableEvidence, ...] = ()
     """One for each variable."""
+    concepts: tuple[ConceptEvidence, ...] = ()
+    """One for each concept."""
     notes: tuple[NoteEvidence, ...] = ()
     """One for each sentence."""
 
     def total(self) -> float:
         """Sum of all parts, log-odds."""
         table = sum(part.contribution for part in self.table)
+        concepts = sum(part.contribution for part in self.concepts)
         notes = sum(part.contribution for part in self.notes)
-        return self.bias + self.image + table + notes
+        return self.bias + self.image + table + concepts + notes
 
 
 class RiskEstimate(FrozenModel):

@@ -48,12 +48,22 @@ class Protocol(FrozenModel):
 
     @model_validator(mode="after")
     def _unique_names(self) -> "Protocol":
-        for what in ("series", "table", "tasks"):
-            names = [item.name for item in getattr(self, what)]
+        variables = [column.name for column in self.table]
+        groups = {
+            "series": [rule.name for rule in self.series],
+            "table and concepts": variables + [concept.name for concept in self.concepts],
+            "tasks": [task.name for task in self.tasks],
+        }
+        for what, names in groups.items():
             if len(set(names)) != len(names):
                 msg = f"{what}: names must differ, got {', '.join(names)}"
                 raise ValueError(msg)
         return self
+
+    @property
+    def n_variables(self) -> int:
+        """Table columns and concepts: what the network reads as variables, in this order."""
+        return len(self.table) + len(self.concepts)
 
     def sha256(self) -> str:
         """Hash of the whole protocol."""

@@ -95,6 +95,8 @@ class HistoryUse(FrozenModel):
     """Table variables with a value."""
     missing: tuple[str, ...]
     """Table variables without one."""
+    unsaid: tuple[str, ...] = ()
+    """Concepts to which no note gives a value."""
     n_notes: int
     """Notes read."""
     n_after_scan: int

@@ -1,9 +1,9 @@
 """Which facts moved a logit, and by how much."""
 
 from pipeline.tensors import ModelInput, ModelOutput
-from schemas.column import Column
 from schemas.history import History
-from schemas.prediction import Evidence, NoteEvidence, TableEvidence
+from schemas.prediction import ConceptEvidence, Evidence, NoteEvidence, TableEvidence
+from schemas.protocol import Protocol
 
 
 def evidence_of(
@@ -11,7 +11,7 @@ def evidence_of(
     task_number: int,
     model_input: ModelInput,
     history: History,
-    columns: tuple[Column, ...],
+    protocol: Protocol,
 ) -> Evidence:
     """Return the parts of one task's logit for the single case of a batch.
 
@@ -23,20 +23,22 @@ def evidence_of(
         Position of the task in the protocol.
     model_input, history
         What the network read.
-    columns
-        The protocol's table variables, in the history's order.
+    protocol
+        Its columns and concepts, in the history's order.
     """
     table = output.table[0, task_number].tolist()
+    n_columns = len(protocol.table)
     return Evidence(
         bias=float(output.bias[task_number]),
         image=float(output.image[0, task_number].sum()),
-        table=_table(table, history, columns) if model_input.table else (),
+        table=_table(table[:n_columns], history, protocol) if model_input.table else (),
+        concepts=_concepts(table[n_columns:], history, protocol) if model_input.table else (),
         notes=_notes(output, task_number, model_input),
     )
 
 
 def _table(
-    additions: list[float], history: History, columns: tuple[Column, ...]
+    additions: list[float], history: History, protocol: Protocol
 ) -> tuple[TableEvidence, ...]:
     return tuple(
         TableEvidence(
@@ -46,8 +48,23 @@ def _table(
             unit=value.unit,
             contribution=addition,
         )
-        for value, column, addition in zip(history.values, columns, additions, strict=True)
+        for value, column, addition in zip(history.values, protocol.table, additions, strict=True)
     )
+
+
+def _concepts(
+    additions: list[float], history: History, protocol: Protocol
+) -> tuple[ConceptEvidence, ...]:
+    return tuple(
+        ConceptEvidence(
+            name=value.name, label=concept.label, value=value.value, unit=value.unit,
+            written_at=value.written_at, kind=value.kind, quote=value.quote,
+            contexts=value.contexts, contribution=addition,
+        )
+        for value, concept, addition in zip(
+            history.concepts, protocol.concepts, additions, strict=True
+        )
+    )  # fmt: skip
 
 
 def _notes(

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import pandas as pd
 
 from pipeline.history.records import Records
+from pipeline.history.told import with_notes_read
 from pipeline.history.values import parse_value
 from schemas.column import Column
 from schemas.history import History, Note, TableValue
@@ -46,10 +47,11 @@ def history_at(
         *_gaps(patient_id, at, values, read, protocol), *faults,
         *_not_read(n_after, n_undated),
     )  # fmt: skip
-    return History(
+    history = History(
         at=at, values=values, notes=read, n_after_scan=n_after, n_too_old=old_rows + old_notes,
         issues=issues,
     )  # fmt: skip
+    return with_notes_read(history, protocol)
 
 
 def _cut(

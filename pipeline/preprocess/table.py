@@ -1,4 +1,4 @@
-"""Table values to numbers: standardised on the training patients, one-hot, or marked missing."""
+"""Table values and concepts to numbers: standardised on the training patients, one-hot, missing."""
 
 from collections.abc import Sequence
 
@@ -8,9 +8,12 @@ import torch
 from pipeline.tensors import TableInput
 from schemas.base import FrozenModel
 from schemas.column import Column
-from schemas.history import History
+from schemas.history import ConceptValue, History, TableValue
+from schemas.notes_rule import Concept
 
 MIN_SCALE = 1e-6
+
+Variable = Column | Concept
 
 
 class TableTransform(FrozenModel):
@@ -18,53 +21,82 @@ class TableTransform(FrozenModel):
 
     columns: tuple[Column, ...]
     """The protocol's columns, in order."""
+    concepts: tuple[Concept, ...] = ()
+    """The protocol's concepts, in order; they follow the columns."""
     means: tuple[float, ...]
     """Of each number; 0 for other kinds."""
     scales: tuple[float, ...]
     """Standard deviation of each number; 1 for other kinds."""
 
     @property
+    def variables(self) -> tuple[Variable, ...]:
+        """Columns, then concepts."""
+        return (*self.columns, *self.concepts)
+
+    @property
     def width(self) -> int:
         """Numbers that describe one variable."""
-        return max((len(_choices(column)) or 1 for column in self.columns), default=1)
+        return max((len(_choices(variable)) or 1 for variable in self.variables), default=1)
 
 
 def fit_table_transform(
-    histories: Sequence[History], columns: tuple[Column, ...]
+    histories: Sequence[History],
+    columns: tuple[Column, ...],
+    concepts: tuple[Concept, ...] = (),
 ) -> TableTransform:
     """Fit means and scales of the numbers on the training patients' known values."""
     means, scales = [], []
-    for position, column in enumerate(columns):
-        known = [
-            float(history.values[position].value or 0.0)
-            for history in histories
-            if column.kind == "number" and history.values[position].value is not None
-        ]
+    variables: tuple[Variable, ...] = (*columns, *concepts)
+    for position, variable in enumerate(variables):
+        values = [_values(history)[position].value for history in histories]
+        known = [float(value) for value in values if _is_number(variable) and value is not None]
         means.append(float(np.mean(known)) if known else 0.0)
         scales.append(max(float(np.std(known)), MIN_SCALE) if len(known) > 1 else 1.0)
-    return TableTransform(columns=columns, means=tuple(means), scales=tuple(scales))
+    return TableTransform(
+        columns=columns, concepts=concepts, means=tuple(means), scales=tuple(scales)
+    )
 
 
 def table_input(history: History, transform: TableTransform) -> TableInput | None:
-    """Return a history's table as numbers; None if no variable has a value."""
-    values = np.zeros((len(transform.columns), transform.width), dtype=np.float32)
-    is_known = np.zeros(len(transform.columns), dtype=bool)
-    for position, column in enumerate(transform.columns):
-        value = history.values[position].value
-        if value is None:
+    """Return a history's columns and concepts as numbers; None if none of them has a value.
+
+    Parameters
+    ----------
+    history
+        With one value for each column and one for each concept, in the transform's order.
+    """
+    variables = transform.variables
+    values = np.zeros((len(variables), transform.width), dtype=np.float32)
+    is_known = np.zeros(len(variables), dtype=bool)
+    for position, (variable, value) in enumerate(zip(variables, _values(history), strict=True)):
+        if value.value is None:
             continue
         is_known[position] = True
-        if column.kind == "number":
-            scaled = (float(value) - transform.means[position]) / transform.scales[position]
+        if _is_number(variable):
+            scaled = (float(value.value) - transform.means[position]) / transform.scales[position]
             values[position, 0] = scaled
         else:
-            values[position, _choices(column).index(str(value))] = 1.0
+            values[position, _choices(variable).index(str(value.value))] = 1.0
     if not is_known.any():
         return None
     return TableInput(values=torch.from_numpy(values), is_known=torch.from_numpy(is_known))
 
 
-def _choices(column: Column) -> tuple[str, ...]:
-    if column.kind == "flag":
-        return ("False", "True")
-    return column.categories
+def _values(history: History) -> tuple[TableValue | ConceptValue, ...]:
+    return (*history.values, *history.concepts)
+
+
+def _is_number(variable: Variable) -> bool:
+    return variable.kind == "number"
+
+
+def _choices(variable: Variable) -> tuple[str, ...]:
+    match variable.kind:
+        case "flag":
+            return ("False", "True")
+        case "presence" | "drug":
+            return ("absent", "present")
+        case "side":
+            return ("absent", "left", "right", "both", "present")
+        case _:
+            return variable.categories if isinstance(variable, Column) else ()

@@ -1,12 +1,20 @@
 """The parts of a logit as rows of a signed bar chart."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from pipeline.report.words import measured, moment
-from schemas.prediction import Evidence, NoteEvidence, TableEvidence
+from schemas.history import Context
+from schemas.prediction import ConceptEvidence, Evidence, NoteEvidence, TableEvidence
 
 NOTES_SHOWN = 10
 NOTES_LISTED = 100
+_REASONS: Mapping[Context, str] = {
+    "someone_else": "about someone else",
+    "uncertain": "a doubt",
+    "not_so_yet": "a condition or a plan",
+    "past": "long ago",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +24,7 @@ class Bar:
     Parameters
     ----------
     group
-        ``start``, ``image``, ``table`` or ``note``.
+        ``start``, ``image``, ``table``, ``concept`` or ``note``.
     start, length
         Of the bar, in percent of the largest part; zero lies at 0, so ``start`` is -100 to 0.
     """
@@ -28,6 +36,8 @@ class Bar:
     start: float
     length: float
     is_missing: bool = False
+    quote: str = ""
+    """The words that say so, for a concept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +54,19 @@ class Chart:
 
 
 def make_chart(evidence: Evidence) -> Chart:
-    """Lay out the parts: bias, image, table, then notes, the largest first within a group."""
+    """Lay out bias, image, table, concepts, then notes, the largest first within a group."""
+    concepts = sorted(evidence.concepts, key=lambda part: -abs(part.contribution))
     table = sorted(evidence.table, key=lambda part: -abs(part.contribution))
     notes = sorted(evidence.notes, key=lambda part: -abs(part.contribution))
     parts = [evidence.bias, evidence.image]
-    parts += [part.contribution for part in table] + [part.contribution for part in notes]
+    parts += [part.contribution for part in table] + [part.contribution for part in concepts]
+    parts += [part.contribution for part in notes]
     largest = max(abs(part) for part in parts) or 1.0
     rows = (
         _bar("start", "Starting point", "before anything was read", evidence.bias, largest),
         _bar("image", "Image", "sum over all voxels", evidence.image, largest),
         *(_table_bar(part, largest) for part in table),
+        *(_concept_bar(part, largest) for part in concepts),
         *(_note_bar(part, largest) for part in notes[:NOTES_SHOWN]),
     )
     return Chart(
@@ -79,6 +92,24 @@ def _table_bar(part: TableEvidence, largest: float) -> Bar:
         largest,
     )
     return replace(bar, is_missing=part.value is None)
+
+
+def _concept_bar(part: ConceptEvidence, largest: float) -> Bar:
+    """Return the bar of a concept, with the sentence that gives it its value, or why none does."""
+    read = measured(part.value, part.unit)
+    if part.value is None:
+        read = _why_unsaid(part)
+    if part.written_at is not None:
+        read = f"{read} ({part.kind}, {moment(part.written_at)})"
+    bar = _bar(
+        "concept", part.label or part.name.replace("_", " "), read, part.contribution, largest
+    )
+    return replace(bar, is_missing=part.value is None, quote=part.quote)
+
+
+def _why_unsaid(part: ConceptEvidence) -> str:
+    reasons = [words for context, words in _REASONS.items() if context in part.contexts]
+    return f"not counted: {', '.join(reasons)}" if reasons else "not in the notes"
 
 
 def _note_bar(part: NoteEvidence, largest: float) -> Bar:

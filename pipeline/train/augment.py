@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pipeline.model.image_encoder import STRIDE
-from pipeline.tensors import ImageInput, ModelInput
+from pipeline.tensors import ImageInput, ModelInput, TableInput
 from schemas.protocol import Protocol
 
 MAX_SHIFT_TOKENS = 1
@@ -20,7 +20,8 @@ def augmented(
 ) -> tuple[ModelInput, Tensor]:
     """Return a training case and its token masks, shifted, rescaled, a part hidden.
 
-    What is hidden now and then: the image, the notes, the table, or the whole history.
+    What is hidden now and then: the image, the notes with the concepts that were read in them, the
+    table's columns, or the whole history.
 
     Parameters
     ----------
@@ -36,9 +37,24 @@ def augmented(
     shown = ModelInput(
         image=None if hidden == "image" else image,
         text=None if hidden in ("text", "history") else model_input.text,
-        table=None if hidden in ("table", "history") else model_input.table,
+        table=_table_left(model_input.table, hidden, len(protocol.concepts)),
     )
     return shown, masks
+
+
+def _table_left(table: TableInput | None, hidden: str | None, n_concepts: int) -> TableInput | None:
+    """Hide columns with the table and concepts with the notes that they were read from."""
+    if table is None or hidden == "history":
+        return None
+    is_known = table.is_known.clone()
+    n_columns = len(is_known) - n_concepts
+    if hidden == "table":
+        is_known[:n_columns] = False
+    if hidden == "text":
+        is_known[n_columns:] = False
+    if not is_known.any():
+        return None
+    return replace(table, values=table.values * is_known[:, None], is_known=is_known)
 
 
 def _jittered(

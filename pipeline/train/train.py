@@ -62,7 +62,7 @@ def train_bundle(
         examples = read_examples(cohort, labels, encoder, progress=progress)
         parts = _divide(examples)
         transform = fit_table_transform(
-            [example.history for example in parts["train"]], protocol.table
+            [example.history for example in parts["train"]], protocol.table, protocol.concepts
         )
         network = _new_network(protocol, encoder, transform, parts["train"])
         network = fit(network, parts["train"], parts["validation"], transform, protocol, progress)

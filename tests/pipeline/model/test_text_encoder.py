@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from pipeline.errors import CheckpointError
-from pipeline.model.sentences import sentence_spans
 from pipeline.model.text_encoder import (
     MINILM,
     TextEncoder,
@@ -14,6 +13,7 @@ from pipeline.model.text_encoder import (
     encode_phrases,
     load_text_encoder,
 )
+from pipeline.sentences import sentence_spans
 from schemas.history import Note
 from schemas.settings import ModelSettings
 
