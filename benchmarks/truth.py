@@ -24,7 +24,7 @@ from flows.progress import progress_bars
 from pipeline.bundle import Bundle, load_bundle
 from pipeline.calibration import outside_reference, to_probability
 from pipeline.cohort import Cohort, open_cohort, read_case
-from pipeline.inputs import model_input, quantities
+from pipeline.inputs import main_volume, model_input, quantities
 from pipeline.phantom import WORLDS, Design, write_cohort
 from pipeline.progress import Progress
 from pipeline.tensors import ModelInput
@@ -92,7 +92,7 @@ def _score(cohort: Cohort, bundle: Bundle, study: Study, truth: pd.Series) -> Ro
         )
         row[f"{calibrator.task}_true"] = float(truth[f"true_{calibrator.task}"])
         row[f"{calibrator.task}_y"] = float(truth[f"outcome_{calibrator.task}"])
-    volume = case.volumes.get(bundle.protocol.series[0].name)
+    volume = main_volume(case, bundle.protocol)
     row["is_unlike"] = bool(
         outside_reference(
             bundle.reference,

@@ -18,7 +18,7 @@ from pipeline.cohort import Cohort, read_case
 from pipeline.errors import GeometryError, UsageError
 from pipeline.explain import evidence_of, heatmaps_of
 from pipeline.heatmap import Heatmap
-from pipeline.inputs import model_input, quantities
+from pipeline.inputs import main_volume, model_input, quantities
 from pipeline.model.image_encoder import token_mask
 from pipeline.report import heatmap_name, read_report, study_folder_name, write_report
 from pipeline.tensors import ModelInput, ModelOutput
@@ -124,7 +124,7 @@ class Assessor:
         case = read_case(self.cohort, study, history)
         blank = self._bare_report(study, case, run)
         issues = (*case.issues, *_nothing_to_read(case))
-        volume = case.volumes.get(self.bundle.protocol.series[0].name)
+        volume = main_volume(case, self.bundle.protocol)
         if not any(series.is_usable for series in study.series) or has_errors(study.issues):
             return _with(blank, issues=issues, status="refused"), volume, {}
         if has_errors(issues):

@@ -1,6 +1,7 @@
 """A cohort folder: its studies, its records, and the Case that the two make."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 from pipeline.case import Case
 from pipeline.errors import GeometryError, IngestError, UsageError
 from pipeline.history import Records, history_at, load_records
-from pipeline.ingest import discover, load_volume, select_series
+from pipeline.ingest import content_of, discover, load_volume, select_series
 from pipeline.progress import Progress, silent
 from pipeline.volume import Volume
 from schemas.history import History
@@ -74,8 +75,10 @@ def read_case(cohort: Cohort, study: Study, history: History | None = None) -> C
 
     A series that cannot be loaded becomes an issue; the case then has no such volume.
     """
-    chosen, uses, issues = select_series(study, cohort.protocol.series)
-    found = list(issues)
+    chosen, uses, issues = select_series(
+        study, cohort.protocol.series, partial(content_of, cohort.image_folder)
+    )
+    found = [*issues, *_apart(chosen)]
     volumes = {}
     for name, series in chosen.items():
         volume = _load(cohort.image_folder, name, series, found)
@@ -96,3 +99,15 @@ def _load(folder: Path, name: str, series: Series, issues: list[Issue]) -> Volum
         code = IssueCode.PIXELS_UNREADABLE
         issues.append(Issue(code=code, severity=Severity.ERROR, message=message))
         return None
+
+
+def _apart(chosen: Mapping[str, Series]) -> list[Issue]:
+    """Say whether series that are read together have different frames of reference."""
+    frames = {series.frame_of_reference_uid for series in chosen.values()}
+    if len(frames) < 2:
+        return []
+    message = (
+        f"{', '.join(chosen)} have {len(frames)} frames of reference: they are laid over each "
+        "other by their positions, but the patient may have moved in between."
+    )
+    return [Issue(code=IssueCode.FRAMES_DIFFER, severity=Severity.WARNING, message=message)]

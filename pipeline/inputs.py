@@ -23,9 +23,18 @@ def model_input(
 
 
 def read_image(case: Case, protocol: Protocol) -> ImageInput | None:
-    """Return the protocol's series on the model's grid; None if the case has none."""
-    volume = case.volumes.get(protocol.series[0].name)
-    return None if volume is None else image_input(volume, protocol)
+    """Return the protocol's series on one grid of the model; None if the case has none of them."""
+    volumes = [case.volumes.get(rule.name) for rule in protocol.series]
+    return None if main_volume(case, protocol) is None else image_input(volumes, protocol)
+
+
+def main_volume(case: Case, protocol: Protocol) -> Volume | None:
+    """Return the first of the protocol's series that the case has: the model's grid is around it.
+
+    Heatmaps lie on its grid.
+    """
+    found = (case.volumes.get(rule.name) for rule in protocol.series)
+    return next((volume for volume in found if volume is not None), None)
 
 
 def read_notes(history: History, encoder: TextEncoder) -> TextInput | None:

@@ -26,7 +26,11 @@ class Volume:
     series_uid
         Series Instance UID.
     sources
-        For each slice, the DICOM instance and frame that it was read from.
+        For each slice, the DICOM instance and frame that it was read from, or that lies nearest
+        to it if the volume was resampled.
+    scanned
+        The grid that the scanner looked at, if the volume was resampled from another (a tilted
+        stack's is sheared). What lies outside it holds the volume's smallest value.
 
     Raises
     ------
@@ -39,6 +43,7 @@ class Volume:
     unit: Literal["HU", "scanner"]
     series_uid: str
     sources: tuple[FrameSource, ...]
+    scanned: Geometry | None = None
 
     def __post_init__(self) -> None:
         if self.array.shape != self.geometry.shape:
@@ -51,6 +56,11 @@ class Volume:
         view.setflags(write=False)
         object.__setattr__(self, "array", view)
 
+    @property
+    def scanned_grid(self) -> Geometry:
+        """Where the scanner looked: the volume's own grid unless it was resampled."""
+        return self.scanned or self.geometry
+
     def matches(self, other: Self, *, atol: float = 0.0) -> bool:
         """Say whether both hold the same voxels at the same place, of the same series."""
         return (
@@ -58,5 +68,6 @@ class Volume:
             and self.unit == other.unit
             and self.series_uid == other.series_uid
             and self.sources == other.sources
+            and self.scanned_grid.matches(other.scanned_grid)
             and bool((np.abs(self.array - other.array) <= atol).all())
         )

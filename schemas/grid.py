@@ -8,7 +8,7 @@ from schemas.base import FrozenModel
 
 
 class Grid(FrozenModel):
-    """The model's own grid, axes along R-L, A-P and I-S, centred on the scanned volume."""
+    """The model's own grid, axes along R-L, A-P and I-S, centred on the first series there is."""
 
     spacing_mm: tuple[float, float, float]
     """Voxel size along the patient's left-right, front-back and foot-head axes."""

@@ -23,8 +23,8 @@ class Protocol(FrozenModel):
     """What a reader of the report sees."""
     is_simulated: bool = False
     """Whether the cohort is simulated; every report then says so."""
-    series: tuple[SeriesRule, ...] = Field(min_length=1, max_length=1)
-    """The named series; this version reads one."""
+    series: tuple[SeriesRule, ...] = Field(min_length=1)
+    """The named series; each may be missing from a study."""
     grid: Grid
     """The model's grid."""
     intensity: Intensity

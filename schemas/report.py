@@ -61,6 +61,19 @@ class Risk(FrozenModel):
     """Where the logit came from; None if withheld."""
 
 
+class SeriesScore(FrozenModel):
+    """How well one series fits one named series of the protocol."""
+
+    name: str
+    """The protocol's name for it."""
+    points: float | None = None
+    """For and against it; None if it cannot serve."""
+    rank: int | None = Field(default=None, ge=1)
+    """1 was chosen, 2 would be next; None if it cannot serve."""
+    reason: str
+    """Why."""
+
+
 class SeriesUse(FrozenModel):
     """What became of one series of the study."""
 
@@ -80,6 +93,8 @@ class SeriesUse(FrozenModel):
     """Between slices, rows, columns."""
     reason: str
     """Why it was chosen or left out."""
+    scores: tuple[SeriesScore, ...] = ()
+    """One for each named series of the protocol, in its order."""
     issues: tuple[Issue, ...] = ()
     """Its faults."""
 

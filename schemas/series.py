@@ -20,6 +20,32 @@ class FrameSource(FrozenModel):
     """Frame number inside the instance, from 1."""
 
 
+Affine = tuple[tuple[float, float, float, float], ...]
+
+
+class Resampling(FrozenModel):
+    """How slices lie that form no right or no regular grid, and the grid they are brought to.
+
+    Slice ``i`` of the frames lies at ``places[i]`` of a stack whose axes may be sheared: its
+    ``affine_lps`` takes (place, row, column) to mm.
+    """
+
+    affine_lps: Affine
+    """4x4, of the stack as it was scanned, mm, LPS."""
+    places: tuple[float, ...]
+    """Of each frame, in steps of the stack, growing; the first is 0."""
+    source_shape: tuple[int, int, int]
+    """Frames, rows, columns as scanned."""
+    target_affine_lps: Affine
+    """4x4, of the volume to make: right-angled, its slices in the planes of the scanned ones."""
+    target_shape: tuple[int, int, int]
+    """Slices, rows, columns of the volume to make."""
+    tilt_deg: float = Field(ge=0)
+    """Angle between the way along the slices and their normal; 0 where it is too small to count."""
+    largest_gap_mm: float = Field(gt=0)
+    """Between neighbouring slices, along the normal."""
+
+
 class Series(FrozenModel):
     """The frames of one DICOM series, or of one part of it, in spatial order."""
 
@@ -29,6 +55,8 @@ class Series(FrozenModel):
     """Series Instance UID in the files, if the series was split and `series_uid` is a part's."""
     part: str = ""
     """What tells this part of a split series apart: `echo time 4.6`, say."""
+    traits: tuple[tuple[str, str], ...] = ()
+    """The same as (name, value) for each header value that tells parts apart."""
     component: Literal["", "magnitude", "phase", "real", "imaginary"] = ""
     """Which part of a complex MR image; empty if unknown or not complex."""
     study_uid: str
@@ -37,6 +65,12 @@ class Series(FrozenModel):
     """Modality (0008,0060)."""
     description: str = Field(default="", repr=False)
     """Series Description (0008,103E); may be missing or wrong."""
+    body_part: str = ""
+    """Body Part Examined (0018,0015); may be missing or wrong."""
+    kernel: str = ""
+    """Convolution Kernel (0018,1210) of CT; empty if unknown."""
+    contrast_agent: bool | None = None
+    """Whether Contrast/Bolus Agent (0018,0010) names one; None if the headers do not say."""
     frame_of_reference_uid: str = ""
     """Frame of Reference UID (0020,0052)."""
     acquired_at: datetime | None = None
@@ -46,9 +80,12 @@ class Series(FrozenModel):
     frames: tuple[FrameSource, ...] = Field(default=(), repr=False)
     """In order along the slice normal; empty if the series was refused before it was ordered."""
     shape: tuple[int, int, int] | None = None
-    """Slices, rows, columns; None if refused."""
-    affine_lps: tuple[tuple[float, float, float, float], ...] | None = None
-    """4x4, (slice, row, column) index to mm in DICOM's LPS; None if refused."""
+    """Slices, rows, columns of its volume; None if refused."""
+    affine_lps: Affine | None = None
+    """4x4, (slice, row, column) index of its volume to mm in DICOM's LPS; None if refused."""
+    resampling: Resampling | None = None
+    """How its volume is made from the frames if these are not its slices as they stand; of a
+    refused series, how it could be made if the protocol allows it."""
     issues: tuple[Issue, ...] = ()
     """Reasons for which it was refused or doubted."""
 

@@ -4,16 +4,23 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from pipeline.ingest.group import Part, split_series, summed_faults
+from pipeline.ingest.identity import shared_instance
 from pipeline.ingest.instance import Component, FoundFrame, Instance
 from pipeline.ingest.order import MIN_SLICES, Stack, stack_frames
 from pipeline.ingest.pixel_format import MAX_VOXELS
+from pipeline.ingest.stack import as_rows
 from pipeline.ingest.uids import derived_uid
 from schemas.issue import Issue, IssueCode, Severity, has_errors
-from schemas.series import FrameSource, Series
+from schemas.series import Affine, FrameSource, Series
 
 
 def series_of(
-    instances: Sequence[Instance], *, study_uid: str, series_uid: str, issues: tuple[Issue, ...]
+    instances: Sequence[Instance],
+    *,
+    study_uid: str,
+    series_uid: str,
+    issues: tuple[Issue, ...],
+    suspects: set[str],
 ) -> tuple[Series, ...]:
     """Build every volume that one DICOM series holds.
 
@@ -27,6 +34,8 @@ def series_of(
         All of one series.
     issues
         Faults of the series as a whole; each part carries them.
+    suspects
+        SOP Instance UIDs that stand for several contents; only parts that hold one are refused.
     """
     found = [FoundFrame(instance, frame) for instance in instances for frame in instance.frames]
     parts = split_series(found)
@@ -36,27 +45,16 @@ def series_of(
         keeps = is_only and (not part.is_set_aside or len(parts) == 1)
         uid = series_uid if keeps else _part_uid(series_uid, part)
         split = () if keeps else (_split(len(parts)),)
+        members = [found.instance for found in part.frames]
         built.append(
             _series(
                 part,
                 study_uid=study_uid,
                 uids=(uid, "" if keeps else series_uid),
-                issues=(*issues, *split),
+                issues=(*issues, *shared_instance(members, suspects), *split),
             )
         )
     return tuple(built)
-
-
-def conflicts_of(instances: Sequence[Instance]) -> tuple[Issue, ...]:
-    """Say whether files of one series name different patients."""
-    ids = {instance.patient_id for instance in instances}
-    births = {instance.birth_date for instance in instances}
-    if len(ids) == 1 and len(births) == 1:
-        return ()
-    what = "Patient IDs" if len(ids) > 1 else "birth dates"
-    n_different = max(len(ids), len(births))
-    message = f"The series carries {n_different} different {what}."
-    return (Issue(code=IssueCode.IDENTITY_CONFLICT, severity=Severity.ERROR, message=message),)
 
 
 def earliest(moments: Iterable[datetime | None]) -> datetime | None:
@@ -69,31 +67,36 @@ def _series(
 ) -> Series:
     first = part.frames[0]
     size = _size_issue(part)
-    stack = None if part.is_set_aside or has_errors(part.issues + size) else _stack(part)
+    is_stack = not (part.is_set_aside or has_errors(part.issues + size))
+    stack = stack_frames(part.frames) if is_stack else None
     found = (*issues, *part.issues, *summed_faults(part.frames), *size)
     found += stack.issues if stack else ()
     shape = (len(part.frames), first.frame.rows, first.frame.columns)
     is_good = stack is not None and not has_errors(found)
+    resampling = stack.resampling if stack is not None else None
+    if resampling is not None:
+        shape = resampling.target_shape
     return Series(
         series_uid=uids[0],
         source_uid=uids[1],
         part=part.label,
+        traits=part.traits,
         component=_component(part.frames),
         study_uid=study_uid,
         modality=first.instance.modality,
         description=first.instance.description,
+        body_part=first.instance.about.body_part,
+        kernel=first.instance.about.kernel,
+        contrast_agent=first.instance.about.contrast_agent,
         frame_of_reference_uid=first.frame.frame_of_reference_uid,
         acquired_at=earliest(found.instance.acquired_at for found in part.frames),
         n_frames=len(part.frames),
         frames=tuple(map(_source, stack.frames)) if stack else (),
         shape=shape if is_good else None,
-        affine_lps=_rows(stack) if stack is not None and is_good else None,
+        affine_lps=_affine(stack) if stack is not None and is_good else None,
+        resampling=resampling,
         issues=found,
     )
-
-
-def _stack(part: Part) -> Stack:
-    return stack_frames(part.frames)
 
 
 def _size_issue(part: Part) -> tuple[Issue, ...]:
@@ -134,7 +137,5 @@ def _source(found: FoundFrame) -> FrameSource:
     )
 
 
-def _rows(stack: Stack) -> tuple[tuple[float, float, float, float], ...]:
-    return tuple(
-        (float(row[0]), float(row[1]), float(row[2]), float(row[3])) for row in stack.affine
-    )
+def _affine(stack: Stack) -> Affine:
+    return stack.resampling.target_affine_lps if stack.resampling else as_rows(stack.affine)

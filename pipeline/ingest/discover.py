@@ -5,8 +5,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from pipeline.ingest.assemble import conflicts_of, earliest, series_of
+from pipeline.ingest.assemble import earliest, series_of
 from pipeline.ingest.header import FileBytes, looks_like_dicom, read_header
+from pipeline.ingest.identity import conflicts_of, patient_of
 from pipeline.ingest.instance import Instance, Unread
 from pipeline.ingest.uids import derived_uid
 from pipeline.ingest.walk import files_below
@@ -108,23 +109,26 @@ def _study(members: Sequence[Instance], other_files: list[str], suspects: set[st
     content = sorted({member.sha256 for member in members} | set(other_files))
     digest = hashlib.sha256("\n".join(content).encode()).hexdigest()
     study_uid = members[0].study_uid or derived_uid("study", digest)
-    issues = _study_issues(members)
+    groups = _grouped(members, _series_key)
+    patient_id, issues = patient_of(groups)
+    issues += _study_issues(members)
     conflicts = tuple(issue for issue in issues if issue.severity is Severity.ERROR)
     series: list[Series] = []
-    for group in _grouped(members, _series_key):
+    for group in groups:
         hashes = sorted(member.sha256 for member in group)
         uid = group[0].series_uid or derived_uid("series", *hashes)
         own = (*conflicts, *conflicts_of(group), *_series_issues(group, suspects))
-        series += series_of(group, study_uid=study_uid, series_uid=uid, issues=own)
+        series += series_of(
+            group, study_uid=study_uid, series_uid=uid, issues=own, suspects=suspects
+        )
     usable = [item.acquired_at for item in series if item.is_usable]
     acquired_at = earliest(usable) or earliest(item.acquired_at for item in series)
-    ids = {member.patient_id for member in members if member.patient_id}
     if acquired_at is None:
         message = "No acquisition, series or study time is in the headers."
         issues += (_issue(IssueCode.TIME_UNKNOWN, Severity.WARNING, message),)
     return Study(
         study_uid=study_uid,
-        patient_id=ids.pop() if len(ids) == 1 else "",
+        patient_id=patient_id,
         acquired_at=acquired_at,
         series=tuple(sorted(series, key=lambda item: item.series_uid)),
         issues=issues,
@@ -133,18 +137,10 @@ def _study(members: Sequence[Instance], other_files: list[str], suspects: set[st
 
 
 def _study_issues(members: Sequence[Instance]) -> tuple[Issue, ...]:
-    issues = []
-    ids = {member.patient_id for member in members if member.patient_id}
-    if len(ids) > 1:
-        message = f"The study carries {len(ids)} different Patient IDs."
-        issues.append(_issue(IssueCode.IDENTITY_CONFLICT, Severity.ERROR, message))
-    if not ids:
-        message = "No Patient ID is in the headers, so no history can be paired."
-        issues.append(_issue(IssueCode.PATIENT_UNKNOWN, Severity.WARNING, message))
-    if any("StudyInstanceUID" in member.replaced_uids for member in members):
-        message = "The Study Instance UID is empty or malformed; a stable one replaces it."
-        issues.append(_issue(IssueCode.UID_MISSING, Severity.WARNING, message))
-    return tuple(issues)
+    if not any("StudyInstanceUID" in member.replaced_uids for member in members):
+        return ()
+    message = "The Study Instance UID is empty or malformed; a stable one replaces it."
+    return (_issue(IssueCode.UID_MISSING, Severity.WARNING, message),)
 
 
 def _series_issues(members: Sequence[Instance], suspects: set[str]) -> tuple[Issue, ...]:
@@ -154,10 +150,6 @@ def _series_issues(members: Sequence[Instance], suspects: set[str]) -> tuple[Iss
         if n:
             message = f"{n} of {len(members)} files: the {name} Instance UID is empty or malformed."
             issues.append(_issue(IssueCode.UID_MISSING, Severity.WARNING, message))
-    n = sum(member.sop_uid in suspects for member in members)
-    if n:
-        message = f"{n} of {len(members)} files share a SOP Instance UID but differ in content."
-        issues.append(_issue(IssueCode.INSTANCE_CONFLICT, Severity.ERROR, message))
     if members[0].series_uid in suspects:
         message = "The same Series Instance UID is used in several studies."
         issues.append(_issue(IssueCode.IDENTITY_CONFLICT, Severity.ERROR, message))

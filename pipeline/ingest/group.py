@@ -7,14 +7,17 @@ from functools import partial
 
 import numpy as np
 
+from pipeline.ingest.contrast import mixture_issues
 from pipeline.ingest.instance import FoundFrame, Plane
-from pipeline.ingest.order import EXACT_MM, MIN_SLICES, normal_of, plane_of
+from pipeline.ingest.order import MIN_SLICES, plane_of
+from pipeline.ingest.stack import EXACT_MM, normal_of
 from schemas.issue import Issue, IssueCode, Severity
 
 _COSINE_TOLERANCE = 1e-3
 _SPACING_TOLERANCE = 1e-3
 
 Frames = Sequence[FoundFrame]
+Traits = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,8 @@ class Part:
     frames: tuple[FoundFrame, ...]
     label: str = ""
     """What tells it apart from the series' other parts."""
+    traits: Traits = ()
+    """The header values among that, by name."""
     is_set_aside: bool = False
     issues: tuple[Issue, ...] = ()
 
@@ -59,8 +64,10 @@ def split_series(frames: Frames) -> tuple[Part, ...]:
     for group, issues in zip(groups, strays, strict=True):
         label = _plane_label(group) if len(groups) > 1 else ""
         for traits, members in _split_by_traits(group):
-            name = ", ".join(text for text in (label, *traits) if text)
-            parts.append(Part(tuple(members), label=name, issues=issues))
+            words = [f"{name} {value}".strip() for name, value in traits]
+            name = ", ".join(text for text in (label, *words) if text)
+            found = (*issues, *mixture_issues(members))
+            parts.append(Part(tuple(members), label=name, traits=traits, issues=found))
     return tuple(parts)
 
 
@@ -168,23 +175,28 @@ def _unplaced(frames: Frames) -> Issue:
     )
 
 
-def _split_by_traits(frames: Frames) -> list[tuple[tuple[str, ...], Frames]]:
+def _split_by_traits(frames: Frames) -> list[tuple[Traits, Frames]]:
     """Divide images that share positions by the first trait that may name volumes.
 
     It makes no more groups than images share one position, since a trait that differs from slice
-    to slice (a trigger time, say) names no volume; and one of its groups has an image at every
-    position, since the packages of an interleaved scan are no volumes either.
+    to slice (a trigger time, say) names no volume. Either one of its groups has an image at every
+    position, or each is a run of neighbouring ones (two scans that overlap): the packages of an
+    interleaved scan are no volumes.
     """
-    n_shared, n_places, most = _sharing(frames)
+    places = _places(frames)
+    n_shared = len(frames) - len(set(places.values()))
+    most = max(Counter(places.values()).values())
     for name in _trait_names(frames) if n_shared else ():
         groups = _divide(frames, partial(_trait, name=name))
-        counts = [_sharing(group)[:2] for group in groups]
-        is_whole = max(places for _, places in counts) == n_places
-        if 1 < len(groups) <= most and is_whole and sum(n for n, _ in counts) < n_shared:
+        taken = [{places[_identity(found)] for found in group} for group in groups]
+        left = sum(len(group) - len(own) for group, own in zip(groups, taken, strict=True))
+        is_whole = any(len(own) == len(set(places.values())) for own in taken)
+        are_runs = all(max(own) - min(own) + 1 == len(own) >= MIN_SLICES for own in taken)
+        if 1 < len(groups) <= most and (is_whole or are_runs) and left < n_shared:
             return [
-                ((f"{name} {_trait(group[0], name=name)}".strip(), *labels), members)
+                (((name, _trait(group[0], name=name)), *traits), members)
                 for group in groups
-                for labels, members in _split_by_traits(group)
+                for traits, members in _split_by_traits(group)
             ]
     return [((), frames)]
 
@@ -201,20 +213,14 @@ def _trait(found: FoundFrame, *, name: str) -> str:
     return next((value for key, value in found.frame.traits if key == name), "")
 
 
-def _sharing(frames: Frames) -> tuple[int, int, int]:
-    """Count how images share places along the normal.
-
-    Returns
-    -------
-    n_shared, n_places, most
-        Images at the place of an earlier one, places, and the largest number of images at one.
-    """
+def _places(frames: Frames) -> dict[tuple[str, int], int]:
+    """Give each image the number of its place along the normal."""
     planes: list[Plane] = [plane_of(found) for found in frames]
     normal = normal_of(planes[0])
-    places = np.sort([np.array(plane.position) @ normal for plane in planes])
-    starts = np.flatnonzero(np.diff(places, prepend=-np.inf) > EXACT_MM)
-    most = int(np.diff(starts, append=len(places)).max())
-    return len(places) - len(starts), len(starts), most
+    depth = np.array([np.array(plane.position) @ normal for plane in planes])
+    order = np.argsort(depth, kind="stable")
+    number = np.cumsum(np.diff(depth[order], prepend=depth[order[0]]) > EXACT_MM)
+    return {_identity(frames[i]): int(n) for i, n in zip(order, number, strict=True)}
 
 
 def summed_faults(frames: Frames) -> tuple[Issue, ...]:

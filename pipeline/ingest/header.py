@@ -11,6 +11,7 @@ from pydicom.filereader import dcmread
 from pydicom.tag import Tag
 from pydicom.uid import UID, ExplicitVRBigEndian, ImplicitVRLittleEndian, RawDataStorage
 
+from pipeline.ingest.about import ABOUT_KEYWORDS, about_of
 from pipeline.ingest.elements import acquired_at, text_of
 from pipeline.ingest.frames import ENHANCED_KEYWORDS, frames_of
 from pipeline.ingest.instance import Instance, Unread
@@ -40,6 +41,7 @@ _KEYWORDS = (
     *_PLANE_KEYWORDS,
     *PIXEL_KEYWORDS,
     *TRAIT_KEYWORDS,
+    *ABOUT_KEYWORDS,
     *ENHANCED_KEYWORDS,
 )
 _TAGS = [*(int(Tag(keyword)) for keyword in _KEYWORDS), *TRAIT_TAGS, *MOSAIC_TAGS]
@@ -118,6 +120,7 @@ def instance_of(
         series_hint=_texts(dataset, "SeriesNumber", "SeriesDescription", "SeriesTime"),
         modality=_modality(dataset),
         description=text_of(dataset, "SeriesDescription")[:128],
+        about=about_of(dataset),
         acquired_at=acquired_at(dataset),
         frames=frames_of(dataset, set_aside, faults),
     )

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from pipeline.ingest.about import About
 from schemas.issue import Issue, IssueCode
 
 Vector = tuple[float, float, float]
@@ -85,6 +86,8 @@ class Instance:
     """Groups files into series where the Series Instance UID is empty."""
     modality: Literal["CT", "MR", "OTHER"]
     description: str = field(default="", repr=False)
+    about: About = field(default_factory=About)
+    """What its words help to choose it by."""
     acquired_at: datetime | None = None
     frames: tuple[Frame, ...]
 

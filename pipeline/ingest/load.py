@@ -14,14 +14,13 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import RLELossless
 
 from pipeline.errors import IngestError
-from pipeline.geometry import Geometry
 from pipeline.ingest.header import instance_of, syntax_of
 from pipeline.ingest.instance import Frame, Instance
-from pipeline.ingest.order import EXACT_MM, affine_corners, jitter_mm, slice_corners
 from pipeline.ingest.pixel_format import PixelData
+from pipeline.ingest.proof import Proof
 from pipeline.ingest.quiet import quiet
+from pipeline.ingest.resample import volume_of
 from pipeline.volume import Volume
-from schemas.issue import IssueCode, Severity
 from schemas.series import FrameSource, Series
 
 Pixels = NDArray[np.integer[Any]]
@@ -45,7 +44,8 @@ def load_volume(folder: Path, series: Series) -> Volume:
     Returns
     -------
     Volume
-        HU for CT, scanner units for MR; slices along the normal, right-handed.
+        HU for CT, scanner units for MR; slices along the normal, right-handed. A tilted stack is
+        resampled onto a right grid; ``scanned`` then says where the scanner looked.
 
     Raises
     ------
@@ -57,20 +57,13 @@ def load_volume(folder: Path, series: Series) -> Volume:
         codes = ", ".join(issue.code for issue in series.issues) or "no geometry"
         msg = f"the series was refused and has no volume: {codes}"
         raise IngestError(msg)
-    geometry = Geometry(np.array(series.affine_lps), series.shape, series.frame_of_reference_uid)
-    array = np.empty(series.shape, dtype=np.float32)
-    bound = _proof_bound_mm(series, geometry)
+    proof = Proof.of(series)
+    array = np.empty(proof.shape, dtype=np.float32)
     for index, frame, pixels in _slices(folder, series.frames):
-        _prove(frame, geometry, index, bound)
+        proof.check(index, frame)
         slope, intercept = frame.rescale or (1.0, 0.0)
         array[index] = pixels * slope + intercept
-    return Volume(
-        array=array,
-        geometry=geometry,
-        unit="HU" if series.modality == "CT" else "scanner",
-        series_uid=series.series_uid,
-        sources=series.frames,
-    )
+    return volume_of(array, series, proof)
 
 
 def _slices(folder: Path, sources: Sequence[FrameSource]) -> Iterator[tuple[int, Frame, Pixels]]:
@@ -177,29 +170,3 @@ def _within_stored_bits(image: Pixels, dataset: Dataset) -> Pixels:
         msg = f"pixel values use more than the {dataset.BitsStored} bits stored by the header"
         raise IngestError(msg)
     return extended
-
-
-def _proof_bound_mm(series: Series, geometry: Geometry) -> float:
-    """0.01 mm, unless the series already carries the warning that it is less regular."""
-    is_jittered = any(
-        issue.code is IssueCode.GEOMETRY_IRREGULAR and issue.severity is Severity.WARNING
-        for issue in series.issues
-    )
-    return jitter_mm(geometry.spacing_mm[0]) if is_jittered else EXACT_MM
-
-
-def _prove(frame: Frame, geometry: Geometry, index: int, bound_mm: float) -> None:
-    """Compare the four corners of a slice by the affine with those by its own header."""
-    _, rows, columns = geometry.shape
-    if frame.plane is None or (frame.rows, frame.columns) != (rows, columns):
-        msg = f"slice {index} has another size than the volume, or no position"
-        raise IngestError(msg)
-    own = slice_corners(frame.plane, rows, columns)
-    placed = affine_corners(geometry.affine, index, rows, columns)
-    worst = float(np.linalg.norm(own - placed, axis=1).max())
-    if not worst <= bound_mm:
-        msg = (
-            f"{IssueCode.GEOMETRY_MISMATCH}: slice {index} lies {worst:.3f} mm from where its "
-            f"header says; at most {bound_mm:.3f} mm is allowed"
-        )
-        raise IngestError(msg)

@@ -1,23 +1,30 @@
-"""Geometry of a stack of slices from their positions and orientations alone."""
+"""Slices in order along their normal, and what their positions say of the stack."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.ingest.instance import FoundFrame, Plane
+from pipeline.ingest.pixel_format import MAX_VOXELS
+from pipeline.ingest.stack import (
+    EXACT_MM,
+    Line,
+    Points,
+    jitter_mm,
+    line_of,
+    normal_of,
+    regular_affine,
+    resampling_of,
+    worst_corner_mm,
+)
 from schemas.issue import Issue, IssueCode, Severity
+from schemas.series import Resampling
 
 MIN_SLICES = 3
 """Two slices have one gap, which cannot show whether a third is missing between them."""
-EXACT_MM = 0.01
-"""A voxel's corner may lie this far from where its own header says, without a word."""
-_JITTER_MM = 0.1
-_JITTER_FRACTION = 0.1
-_TILT_DEG = 0.1
-
-Points = NDArray[np.float64]
+MAX_TILT_DEG = 35.0
+"""Gantries tilt up to 30 degrees; what leans more is something else."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,15 +35,12 @@ class Stack:
     affine: Points
     """Shape (4, 4), mm, LPS; takes (slice, row, column)."""
     issues: tuple[Issue, ...]
-
-
-def jitter_mm(spacing_mm: float) -> float:
-    """Return how far a voxel's corner may lie off the regular grid before a stack is refused."""
-    return min(_JITTER_MM, _JITTER_FRACTION * spacing_mm)
+    resampling: Resampling | None = None
+    """How a right, regular volume can be made where the slices themselves are none."""
 
 
 def stack_frames(frames: Sequence[FoundFrame]) -> Stack:
-    """Order slices of one orientation, size and pixel spacing, and fit one regular grid to them.
+    """Order slices of one orientation, size and pixel spacing, and fit a grid to them.
 
     Only Image Position (0020,0032), Image Orientation (0020,0037) and Pixel Spacing (0028,0030)
     are read, never Instance Number, Slice Location, Slice Thickness or Spacing Between Slices.
@@ -50,22 +54,22 @@ def stack_frames(frames: Sequence[FoundFrame]) -> Stack:
     Returns
     -------
     Stack
-        With an error among its issues if the positions form no regular, untilted stack.
+        A tilted stack has a warning and a resampling. One that is not regular has an error, and
+        a resampling all the same if its slices lie on a straight line.
     """
     planes = [plane_of(found) for found in frames]
-    normal = normal_of(planes[0])
-    positions = np.array([plane.position for plane in planes])
+    depth = np.array([plane.position for plane in planes]) @ normal_of(planes[0])
     order = sorted(
         range(len(frames)),
-        key=lambda i: (float(positions[i] @ normal), frames[i].instance.sop_uid, i),
+        key=lambda i: (float(depth[i]), frames[i].instance.sop_uid, frames[i].frame.number),
     )
-    planes, positions = [planes[i] for i in order], positions[order]
-    affine = _fit(planes, positions)
-    return Stack(
-        frames=tuple(frames[i] for i in order),
-        affine=affine,
-        issues=_issues(frames[0].frame.rows, frames[0].frame.columns, planes, affine),
-    )
+    found = tuple(frames[i] for i in order)
+    planes = [planes[i] for i in order]
+    affine = regular_affine(planes)
+    n_repeated = int((np.diff(depth[order]) <= EXACT_MM).sum())
+    if n_repeated:
+        return Stack(found, affine, (_repeated(n_repeated, len(planes)),))
+    return _stack(found, planes, affine)
 
 
 def plane_of(found: FoundFrame) -> Plane:
@@ -76,56 +80,27 @@ def plane_of(found: FoundFrame) -> Plane:
     return found.frame.plane
 
 
-def normal_of(plane: Plane) -> Points:
-    """Return the slice normal, shape (3,), unit length, LPS."""
-    normal: Points = np.cross(plane.along_row, plane.along_column)
-    unit: Points = normal / np.linalg.norm(normal)
-    return unit
+def _stack(frames: tuple[FoundFrame, ...], planes: Sequence[Plane], affine: Points) -> Stack:
+    size = (frames[0].frame.rows, frames[0].frame.columns)
+    line = line_of(planes, size)
+    places = np.arange(len(planes), dtype=np.float64)
+    worst = worst_corner_mm(planes, affine, places, size)
+    is_regular = worst <= _bound_mm(line)
+    issues = (*_tilted(line), *_uneven(line, worst))
+    if is_regular and not line.is_tilted:
+        return Stack(frames, affine, issues)
+    resampling = None
+    if is_regular:
+        resampling = resampling_of(line, affine, places, size)
+    elif line.worst_mm <= _bound_mm(line):
+        resampling = resampling_of(line, line.affine, line.places, size)
+    if resampling is not None and np.prod(resampling.target_shape, dtype=float) > MAX_VOXELS:
+        return Stack(frames, affine, (*issues, _too_large(resampling)))
+    return Stack(frames, affine, issues, resampling)
 
 
-def slice_corners(plane: Plane, rows: int, columns: int) -> Points:
-    """Return the centres of a slice's four corner voxels, shape (4, 3), mm, LPS."""
-    down = np.array(plane.along_column) * plane.spacing_mm[0] * (rows - 1)
-    across = np.array(plane.along_row) * plane.spacing_mm[1] * (columns - 1)
-    corners: Points = np.array([0 * down, down, across, down + across]) + plane.position
-    return corners
-
-
-def affine_corners(affine: Points, index: int, rows: int, columns: int) -> Points:
-    """Return the same corners of slice ``index`` as an affine places them."""
-    corners = [(index, r, c, 1) for r, c in ((0, 0), (rows - 1, 0), (0, columns - 1))]
-    corners.append((index, rows - 1, columns - 1, 1))
-    moved: Points = np.array(corners, dtype=np.float64) @ affine.T
-    return moved[:, :3]
-
-
-def _fit(planes: Sequence[Plane], positions: Points) -> Points:
-    """Fit origin and step by least squares; the plane's own axes are those of the mean slice."""
-    index = np.arange(len(planes)) - (len(planes) - 1) / 2
-    step = index @ positions / (index @ index)
-    affine = np.eye(4)
-    affine[:3, 0] = step
-    affine[:3, 1] = np.mean([np.array(p.along_column) * p.spacing_mm[0] for p in planes], axis=0)
-    affine[:3, 2] = np.mean([np.array(p.along_row) * p.spacing_mm[1] for p in planes], axis=0)
-    affine[:3, 3] = positions.mean(axis=0) + step * index[0]
-    return affine
-
-
-def _issues(rows: int, columns: int, planes: Sequence[Plane], affine: Points) -> tuple[Issue, ...]:
-    normal = normal_of(planes[0])
-    gaps = np.diff([np.array(plane.position) @ normal for plane in planes])
-    n_repeated = int((gaps <= EXACT_MM).sum())
-    if n_repeated:
-        return (_repeated(n_repeated, len(planes)),)
-    worst = max(
-        float(np.linalg.norm(own - fitted, axis=1).max())
-        for own, fitted in (
-            (slice_corners(plane, rows, columns), affine_corners(affine, i, rows, columns))
-            for i, plane in enumerate(planes)
-        )
-    )
-    found = [_tilted(affine, normal), _uneven(gaps, worst)]
-    return tuple(issue for issue in found if issue is not None)
+def _bound_mm(line: Line) -> float:
+    return max(jitter_mm(float(line.gaps_mm.mean())), EXACT_MM)
 
 
 def _repeated(n_repeated: int, n_frames: int) -> Issue:
@@ -137,38 +112,51 @@ def _repeated(n_repeated: int, n_frames: int) -> Issue:
     )
 
 
-def _tilted(affine: Points, normal: Points) -> Issue | None:
-    step = affine[:3, 0] / np.linalg.norm(affine[:3, 0])
-    tilt = float(np.degrees(np.arctan2(np.linalg.norm(np.cross(step, normal)), step @ normal)))
-    if tilt <= _TILT_DEG:
-        return None
-    return Issue(
+def _too_large(resampling: Resampling) -> Issue:
+    size = "x".join(map(str, resampling.target_shape))
+    message = f"{size} voxels once the tilt is undone; at most {MAX_VOXELS} are read."
+    return Issue(code=IssueCode.SERIES_UNSUPPORTED, severity=Severity.ERROR, message=message)
+
+
+def _tilted(line: Line) -> tuple[Issue, ...]:
+    if not line.is_tilted:
+        return ()
+    is_gantry = line.tilt_deg <= MAX_TILT_DEG
+    what = (
+        "the volume is resampled onto a right grid"
+        if is_gantry
+        else f"at most {MAX_TILT_DEG:.0f} is read"
+    )
+    issue = Issue(
         code=IssueCode.GEOMETRY_TILTED,
-        severity=Severity.ERROR,
-        message=f"Slice positions run {tilt:.2f} degrees off the slice normal (gantry tilt); at "
-        f"most {_TILT_DEG} is read.",
+        severity=Severity.WARNING if is_gantry else Severity.ERROR,
+        message=f"Slice positions run {line.tilt_deg:.2f} degrees off the slice normal (gantry "
+        f"tilt); {what}.",
     )
+    return (issue,)
 
 
-def _uneven(gaps: Points, worst_mm: float) -> Issue | None:
-    bound = jitter_mm(float(gaps.mean()))
+def _uneven(line: Line, worst_mm: float) -> tuple[Issue, ...]:
+    bound = _bound_mm(line)
     if worst_mm <= EXACT_MM:
-        return None
-    if worst_mm <= bound:
-        return Issue(
-            code=IssueCode.GEOMETRY_IRREGULAR,
-            severity=Severity.WARNING,
-            message=f"Slices lie up to {worst_mm:.3f} mm off a regular grid; up to {bound:.3f} mm "
-            "is tolerated.",
-        )
-    typical = float(np.median(gaps))
-    spread = f"gaps between slices run from {gaps.min():.3f} to {gaps.max():.3f} mm"
-    n_missing = int(np.rint(gaps / typical - 1).clip(0).sum())
-    is_whole = bool((np.abs(gaps / typical - np.rint(gaps / typical)) < 0.1).all())
-    why = f"{n_missing} slices are missing" if n_missing and is_whole else "unevenly spaced"
-    return Issue(
-        code=IssueCode.GEOMETRY_IRREGULAR,
-        severity=Severity.ERROR,
-        message=f"The slices form no regular grid ({why}): {spread}, and one lies "
-        f"{worst_mm:.3f} mm off; up to {bound:.3f} mm is tolerated.",
+        return ()
+    is_tolerated = worst_mm <= bound
+    message = (
+        f"Slices lie up to {worst_mm:.3f} mm off a regular grid; up to {bound:.3f} mm is tolerated."
+        if is_tolerated
+        else f"The slices form no regular grid ({_reason(line)}), and one lies {worst_mm:.3f} mm "
+        f"off; up to {bound:.3f} mm is tolerated."
     )
+    severity = Severity.WARNING if is_tolerated else Severity.ERROR
+    return (Issue(code=IssueCode.GEOMETRY_IRREGULAR, severity=severity, message=message),)
+
+
+def _reason(line: Line) -> str:
+    gaps = line.gaps_mm
+    steps = gaps / float(np.median(gaps))
+    n_missing = int(np.rint(steps - 1).clip(0).sum())
+    is_whole = bool((np.abs(steps - np.rint(steps)) < 0.1).all())
+    why = f"{n_missing} slices are missing" if n_missing and is_whole else "unevenly spaced"
+    if line.worst_mm > _bound_mm(line):
+        why += ", and not on a straight line"
+    return f"{why}: gaps between slices run from {gaps.min():.3f} to {gaps.max():.3f} mm"

@@ -1,4 +1,6 @@
-"""Volume to the model's grid: resampled, scaled, and marked where nothing was scanned."""
+"""Volumes to the model's grid: resampled, scaled, and marked where nothing was scanned."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -17,31 +19,47 @@ FOREGROUND_FRACTION = 0.1
 _BLUR_PER_SPACING = 0.42
 
 
-def image_input(volume: Volume, protocol: Protocol) -> ImageInput:
-    """Bring a volume onto the protocol's grid.
+def image_input(volumes: Sequence[Volume | None], protocol: Protocol) -> ImageInput:
+    """Bring the series of a study onto one grid, each by its own geometry in mm.
 
     Parameters
     ----------
-    volume
-        On the scanner's own grid.
+    volumes
+        One for each series of the protocol, in its order, on the scanner's own grids; None where
+        a series is missing. At least one is there.
     protocol
         Its ``grid`` and ``intensity`` are used.
 
     Returns
     -------
     ImageInput
-        The grid's axes run along the patient's own (head, back, left), its centre is the volume's.
+        The grid's axes run along the patient's own (head, back, left), its centre is that of the
+        first volume that is there. A missing series is not scanned anywhere.
     """
-    grid = model_grid(volume.geometry, protocol.grid)
-    smooth = _without_aliases(volume, min(protocol.grid.spacing_mm))
-    voxels = _resample(smooth, volume.geometry, grid, padding="border")
-    scanned = _scanned(volume.geometry, grid)
-    scaled = _scale(voxels, scanned, protocol.intensity)
+    first = next(volume for volume in volumes if volume is not None)
+    grid = model_grid(first.geometry, protocol.grid)
+    channels = [_channel(volume, grid, protocol) for volume in volumes]
     return ImageInput(
-        voxels=torch.from_numpy(np.where(scanned, scaled, -1.0).astype(np.float32))[None],
-        scanned=torch.from_numpy(scanned)[None],
+        voxels=torch.from_numpy(np.stack([voxels for voxels, _ in channels])),
+        scanned=torch.from_numpy(np.stack([scanned for _, scanned in channels])),
         grid=grid,
     )
+
+
+def _channel(
+    volume: Volume | None, grid: Geometry, protocol: Protocol
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return one series on the model's grid, and where it was scanned."""
+    empty = np.full(grid.shape, -1.0, dtype=np.float32)
+    scanned = np.zeros(grid.shape, dtype=bool)
+    if volume is not None:
+        scanned = _scanned(volume.scanned_grid, grid)
+    if volume is None or not scanned.any():
+        return empty, scanned
+    smooth = _without_aliases(volume, min(protocol.grid.spacing_mm))
+    voxels = _resample(smooth, volume.geometry, grid, padding="border")
+    scaled = _scale(voxels, scanned, protocol.intensity)
+    return np.where(scanned, scaled, empty), scanned
 
 
 def model_grid(geometry: Geometry, grid: Grid) -> Geometry:

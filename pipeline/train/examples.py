@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.cohort import Cohort, read_case
 from pipeline.errors import UsageError
-from pipeline.inputs import quantities, read_image, read_notes
+from pipeline.inputs import main_volume, quantities, read_image, read_notes
 from pipeline.model.image_encoder import STRIDE
 from pipeline.model.text_encoder import TextEncoder
 from pipeline.preprocess import TableTransform, table_input
@@ -89,7 +89,7 @@ def _read_example(
     protocol = cohort.protocol
     known = [labels[task.name] for task in protocol.tasks]
     training = protocol.training
-    volume = case.volumes.get(protocol.series[0].name)
+    volume = main_volume(case, protocol)
     image = read_image(case, protocol)
     return Example(
         study_uid=study.study_uid,

@@ -95,7 +95,7 @@ def moved_sideways(paths: list[Path]) -> None:
     move(paths[5], step / np.linalg.norm(step))
 
 
-def tilted(paths: list[Path]) -> None:
+def tilted_ball(paths: list[Path]) -> None:
     cosines = np.array(pydicom.dcmread(paths[0]).ImageOrientationPatient, float)
     for index, path in enumerate(paths):
         move(path, 0.5 * index * cosines[3:])
@@ -141,7 +141,7 @@ DEFECTS = [
     (moved_along, IssueCode.GEOMETRY_IRREGULAR),
     (uneven_at_the_end, IssueCode.GEOMETRY_IRREGULAR),
     (moved_sideways, IssueCode.GEOMETRY_IRREGULAR),
-    (tilted, IssueCode.GEOMETRY_TILTED),
+    (tilted_ball, IssueCode.GEOMETRY_TILTED),
     (one_repeated, IssueCode.SERIES_AMBIGUOUS),
     (two_patients, IssueCode.IDENTITY_CONFLICT),
     (two_birth_dates, IssueCode.IDENTITY_CONFLICT),

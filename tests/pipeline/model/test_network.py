@@ -50,7 +50,7 @@ def text(n_tokens: int) -> TextInput:
 @pytest.fixture
 def whole(volume: Volume, protocol: Protocol) -> ModelInput:
     table = TableInput(torch.tensor([[1.0, 0], [0, 1], [0, 0]]), torch.tensor([True, True, False]))
-    return ModelInput(image_input(volume, protocol), text(7), table)
+    return ModelInput(image_input([volume], protocol), text(7), table)
 
 
 def score(network: FusedNetwork, protocol: Protocol, *cases: ModelInput) -> ModelOutput:

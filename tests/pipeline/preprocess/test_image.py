@@ -30,7 +30,7 @@ def test_a_ramp_in_mm_stays_the_same_ramp_on_the_model_grid(
     slope = np.array([0.3, -0.2, 0.25])
     middle = volume.geometry.centre_mm
     ramp = ((lattice(volume.geometry) - middle) @ slope + 50.0).astype(np.float32)
-    model = image_input(replace(volume, array=ramp), protocol)
+    model = image_input([replace(volume, array=ramp)], protocol)
     wanted = np.clip(((lattice(model.grid) - middle) @ slope + 50.0) / 50.0 - 1.0, -1.0, 1.0)
     index = volume.geometry.to_index(lattice(model.grid))
     inside = ((index >= 1) & (index <= np.array(volume.geometry.shape) - 2)).all(axis=-1)
@@ -39,7 +39,7 @@ def test_a_ramp_in_mm_stays_the_same_ramp_on_the_model_grid(
 
 
 def test_what_was_not_scanned_is_marked_and_empty(volume: Volume, protocol: Protocol) -> None:
-    model = image_input(volume, protocol)
+    model = image_input([volume], protocol)
     index = volume.geometry.to_index(lattice(model.grid))
     inside = ((index >= -0.5) & (index <= np.array(volume.geometry.shape) - 0.5)).all(axis=-1)
     assert np.array_equal(model.scanned[0].numpy(), inside)
@@ -62,7 +62,7 @@ def test_the_order_of_the_scanners_slices_rows_and_columns_does_not_matter(
         array=np.ascontiguousarray(np.flip(volume.array, others)),
         geometry=Geometry(affine, volume.geometry.shape, "1.9"),
     )
-    first, second = image_input(volume, protocol), image_input(flipped, protocol)
+    first, second = image_input([volume], protocol), image_input([flipped], protocol)
     assert np.allclose(first.voxels.numpy(), second.voxels.numpy(), atol=1e-4)
 
 
@@ -80,6 +80,6 @@ def test_percentiles_ignore_the_air_around_the_head(volume: Volume, protocol: Pr
         sources = tuple(volume.sources[0] for _ in array)
         geometry = Geometry(affine, array.shape)
         padded = replace(volume, array=array, geometry=geometry, sources=sources)
-        scaled.append(image_input(padded, protocol).voxels.numpy())
+        scaled.append(image_input([padded], protocol).voxels.numpy())
     assert np.allclose(scaled[0], scaled[1], atol=0.05)
     assert (np.abs(scaled[0]) < 0.9).sum() > 300

@@ -11,7 +11,15 @@ from pipeline.volume import Volume
 from schemas.bundle import BundleIdentity
 from schemas.issue import Issue, IssueCode, Severity
 from schemas.prediction import Evidence, NoteEvidence, TableEvidence
-from schemas.report import HeatmapPeak, HistoryUse, Risk, RiskReport, RunIdentity, SeriesUse
+from schemas.report import (
+    HeatmapPeak,
+    HistoryUse,
+    Risk,
+    RiskReport,
+    RunIdentity,
+    SeriesScore,
+    SeriesUse,
+)
 from schemas.series import FrameSource
 
 SHAPE = (10, 24, 20)
@@ -140,6 +148,9 @@ def report(*risks, **changes):
                 shape=SHAPE,
                 spacing_mm=SPACING_MM,
                 reason="The only T1-weighted series.",
+                scores=(
+                    SeriesScore(name="t1", points=2.0, rank=1, reason="Chosen as t1 out of 1."),
+                ),
             ),
         ),
         "history": HistoryUse(

@@ -18,7 +18,7 @@ from report_examples import (
 from pipeline.report import words
 from pipeline.report.page import render_page
 from schemas.issue import IssueCode, Severity
-from schemas.report import SeriesUse
+from schemas.report import SeriesScore, SeriesUse
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 
@@ -174,7 +174,17 @@ def test_everything_missing_or_left_out_is_listed():
     text = text_of(report(series=(*report().series, left_out)))
     assert "Table variables without a value at the scan: crp level ." in text
     assert "2 records made after the scan, 1 older than the look-back" in text
-    assert "left out 3 frames unknown A localizer." in text
+    assert "t1: 2 (rank 1) The only" in text
+    assert "left out 3 frames unknown none A localizer." in text
+
+
+def test_the_runner_up_is_named_with_its_score():
+    score = SeriesScore(name="t1", points=1.5, rank=2, reason="1.5 points for t1.")
+    second = SeriesUse(
+        series_uid="1.2", modality="MR", n_frames=3, reason=score.reason, scores=(score,)
+    )
+    text = text_of(report(series=(*report().series, second)))
+    assert "t1: 1.5 (rank 2, runner-up) 1.5 points for t1." in text
 
 
 def test_the_page_says_which_model_and_versions_made_it():
