@@ -6,7 +6,6 @@ from pydantic import Field, model_validator
 
 from schemas.base import FrozenModel
 
-
 ImageEncoderName = Literal[
     "resnet10", "resnet18", "resnet50", "medicalnet10", "medicalnet18", "medicalnet50",
     "segresnet", "densenet121", "swinunetr", "vit",

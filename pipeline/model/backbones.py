@@ -166,9 +166,7 @@ class ViTStages(nn.Module):
         return self.finer(at_8), at_8
 
 
-Stages = (
-    ResNetStages | MedicalNetStages | SegResNetStages | DenseNetStages | SwinStages | ViTStages
-)
+Stages = ResNetStages | MedicalNetStages | SegResNetStages | DenseNetStages | SwinStages | ViTStages
 STAGES: dict[ImageEncoderName, Callable[[int, Size], Stages]] = {
     "resnet10": lambda channels, _: ResNetStages(channels, (1, 1, 1)),
     "resnet18": lambda channels, _: ResNetStages(channels, (2, 2, 2)),
@@ -192,4 +190,3 @@ def new_stages(name: ImageEncoderName, channels: int, size: Size) -> Stages:
         Voxels of the model's grid along (S, P, L).
     """
     return STAGES[name](channels, size)
-

@@ -53,9 +53,7 @@ def thresholds(logits_BQ: Tensor, cuts_KJ: Tensor, tasks: Sequence[Task], number
     return torch.cat([own, further], dim=-1)
 
 
-def probabilities(
-    logits_BQ: Tensor, cuts_KJ: Tensor, tasks: Sequence[Task], number: int
-) -> Tensor:
+def probabilities(logits_BQ: Tensor, cuts_KJ: Tensor, tasks: Sequence[Task], number: int) -> Tensor:
     """Return one task's answer, before any calibration.
 
     Returns

@@ -14,9 +14,12 @@ from pipeline.model.history_encoder import TableProjection, TextProjection, Vari
 from pipeline.model.image_encoder import STRIDE, ImageEncoder, token_mask, token_positions
 from pipeline.model.join import CrossJoin, Heard, NoJoin, ProjectionJoin
 from pipeline.model.readout import HistoryReadout, ImageReadout, MeanReadout
-from pipeline.model.text_tuning import TunableText
 from pipeline.tensors import Batch, ModelOutput
 from schemas.protocol import Protocol
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.model.text_tuning import TunableText
 
 POSITION_SCALE_MM = 50.0
 FREQUENCIES = (1.0, 2.0, 4.0)

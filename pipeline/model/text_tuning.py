@@ -4,15 +4,19 @@ Shape suffixes: B cases, T sentences, W windows, L word pieces, D features.
 """
 
 import copy
+import warnings
 from dataclasses import replace
 
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
 from pipeline.model.text_encoder import TextEncoder
 from pipeline.tensors import Batch
 from schemas.settings import ModelSettings
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 RANK = 8
 TARGETS = ["query", "value"]
@@ -34,7 +38,9 @@ class TunableText(nn.Module):
         bert = copy.deepcopy(encoder.bert)
         self.bert: PreTrainedModel | PeftModel = bert
         if settings.text_tuning == "lora":
-            self.bert = get_peft_model(bert, LoraConfig(r=RANK, target_modules=TARGETS))
+            with warnings.catch_warnings():  # peft asks transformers by a name that it gave up
+                warnings.simplefilter("ignore", FutureWarning)
+                self.bert = get_peft_model(bert, LoraConfig(r=RANK, target_modules=TARGETS))
         else:
             bert.requires_grad_(requires_grad=True)
 
@@ -60,4 +66,3 @@ class TunableText(nn.Module):
         bert = self.bert.merge_and_unload() if isinstance(self.bert, PeftModel) else self.bert
         bert = copy.deepcopy(bert).cpu().eval().requires_grad_(requires_grad=False)
         return replace(encoder, bert=bert)
-

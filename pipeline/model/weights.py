@@ -51,7 +51,7 @@ def load_encoder_weights(encoder: nn.Module, path: str) -> float:
     if not share >= MIN_SHARE:
         missing = sorted(name for name in wanted if name not in found)
         msg = (
-            f"image weights {path}: {share:.0%} of the encoder's {len(wanted)} weights were found "
+            f"image weights {path}: {share:.0%} of the encoder's {len(wanted)} were found "
             f"with their shape, at least {MIN_SHARE:.0%} are needed (not {', '.join(missing[:3])}): "
             "choose the image_encoder and image_channels that the file was trained with"
         )

@@ -1,7 +1,4 @@
-"""What training makes small: outcomes, masks, each modality by itself, and the common space.
-
-Shape suffixes: B cases, Q logits, K tasks, L label columns, J cuts, N image tokens.
-"""
+"""What training makes small: outcomes, masks, and the distance of an image from its history."""
 
 from collections.abc import Sequence
 
@@ -16,39 +13,39 @@ MARGIN = 1e-6
 CERTAIN = 60.0
 
 
-def outcome_losses(
-    logits_BQ: Tensor, cuts_KJ: Tensor, labels_BL: Tensor, tasks: Sequence[Task]
-) -> Tensor:
+def outcome_losses(logits: Tensor, cuts: Tensor, labels: Tensor, tasks: Sequence[Task]) -> Tensor:
     """Return each task's mean negative log-likelihood, shape (K,); 0 where no label is known.
 
     Parameters
     ----------
-    labels
+    logits, cuts : shape (B, Q) and (K, J), log-odds
+        As in ``ModelOutput``.
+    labels : shape (B, L)
         In the order of the tasks' ``label_columns``; NaN where unknown. 0 or 1, the class's
         number, or for survival the days of observation and whether the event ended them.
     """
     losses, column = [], 0
     for number, task in enumerate(tasks):
-        labels = labels_BL[:, column : column + len(task.label_columns)]
+        own = labels[:, column : column + len(task.label_columns)]
         column += len(task.label_columns)
-        known = ~labels.isnan().any(-1)
+        known = ~own.isnan().any(-1)
         if known.any():
-            losses.append(_task_loss(logits_BQ[known], cuts_KJ, labels[known], tasks, number))
+            losses.append(_task_loss(logits[known], cuts, own[known], tasks, number))
         else:
-            losses.append(logits_BQ.sum() * 0.0)
+            losses.append(logits.sum() * 0.0)
     return torch.stack(losses)
 
 
 def _task_loss(
-    logits_BQ: Tensor, cuts_KJ: Tensor, labels: Tensor, tasks: Sequence[Task], number: int
+    logits: Tensor, cuts: Tensor, labels: Tensor, tasks: Sequence[Task], number: int
 ) -> Tensor:
     task = tasks[number]
-    own = logits_BQ[:, task_logits(tasks)[number]]
+    own = logits[:, task_logits(tasks)[number]]
     if task.kind == "binary":
         return functional.binary_cross_entropy_with_logits(own, labels)
     if task.kind == "multiclass":
         return functional.cross_entropy(own, labels[:, 0].long())
-    steps = thresholds(logits_BQ, cuts_KJ, tasks, number)
+    steps = thresholds(logits, cuts, tasks, number)
     if task.kind == "survival":
         return _survival_loss(steps, labels, task)
     certain = torch.full_like(own, CERTAIN)
@@ -67,7 +64,7 @@ def _between(upper: Tensor, lower: Tensor) -> Tensor:
     )
 
 
-def _survival_loss(steps_BH: Tensor, labels: Tensor, task: Task) -> Tensor:
+def _survival_loss(steps: Tensor, labels: Tensor, task: Task) -> Tensor:
     """Return the loss of the spans that each patient was seen to live through, or had the event in.
 
     A patient who leaves inside a span says nothing about that span.
@@ -78,42 +75,46 @@ def _survival_loss(steps_BH: Tensor, labels: Tensor, task: Task) -> Tensor:
     had_event = event & (days > starts) & (days <= ends)
     was_free = (days >= ends) & ~had_event
     loss = functional.binary_cross_entropy_with_logits(
-        steps_BH, had_event.to(steps_BH.dtype), reduction="none"
+        steps, had_event.to(steps.dtype), reduction="none"
     )
     counted = had_event | was_free
     return (loss * counted).sum() / len(labels)
 
 
-def annotation_loss(presence_BQN: Tensor, masks_BKN: Tensor, asked_of: Sequence[int]) -> Tensor:
+def annotation_loss(presence: Tensor, masks: Tensor, asked_of: Sequence[int]) -> Tensor:
     """Return how badly the gates tell marked tokens from others; 0 if there is no mask.
 
     Parameters
     ----------
-    presence : log-odds
-    masks
+    presence : shape (B, Q, N), log-odds
+    masks : shape (B, K, N)
         1 on the finding, 0 elsewhere, NaN without a mask. Both classes weigh the same, however
         few tokens the finding fills.
     asked_of
         The task of each logit.
     """
-    masks = masks_BKN[:, list(asked_of)]
+    masks = masks[:, list(asked_of)]
     inside, outside = masks == 1.0, masks == 0.0
     loss = functional.binary_cross_entropy_with_logits(
-        presence_BQN, inside.to(presence_BQN.dtype), reduction="none"
+        presence, inside.to(presence.dtype), reduction="none"
     )
     means = [(loss * part).sum() / part.sum().clamp(min=1) for part in (inside, outside)]
     return (means[0] + means[1]) / 2
 
 
-def contrast_loss(embedding_B2E: Tensor, temperature: float) -> Tensor:
+def contrast_loss(embedding: Tensor, temperature: float) -> Tensor:
     """Return how badly each image finds its own history among the batch's, and the reverse.
 
-    Cases without either are left out; 0 if fewer than two are left.
+    Parameters
+    ----------
+    embedding : shape (B, 2, E)
+        As in ``ModelOutput``. Cases without either are left out; the loss is 0 if fewer than two
+        are left.
     """
-    there = (embedding_B2E.abs().sum(-1) > 0).all(-1)
-    image, history = embedding_B2E[there].unbind(1)
+    there = (embedding.abs().sum(-1) > 0).all(-1)
+    image, history = embedding[there].unbind(1)
     if len(image) < 2:
-        return embedding_B2E.sum() * 0.0
+        return embedding.sum() * 0.0
     alike = image @ history.T / temperature
     own = torch.arange(len(image), device=alike.device)
     return (functional.cross_entropy(alike, own) + functional.cross_entropy(alike.T, own)) / 2

@@ -15,8 +15,8 @@ from pipeline.cohort import open_cohort
 from pipeline.errors import UsageError
 from pipeline.files import whole_folder
 from pipeline.history import read_labels
-from pipeline.model.network import FusedNetwork
 from pipeline.inputs import read_notes
+from pipeline.model.network import FusedNetwork
 from pipeline.model.text_encoder import TextEncoder, encode_phrases, load_text_encoder
 from pipeline.model.text_tuning import TunableText
 from pipeline.preprocess import TableTransform, fit_table_transform
@@ -114,9 +114,7 @@ def _new_network(
 
 def _reread(examples: Sequence[Example], encoder: TextEncoder) -> list[Example]:
     """Return the examples with their notes as a tuned text encoder reads them."""
-    return [
-        replace(example, text=read_notes(example.history, encoder)) for example in examples
-    ]
+    return [replace(example, text=read_notes(example.history, encoder)) for example in examples]
 
 
 def _finish(

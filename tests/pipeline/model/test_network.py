@@ -185,7 +185,9 @@ def test_in_every_fusion_the_parts_sum_and_the_history_is_left_without_the_image
     output = score(network, other, whole, replace(whole, text=text(20)))
     parts = output.image.sum(-1) + output.text.sum(-1) + output.table.sum(-1) + output.bias
     assert torch.allclose(parts, output.logits, atol=1e-5)
-    blind = score(network, other, replace(whole, image=None), replace(whole, text=text(20), image=None))
+    blind = score(
+        network, other, replace(whole, image=None), replace(whole, text=text(20), image=None)
+    )
     assert torch.allclose(output.history_alone, blind.logits, atol=1e-6)
 
 
@@ -265,9 +267,7 @@ def test_tokens_kept_from_before_score_like_the_voxels_they_came_from(
     nothing = torch.zeros_like(whole.image.voxels)
     kept = replace(whole.image, voxels=nothing, tokens=tokens[0])
     output = score(network, protocol, whole, replace(whole, image=None))
-    again = score(
-        network, protocol, replace(whole, image=kept), replace(whole, image=None)
-    )
+    again = score(network, protocol, replace(whole, image=kept), replace(whole, image=None))
     assert torch.allclose(output.logits, again.logits, atol=1e-6)
 
 
@@ -311,7 +311,9 @@ def test_each_series_has_a_mark_of_its_own(two_series: Protocol, whole: ModelInp
 def test_a_multiclass_task_has_evidence_for_each_class(
     protocol: Protocol, whole: ModelInput
 ) -> None:
-    kind = Task(name="kind", kind="multiclass", question="Which kind is it?", classes=("a", "b", "c"))
+    kind = Task(
+        name="kind", kind="multiclass", question="Which kind is it?", classes=("a", "b", "c")
+    )
     other = protocol.model_copy(update={"tasks": (protocol.tasks[0], kind)})
     output = score(shaken(other), other, whole)
     assert output.logits.shape == (1, 4)
