@@ -4,6 +4,8 @@ Shape suffixes: B cases, C series, S P L voxels (head, back, left), N image toke
 V table variables, H = V + T history tokens, K tasks, Q logits, D width.
 """
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -16,7 +18,6 @@ from pipeline.model.join import CrossJoin, Heard, NoJoin, ProjectionJoin
 from pipeline.model.readout import HistoryReadout, ImageReadout, MeanReadout
 from pipeline.tensors import Batch, ModelOutput
 from schemas.protocol import Protocol
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pipeline.model.text_tuning import TunableText

@@ -6,6 +6,7 @@ Shape suffixes: B cases, T sentences, W windows, L word pieces, D features.
 import copy
 import warnings
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
@@ -13,7 +14,6 @@ from torch import Tensor, nn
 from pipeline.model.text_encoder import TextEncoder
 from pipeline.tensors import Batch
 from schemas.settings import ModelSettings
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

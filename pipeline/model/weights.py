@@ -51,9 +51,9 @@ def load_encoder_weights(encoder: nn.Module, path: str) -> float:
     if not share >= MIN_SHARE:
         missing = sorted(name for name in wanted if name not in found)
         msg = (
-            f"image weights {path}: {share:.0%} of the encoder's {len(wanted)} were found "
-            f"with their shape, at least {MIN_SHARE:.0%} are needed (not {', '.join(missing[:3])}): "
-            "choose the image_encoder and image_channels that the file was trained with"
+            f"image weights {path}: {share:.0%} of the encoder's {len(wanted)} weights were found "
+            f"in their shape, at least {MIN_SHARE:.0%} are needed; {', '.join(missing[:3])} was "
+            "not: choose the image_encoder and image_channels that the file was trained with"
         )
         raise CheckpointError(msg)
     with torch.no_grad():
