@@ -101,13 +101,24 @@ def fit(
     """
     settings = protocol.training
     if settings.image_epochs:
-        seen = [[case for case in part if case.image is not None] for part in (train, validation)]
-        _run(network, (seen[0], seen[1]), transform, protocol, "image", progress)
+        fit_image(network, train, validation, transform, protocol, progress)
     if settings.freeze_image:
-        network.image_encoder.requires_grad_(requires_grad=False)
-        train, validation = _with_tokens(network, train), _with_tokens(network, validation)
+        train, validation = with_tokens(network, train), with_tokens(network, validation)
     _run(network, (train, validation), transform, protocol, "fused", progress)
     return network.cpu().eval().requires_grad_(requires_grad=False)
+
+
+def fit_image(
+    network: FusedNetwork,
+    train: Sequence[Example],
+    validation: Sequence[Example],
+    transform: TableTransform,
+    protocol: Protocol,
+    progress: Progress,
+) -> None:
+    """Train the image branch by itself on the cases that have an image."""
+    parts = ([case for case in part if case.image is not None] for part in (train, validation))
+    _run(network, (next(parts), next(parts)), transform, protocol, "image", progress)
 
 
 def _run(
@@ -144,9 +155,10 @@ def _run(
 
 
 @torch.inference_mode()
-def _with_tokens(network: FusedNetwork, examples: Sequence[Example]) -> list[Example]:
-    """Return the examples with what the image encoder makes of each."""
+def with_tokens(network: FusedNetwork, examples: Sequence[Example]) -> list[Example]:
+    """Return the examples with what the image encoder, from now on frozen, makes of each."""
     network.eval()
+    network.image_encoder.requires_grad_(requires_grad=False)
     device = network.bias.device
     there = [number for number, example in enumerate(examples) if example.image is not None]
     done = list(examples)
