@@ -2,15 +2,12 @@
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 from rich.console import Console
 
 from pipeline.errors import PipelineError, UsageError
-
-if TYPE_CHECKING:
-    from pipeline.phantom import Matrix
 
 USER_MISTAKE = 2
 SOME_FAILED = 1
@@ -62,7 +59,7 @@ def demo(out: OutFolder = Path("out/demo"), quiet: Quiet = False) -> None:
 
 
 @app.command()
-def phantom(
+def phantom(  # noqa: PLR0913, PLR0917
     out: Annotated[Path, typer.Argument(help="New cohort folder.")],
     world: Annotated[Literal["brain_mr", "chest_ct"], typer.Option(help="Which world.")],
     cases: Annotated[int, typer.Option(min=1, help="How many studies.")] = 100,
@@ -74,15 +71,13 @@ def phantom(
         Literal["a", "b"], typer.Option(help="Generator: other sites, words and findings.")
     ] = "a",
     size: Annotated[
-        Literal["small", "large"], typer.Option(help="large: 512 x 512 x 300 voxels.")
+        str, typer.Option(help="small, large (512x300), or rows and slices: 256x120.")
     ] = "small",
-    matrix: Annotated[int, typer.Option(min=0, max=1024, help="Rows and columns.")] = 0,
-    slices: Annotated[int, typer.Option(min=0, max=2000, help="Slices.")] = 0,
     quiet: Quiet = False,
 ) -> None:
     """Write a simulated cohort whose true risks are known."""
     from flows.progress import progress_bars  # noqa: PLC0415
-    from pipeline.phantom import WORLDS, Design, write_cohort  # noqa: PLC0415
+    from pipeline.phantom import WORLDS, Design, read_size, write_cohort  # noqa: PLC0415
     from pipeline.phantom.truth import cohort_limits, limits_table  # noqa: PLC0415
 
     design = Design(
@@ -90,27 +85,13 @@ def phantom(
         seed=seed,
         interaction=interaction,
         family=family,
-        matrix=_matrix(size, matrix, slices),
+        matrix=read_size(size),
     )
     with progress_bars(quiet=quiet) as progress:
         report = partial(progress, "simulating")
         write_cohort(out, design=design, n_cases=cases, on_progress=report)
     _say(limits_table(cohort_limits(out)), quiet=quiet)
     _say(f"Cohort: {out.absolute()}", quiet=quiet)
-
-
-def _matrix(size: str, in_plane: int, slices: int) -> "Matrix | None":
-    """Read the three options about a scan's size."""
-    from pipeline.phantom import Matrix  # noqa: PLC0415
-
-    if size == "large" and not (in_plane or slices):
-        return Matrix(512, 300)
-    if size == "large" or bool(in_plane) != bool(slices):
-        msg = "give --matrix and --slices together, or --size large alone"
-        raise UsageError(msg)
-    if in_plane == 0:
-        return None
-    return Matrix(in_plane, slices)
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 from pipeline.phantom.cohort import write_cohort
 from pipeline.phantom.patient import Design
-from pipeline.phantom.site import Matrix
+from pipeline.phantom.site import Matrix, read_size
 from pipeline.phantom.worlds import WORLDS
 
-__all__ = ["WORLDS", "Design", "Matrix", "write_cohort"]
+__all__ = ["WORLDS", "Design", "Matrix", "read_size", "write_cohort"]

@@ -5,7 +5,7 @@ scanner's grid, and a History that ``history_at`` cuts from all records, those a
 all other traps included. Only the mix-ups of identity need a cohort on disk.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -120,7 +120,7 @@ def memory_records(records: Iterable[Records], protocol: Protocol) -> HistoryRec
     return HistoryRecords(tables, notes, has_table=True, has_notes=True)
 
 
-def _frame(rows: list[tuple[str, ...]], names: tuple[str, ...]) -> pd.DataFrame:
+def _frame(rows: Sequence[tuple[str, ...]], names: tuple[str, ...]) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=list(names), dtype=str)
     frame[names[0]] = parse_times(frame[names[0]], where=f"simulated records, {names[0]}")
     return frame

@@ -72,8 +72,8 @@ class _Style:
 
 
 _STYLES: Mapping[Family, _Style] = {
-    "a": _Style(grain_mm=12.0, brightness=(1.25, 1.65), dark_core=0.4),
-    "b": _Style(grain_mm=8.0, brightness=(1.22, 1.6), dark_core=0.65),
+    "a": _Style(grain_mm=12.0, brightness=(1.35, 1.85), dark_core=0.4),
+    "b": _Style(grain_mm=8.0, brightness=(1.32, 1.8), dark_core=0.65),
 }
 
 
@@ -156,18 +156,19 @@ def _draw(rng: np.random.Generator, geometry: Geometry, family: Family) -> Canva
     ras = (voxel_positions(geometry) * _RAS) @ (stretch @ turn).T
     ras += _CENTRE_RAS_MM + 3.0 * np.stack(warp, axis=-1)
     index = np.moveaxis((ras - template.origin_mm) / _STEP_MM, -1, 0)
-    intensity, tissue, depth = (
-        ndimage.map_coordinates(channel, index, order=order, output=np.float32)
-        for channel, order in (
-            (template.intensity, 1),
-            (template.tissue, 0),
-            (template.depth_mm, 0),
-        )
+    intensity = _sampled(template.intensity, index, order=1)
+    tissue, depth = (
+        _sampled(channel, index, order=0) for channel in (template.tissue, template.depth_mm)
     )
     intensity *= 1.0 + 0.04 * smooth_field(rng, geometry, scale_mm=_STYLES[family].grain_mm)
     intensity = _with_vessels(rng, geometry, intensity, tissue)
     intensity = _with_spots(rng, geometry, intensity, tissue, depth)
     return Canvas(intensity, ras * _RAS, (depth > 0).astype(np.float32))
+
+
+def _sampled(channel: Array, index: NDArray[np.float64], *, order: Literal[0, 1]) -> Array:
+    sampled: Array = ndimage.map_coordinates(channel, index, order=order, output=np.float32)
+    return sampled
 
 
 def _with_vessels(

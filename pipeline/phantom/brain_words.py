@@ -2,44 +2,42 @@
 
 from collections.abc import Mapping
 
-from pipeline.phantom.world import Family, Language, Status, Topic
+from pipeline.phantom.world import Family, Language, Status, Topic, sided
 
 _RELATIVES = ("mother", "father", "brother", "sister", "uncle", "aunt", "cousin", "grandmother")
 
 
-def _sided(side: str, templates: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(template.replace("{side}", side) for template in templates)
-
-
-_WEAK_A = (
-    "weakness of the {side} {limb} {since}.",
-    "the {side} {limb} has been weak {since}.",
-    "{side}-sided weakness, arm more than leg.",
-    "on examination there is a mild {side} hemiparesis.",
-    "drops things with the {side} hand {since}.",
-    "drags the {side} leg when walking.",
-    "power is 4/5 in the {side} {limb}.",
-    "pronator drift on the {side}, with reduced power.",
-    "complains of a clumsy and weak {side} {limb}.",
-    "could not lift the {side} {limb} fully {since}.",
-)
-_WEAK_B = (
-    "reports {side} {limb} weakness {since}.",
-    "motor exam: {side} {limb} 4/5, otherwise 5/5.",
-    "loss of strength in the {side} {limb} is noted.",
-    "reduced grip of the {side} hand.",
-    "new {side} hemiparesis {since}.",
-    "the {side} {limb} gives way {since}.",
-    "hemiparesis, {side}.",
-    "has noticed that the {side} {limb} is losing power.",
-    "paresis of the {side} {limb}, grade 4.",
-)
+_WEAK: Mapping[Family, tuple[str, ...]] = {
+    "a": (
+        "weakness of the {side} {limb} {since}.",
+        "the {side} {limb} has been weak {since}.",
+        "{side}-sided weakness, arm more than leg.",
+        "on examination there is a mild {side} hemiparesis.",
+        "drops things with the {side} hand {since}.",
+        "drags the {side} leg when walking.",
+        "power is 4/5 in the {side} {limb}.",
+        "pronator drift on the {side}, with reduced power.",
+        "complains of a clumsy and weak {side} {limb}.",
+        "could not lift the {side} {limb} fully {since}.",
+    ),
+    "b": (
+        "reports {side} {limb} weakness {since}.",
+        "motor exam: {side} {limb} 4/5, otherwise 5/5.",
+        "loss of strength in the {side} {limb} is noted.",
+        "reduced grip of the {side} hand.",
+        "new {side} hemiparesis {since}.",
+        "the {side} {limb} gives way {since}.",
+        "hemiparesis, {side}.",
+        "has noticed that the {side} {limb} is losing power.",
+        "paresis of the {side} {limb}, grade 4.",
+    ),
+}
 _WEAKNESS = Topic(
     name="weakness",
     section="examination",
     statuses=(
-        Status("left", 0.32, 0.92, {"a": _sided("left", _WEAK_A), "b": _sided("left", _WEAK_B)}),
-        Status("right", 0.32, 0.92, {"a": _sided("right", _WEAK_A), "b": _sided("right", _WEAK_B)}),
+        Status("left", 0.32, 0.92, sided("left", _WEAK)),
+        Status("right", 0.32, 0.92, sided("right", _WEAK)),
         Status(
             "none",
             0.36,

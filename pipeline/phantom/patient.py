@@ -51,7 +51,7 @@ class Design:
         if self.family != "a":
             words += f" --family {self.family}"
         if self.matrix is not None:
-            words += f" --matrix {self.matrix.in_plane} --slices {self.matrix.slices}"
+            words += f" --size {self.matrix.in_plane}x{self.matrix.slices}"
         return words
 
     def __post_init__(self) -> None:

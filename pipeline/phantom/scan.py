@@ -154,12 +154,14 @@ def _position_of(
 def _slice(drawn: Array, index: int, full: Geometry) -> Array:
     """Interpolate one slice of the full grid, linearly along each axis."""
     if drawn.shape == full.shape:
-        return drawn[index]
+        whole: Array = drawn[index]
+        return whole
     weights = [_between(size, drawn.shape[axis]) for axis, size in enumerate(full.shape)]
     (low, share), (rows, row_share), (columns, column_share) = weights
     plane = drawn[low[index]] + share[index] * (drawn[low[index] + 1] - drawn[low[index]])
     plane = plane[rows] + row_share[:, None] * (plane[rows + 1] - plane[rows])
-    finished: Array = plane[:, columns] + column_share * (plane[:, columns + 1] - plane[:, columns])
+    beside: Array = plane[:, columns + 1] - plane[:, columns]
+    finished: Array = (plane[:, columns] + column_share * beside).astype(np.float32)
     return finished
 
 

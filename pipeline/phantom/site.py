@@ -1,10 +1,12 @@
 """Where scans come from: scanners that differ in grid, orientation, scale and noise."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from pipeline.errors import UsageError
 from pipeline.geometry import Geometry
 
 # Columns: the steps along slices, rows and columns, as unit vectors in LPS.
@@ -45,6 +47,32 @@ class Matrix:
     """Rows and columns."""
     slices: int
     """Slices."""
+
+
+LARGE = Matrix(512, 300)
+_SIZE = re.compile(r"(\d{1,4})x(\d{1,4})")
+_LEAST, _MOST = 16, 1024
+
+
+def read_size(text: str) -> Matrix | None:
+    """Read ``small`` (the sites' own size), ``large``, or rows and slices such as ``256x120``.
+
+    Raises
+    ------
+    UsageError
+        If it is none of these, or a number is not from 16 to 1024.
+    """
+    if text in ("small", "large"):
+        return LARGE if text == "large" else None
+    match = _SIZE.fullmatch(text)
+    numbers = [int(part) for part in match.groups()] if match else []
+    if not numbers or not all(_LEAST <= number <= _MOST for number in numbers):
+        msg = (
+            f"size must be small, large, or rows and slices such as 256x120, each from {_LEAST} "
+            f"to {_MOST}; got {text!r}"
+        )
+        raise UsageError(msg)
+    return Matrix(*numbers)
 
 
 def place_grid(

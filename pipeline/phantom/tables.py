@@ -65,7 +65,7 @@ def _truth_line(world: World, case: PhantomCase) -> Line:
     return line | _counts(case.records, patient.scanned_at)
 
 
-def _counts(records: Records, moment: datetime) -> Line:
+def _counts(records: Records, moment: datetime) -> dict[str, str]:
     """Count what a reader at the scan may read of the patient's own records, and may not."""
     n_rows = sum(_is_after(row, moment) for row in records.rows)
     n_notes = sum(note.written_at > moment for note in records.notes)

@@ -178,6 +178,14 @@ class Status:
     """Sentence templates of each family."""
 
 
+def sided(side: str, phrases: Mapping[Family, tuple[str, ...]]) -> Mapping[Family, tuple[str, ...]]:
+    """Write phrases about one side; ``{side}`` stands for it."""
+    return {
+        family: tuple(phrase.replace("{side}", side) for phrase in mine)
+        for family, mine in phrases.items()
+    }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topic:
     """Something that only the notes tell."""

@@ -2,9 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.phantom.cohort import WorldName, write_cohort
+from pipeline.phantom import WORLDS, Design, write_cohort
+from pipeline.phantom.worlds import WorldName
 
-N_CASES = 14
+N_CASES = 30
 SEED = 3
 
 
@@ -14,7 +15,12 @@ def world_name(request: pytest.FixtureRequest) -> WorldName:
 
 
 @pytest.fixture(scope="session")
-def cohort(world_name: WorldName, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("cohort") / world_name
-    write_cohort(out, world=world_name, n_cases=N_CASES, seed=SEED)
+def design(world_name: WorldName) -> Design:
+    return Design(world=WORLDS[world_name], seed=SEED)
+
+
+@pytest.fixture(scope="session")
+def cohort(design: Design, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("cohort") / design.world.name
+    write_cohort(out, design=design, n_cases=N_CASES)
     return out

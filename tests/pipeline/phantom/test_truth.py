@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.phantom.cohort import WORLDS, WorldName
+from pipeline.phantom.patient import Design
 from pipeline.phantom.truth import cohort_limits, limits_table, task_limit
 
 
@@ -26,8 +26,10 @@ def test_a_single_case_has_no_auroc() -> None:
     assert math.isnan(task_limit("one", [0.3]).auroc)
 
 
-def test_limits_of_a_cohort_cover_every_task(cohort: Path, world_name: WorldName) -> None:
+def test_limits_of_a_cohort_cover_every_task_and_both_readers(cohort: Path, design: Design) -> None:
     limits = cohort_limits(cohort)
-    assert [limit.task for limit in limits] == [risk.task for risk in WORLDS[world_name].risks]
-    assert {limit.n_cases for limit in limits} == {14}
+    tasks = [risk.task for risk in design.world.risks]
+    assert [limit.task for limit in limits[::2]] == tasks
+    assert [limit.known for limit in limits[:2]] == ["every fact", "what is recorded"]
+    assert {limit.n_cases for limit in limits} == {30}
     assert limits_table(limits) in (cohort / "README.md").read_text()
