@@ -17,7 +17,7 @@ from pipeline.geometry import Geometry
 from pipeline.inputs import quantities, read_image, read_notes
 from pipeline.model.image_encoder import STRIDE
 from pipeline.model.text_encoder import TextEncoder
-from pipeline.phantom import WORLDS, Design
+from pipeline.phantom import Design
 from pipeline.phantom.benchmark import BenchmarkCase, draw_benchmark
 from pipeline.progress import Progress
 from pipeline.tensors import ImageInput, Sentence, TextInput
