@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from torch import Tensor
 
@@ -22,11 +22,14 @@ class ImageInput:
         False where the scanner did not look.
     grid
         Where those voxels are.
+    tokens : shape (N, D), or None
+        What a frozen encoder made of it, so that it need not do so again.
     """
 
     voxels: Tensor
     scanned: Tensor
     grid: Geometry
+    tokens: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +39,25 @@ class Sentence:
     written_at: datetime
     kind: str
     text: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TextWindow:
+    """Word pieces that BERT reads at once; a long sentence has several windows.
+
+    Parameters
+    ----------
+    sentence
+        Number of the sentence that they belong to, from 0.
+    pieces
+        Numbers of BERT's vocabulary.
+    counts
+        Those of them that count here: windows overlap, but each word counts once.
+    """
+
+    sentence: int
+    pieces: tuple[int, ...]
+    counts: slice
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,12 +74,15 @@ class TextInput:
         Age of the note at the scan.
     sentences
         The T sentences, in the order of the notes.
+    windows
+        What BERT read, for one that is tuned.
     """
 
     features: Tensor
     kinds: Tensor
     age_days: Tensor
     sentences: tuple[Sentence, ...]
+    windows: tuple[TextWindow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,15 +153,15 @@ class ModelInput:
 
 
 class Batch(TypedDict):
-    """Cases padded to a common size. B cases, S P L voxels, T sentences, V variables.
+    """Cases padded to a common size. B cases, C series, S P L voxels, T sentences, V variables.
 
     A modality that a case lacks is all padding; its ``has_`` entry is False.
     """
 
     voxels: Tensor
-    """(B, 1, S, P, L) float32"""
+    """(B, C, S, P, L) float32"""
     scanned: Tensor
-    """(B, 1, S, P, L) bool"""
+    """(B, C, S, P, L) bool, False where a series was not scanned, or is missing"""
     has_image: Tensor
     """(B,) bool"""
     text: Tensor
@@ -153,29 +178,50 @@ class Batch(TypedDict):
     """(B, V) bool"""
     has_table: Tensor
     """(B,) bool"""
+    tokens: NotRequired[Tensor]
+    """(B, N, D) float32, image tokens encoded before; the encoder is then not run"""
+    windows: NotRequired[Tensor]
+    """(W, L) int64, word pieces of W windows of notes, for a BERT that is tuned"""
+    is_piece: NotRequired[Tensor]
+    """(W, L) bool, False on padding"""
+    counts: NotRequired[Tensor]
+    """(W, L) bool, pieces that count towards their sentence's feature"""
+    window_of: NotRequired[Tensor]
+    """(W,) int64, the sentence that a window belongs to: case times T plus its number"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelOutput:
-    """Scores of a batch and their exact parts. B cases, K tasks, N image tokens, T, V as above.
+    """Scores of a batch and their exact parts.
+
+    B cases, Q logits (one a task, or one a class of a multiclass task, in the protocol's order),
+    N image tokens, T, V as above, K tasks, E width of the common space.
 
     ``logits = bias + image.sum(-1) + text.sum(-1) + table.sum(-1)``.
 
     Parameters
     ----------
-    logits : shape (B, K), log-odds
-    bias : shape (K,), log-odds
-    image : shape (B, K, N), log-odds
+    logits : shape (B, Q), log-odds
+    bias : shape (Q,), log-odds
+    image : shape (B, Q, N), log-odds
         N runs over the token grid (S, P, L) with L fastest; 0 where nothing was scanned.
-    text : shape (B, K, T), log-odds
+    text : shape (B, Q, T), log-odds
         0 on padding.
-    table : shape (B, K, V), log-odds
-    presence : shape (B, K, N), log-odds
-        Of the gate with which each image token counts.
+    table : shape (B, Q, V), log-odds
+    presence : shape (B, Q, N), log-odds
+        Of the gate with which each image token counts; it does not depend on the history.
+    cuts : shape (Q, J), log-odds
+        Further thresholds of ordinal and survival tasks, which share the logit's evidence.
+    image_alone : shape (B, Q), log-odds
+        What a head that sees the image alone says; for training.
+    attention : shape (B, H, N), or None
+        With which each history token (V variables, then T sentences) looked at each image token.
     token_grid
         Tokens along S, P and L.
     summary : shape (B, C)
         Pooled image features, for the out-of-distribution check.
+    embedding : shape (B, 2, E)
+        Image and history in one space, unit length; zeros where absent.
     """
 
     logits: Tensor
@@ -184,5 +230,14 @@ class ModelOutput:
     text: Tensor
     table: Tensor
     presence: Tensor
+    cuts: Tensor
+    image_alone: Tensor
+    attention: Tensor | None
     token_grid: tuple[int, int, int]
     summary: Tensor
+    embedding: Tensor
+
+    @property
+    def history_alone(self) -> Tensor:
+        """What is left without the image's evidence, shape (B, Q), log-odds."""
+        return self.bias + self.text.sum(-1) + self.table.sum(-1)

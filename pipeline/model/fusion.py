@@ -1,6 +1,6 @@
-"""Cross-attention between image and history, and the readout whose parts sum to the logit.
+"""Cross-attention between image and history.
 
-Shape suffixes: B cases, K tasks, N any tokens, M tokens that are attended to, D width.
+Shape suffixes: B cases, N tokens that ask, M tokens that are asked, D width.
 """
 
 import torch
@@ -69,39 +69,3 @@ class CrossBlock(nn.Module):
         asking = asking_BND + self.dropout(learned)
         fed: Tensor = asking + self.feed_forward(asking)
         return fed
-
-
-class Readout(nn.Module):
-    """Each token's own addition to each task's logit: presence gate times what the token says.
-
-    Additions are exactly 0 before training, so that hundreds of tokens that say nothing yet do
-    not drown the few that matter.
-
-    Parameters
-    ----------
-    first_gate
-        Log-odds with which a token counts at first: low where there are many tokens.
-    """
-
-    def __init__(self, width: int, *, first_gate: float) -> None:
-        super().__init__()
-        self.gate_query, self.gate_key = nn.Linear(width, width), nn.Linear(width, width)
-        self.value_query, self.value_key = nn.Linear(width, width), nn.Linear(width, width)
-        self.gate_bias = nn.Parameter(torch.tensor(first_gate))
-        start_at_zero(self.value_query)
-
-    def forward(
-        self, tasks_BKD: Tensor, tokens_BND: Tensor, mask_BN: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return additions and presence, both in log-odds and of shape (B, K, N).
-
-        Additions are exactly 0 where masked.
-        """
-        scale = tokens_BND.shape[-1] ** -0.5
-        match = torch.einsum("bkd,bnd->bkn", self.gate_query(tasks_BKD), self.gate_key(tokens_BND))
-        value = torch.einsum(
-            "bkd,bnd->bkn", self.value_query(tasks_BKD), self.value_key(tokens_BND)
-        )
-        presence = match * scale + self.gate_bias
-        additions = torch.sigmoid(presence) * value * scale * mask_BN[:, None, :]
-        return additions, presence

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.model.fusion import start_at_zero
+from pipeline.tensors import Batch
 from schemas.settings import ModelSettings
 
 
@@ -62,3 +63,34 @@ class TableProjection(nn.Module):
         chosen = torch.where(is_known[..., None], known, self.missing.expand_as(known))
         tokens: Tensor = self.dropout(self.norm(chosen + self.name))
         return tokens
+
+
+class Variables(nn.Module):
+    """The history as one flat row of variables: the table as it is, the notes pooled.
+
+    Parameters
+    ----------
+    n_table
+        Numbers of the table: each variable's features, and whether it is known.
+    """
+
+    def __init__(self, n_table: int, settings: ModelSettings) -> None:
+        super().__init__()
+        self.gate = nn.Linear(settings.width, settings.said)
+        self.heard = nn.Linear(settings.width, settings.said)
+        self.width = n_table + settings.said + 2
+
+    def forward(
+        self, batch: Batch, text_BTD: Tensor, text_mask: Tensor, table_mask: Tensor
+    ) -> Tensor:
+        """Return values, which are known, which modality is there, and what the notes say.
+
+        Shape (B, U). What is missing is 0, and the row says that it is missing.
+        """
+        known = batch["is_known"] & table_mask
+        values = batch["table"] * known[..., None]
+        heard = torch.sigmoid(self.gate(text_BTD)) * torch.tanh(self.heard(text_BTD))
+        heard = (heard * text_mask[..., None]).sum(1)
+        there = torch.stack([table_mask.any(1), text_mask.any(1)], 1)
+        parts = [values.flatten(1), known, there, heard]
+        return torch.cat([part.to(heard.dtype) for part in parts], 1)

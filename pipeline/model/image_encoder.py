@@ -1,91 +1,79 @@
-"""MONAI's 3D encoders, read at two depths, as one grid of tokens."""
-
-from collections.abc import Callable
+"""A case's series to one grid of image tokens."""
 
 import torch
-from monai.networks.nets import ResNet, SegResNet
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pipeline.model.backbones import Size, new_stages
+from pipeline.model.weights import load_encoder_weights
 from schemas.settings import ModelSettings
 
 STRIDE = 4
 
 
-class ResNetStages(nn.Module):
-    """MONAI's ResNet down to stride 8, from a stem of stride 2."""
-
-    def __init__(self, channels: int, layers: tuple[int, int, int]) -> None:
-        super().__init__()
-        net = ResNet(
-            "basic",
-            [*layers, 1],
-            [channels, 2 * channels, 4 * channels, 4 * channels],
-            n_input_channels=1,
-            conv1_t_size=3,
-            conv1_t_stride=2,
-            no_max_pool=True,
-            feed_forward=False,
-        )
-        self.stem = nn.Sequential(net.conv1, net.bn1, net.act)
-        self.stages = nn.ModuleList([net.layer1, net.layer2, net.layer3])
-        self.widths = (2 * channels, 4 * channels)
-
-    def forward(self, voxels: Tensor) -> tuple[Tensor, Tensor]:
-        """Take (B, 1, S, P, L) to features at stride 4 and 8."""
-        at_2 = self.stages[0](self.stem(voxels))
-        at_4 = self.stages[1](at_2)
-        return at_4, self.stages[2](at_4)
-
-
-class SegResNetStages(nn.Module):
-    """MONAI's SegResNet encoder down to stride 8."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        net = SegResNet(init_filters=channels, blocks_down=(1, 1, 1, 1), norm="batch")
-        self.stem = net.convInit
-        self.stages = net.down_layers
-        self.widths = (4 * channels, 8 * channels)
-
-    def forward(self, voxels: Tensor) -> tuple[Tensor, Tensor]:
-        """Take (B, 1, S, P, L) to features at stride 4 and 8."""
-        features = [self.stem(voxels)]
-        for stage in self.stages:
-            features.append(stage(features[-1]))
-        return features[3], features[4]
-
-
-STAGES: dict[str, Callable[[int], ResNetStages | SegResNetStages]] = {
-    "resnet10": lambda channels: ResNetStages(channels, (1, 1, 1)),
-    "resnet18": lambda channels: ResNetStages(channels, (2, 2, 2)),
-    "segresnet": SegResNetStages,
-}
-
-
 class ImageEncoder(nn.Module):
-    """Voxels to tokens at stride 4 that have also seen stride 8."""
+    """Each series to tokens at stride 4 that have also seen stride 8; their mean at each place.
 
-    def __init__(self, settings: ModelSettings) -> None:
+    All series go through the same encoder and are then marked, each with its own gain and shift,
+    so that a bright spot may mean one thing in one series and another in the next. A place's token
+    is the mean over the series that were scanned there; a missing series is simply not counted.
+
+    Parameters
+    ----------
+    size
+        Voxels of the model's grid along (S, P, L).
+    """
+
+    def __init__(self, settings: ModelSettings, n_series: int, size: Size) -> None:
         super().__init__()
-        self.stages = STAGES[settings.image_encoder](settings.image_channels)
+        self.stages = new_stages(settings.image_encoder, settings.image_channels, size)
         fine, coarse = self.stages.widths
         self.lateral = nn.Conv3d(fine, settings.width, 1)
         self.top = nn.Conv3d(coarse, settings.width, 1)
         self.norm = nn.BatchNorm3d(settings.width)
+        self.mark_gain = nn.Parameter(torch.ones(n_series, settings.width))
+        self.mark_shift = nn.Parameter(torch.zeros(n_series, settings.width))
 
-    def forward(self, voxels: Tensor) -> Tensor:
-        """Take (B, 1, S, P, L) to (B, D, S/4, P/4, L/4)."""
+    def forward(self, voxels: Tensor, scanned: Tensor) -> Tensor:
+        """Take (B, C, S, P, L), twice, C series, to tokens (B, N, D); zeros where none looked.
+
+        Series that were not scanned at all are never encoded, so they do not enter batch
+        statistics.
+        """
+        n_cases, n_series = voxels.shape[:2]
+        looked = _scanned_share(scanned)
+        there = looked.amax(-1) > 0
+        n_tokens, width = looked.shape[-1], self.lateral.out_channels
+        tokens = voxels.new_zeros(n_cases, n_series, n_tokens, width)
+        if there.any():
+            encoded = self._encode(voxels[there][:, None], there.nonzero()[:, 1])
+            tokens[there] = encoded.to(tokens.dtype)
+        weight = looked / looked.sum(1, keepdim=True).clamp(min=1e-6)
+        mean: Tensor = (tokens * weight[..., None]).sum(1)
+        return mean
+
+    def _encode(self, voxels: Tensor, series: Tensor) -> Tensor:
+        """Take (M, 1, S, P, L) of the series with these numbers, (M,), to (M, N, D)."""
         at_4, at_8 = self.stages(voxels)
         wide = functional.interpolate(self.top(at_8), size=at_4.shape[2:], mode="trilinear")
-        fused: Tensor = functional.relu(self.norm(self.lateral(at_4) + wide))
-        return fused
+        fused = self.norm(self.lateral(at_4) + wide).flatten(2).transpose(1, 2)
+        gain, shift = self.mark_gain[series][:, None], self.mark_shift[series][:, None]
+        return functional.relu(fused * gain + shift)
+
+    def start_from(self, path: str) -> float:
+        """Load weights of the encoder's stages; return the share of its keys that were found."""
+        return load_encoder_weights(self.stages, path)
+
+
+def _scanned_share(scanned: Tensor) -> Tensor:
+    """Return the share of each token that each series scanned, (B, C, N); 0 below a half."""
+    share = functional.avg_pool3d(scanned.float(), STRIDE).flatten(2)
+    return share * (share >= 0.5)
 
 
 def token_mask(scanned: Tensor) -> Tensor:
-    """Mark tokens of which at least half was scanned: (B, 1, S, P, L) bool to (B, N) bool."""
-    share = functional.avg_pool3d(scanned.float(), STRIDE)
-    return (share >= 0.5).flatten(1)
+    """Mark tokens of which a series scanned at least half: (B, C, S, P, L) bool to (B, N) bool."""
+    return _scanned_share(scanned).amax(1) > 0
 
 
 def token_positions(size: tuple[int, int, int], spacing_mm: tuple[float, float, float]) -> Tensor:

@@ -1,32 +1,43 @@
 """The whole network, top to bottom.
 
-Shape suffixes: B cases, S P L voxels (head, back, left), N image tokens, T sentences, V table
-variables, H = V + T history tokens, K tasks, D width.
+Shape suffixes: B cases, C series, S P L voxels (head, back, left), N image tokens, T sentences,
+V table variables, H = V + T history tokens, K tasks, Q logits, D width.
 """
+
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from pipeline.model.fusion import CrossBlock, Readout
-from pipeline.model.history_encoder import TableProjection, TextProjection
+from pipeline.model.fusion import CrossBlock
+from pipeline.model.heads import Cuts, logit_tasks
+from pipeline.model.history_encoder import TableProjection, TextProjection, Variables
 from pipeline.model.image_encoder import STRIDE, ImageEncoder, token_mask, token_positions
+from pipeline.model.join import CrossJoin, Heard, NoJoin, ProjectionJoin
+from pipeline.model.readout import HistoryReadout, ImageReadout, MeanReadout
 from pipeline.tensors import Batch, ModelOutput
 from schemas.protocol import Protocol
+
+if TYPE_CHECKING:
+    from pipeline.model.text_tuning import TunableText
 
 POSITION_SCALE_MM = 50.0
 FREQUENCIES = (1.0, 2.0, 4.0)
 
 
 class FusedNetwork(nn.Module):
-    """Image tokens read the history; task queries, which have read the history, ask every token.
+    """What is in the image, asked by the tasks' questions; what it means, told by the history.
 
-    The queries never see the image, so what a history token adds does not depend on the image,
-    and without the image evidence exactly the history's own logit is left.
+    A presence gate, free of the history, says which image tokens show something. What a gated
+    token then adds to a logit has a part of its own and a part that the history moves. What a
+    history token adds is free of the image. So every part is exact, a healthy scan has no hot spot
+    whatever the history, and without the image exactly the history's own logit is left.
 
     Parameters
     ----------
     protocol
-        Grid, columns, tasks and ``model`` settings.
+        Series, grid, columns, tasks and ``model`` settings; its ``fusion`` chooses the join.
     n_table_features
         Width of the table transform.
     questions : shape (K, D_text)
@@ -48,59 +59,107 @@ class FusedNetwork(nn.Module):
         text_scale: Tensor,
     ) -> None:
         super().__init__()
-        settings = protocol.model
-        width, text_width = settings.width, questions.shape[1]
+        settings, n_table = protocol.model, protocol.n_variables
+        width, self.fusion = settings.width, settings.fusion
         size, spacing = protocol.grid.size[::-1], protocol.grid.spacing_mm[::-1]
         self.token_grid = (size[0] // STRIDE, size[1] // STRIDE, size[2] // STRIDE)
+        self.asked_of = logit_tasks(protocol.tasks)
+        n_logits = len(self.asked_of)
         self.register_buffer("questions", questions.clone())
         self.register_buffer("places", _waves(token_positions(size, spacing)))
-        self.image_encoder = ImageEncoder(settings)
-        self.place = nn.Linear(self.places.shape[1], width)
+
+        self.image_encoder = ImageEncoder(settings, len(protocol.series), size)
+        self.tunable_text: TunableText | None = None
         self.text = TextProjection(text_mean, text_scale, settings)
-        self.table = TableProjection(protocol.n_variables, n_table_features, settings)
-        self.ask = nn.Linear(text_width, width)
-        self.task = nn.Parameter(torch.randn(len(protocol.tasks), width) * 0.1)
-        self.image_asks = nn.ModuleList(CrossBlock(settings) for _ in range(settings.layers))
+        self.table = TableProjection(n_table, n_table_features, settings)
+        self.variables = Variables(n_table * (n_table_features + 1), settings)
+        self.ask = nn.Linear(questions.shape[1], width)
+        self.asked = nn.Parameter(torch.randn(n_logits, width) * 0.1)
         self.tasks_ask = nn.ModuleList(CrossBlock(settings) for _ in range(settings.layers))
-        self.read_image = Readout(width, first_gate=-3.0)
-        self.read_text = Readout(width, first_gate=0.0)
-        self.read_table = Readout(width, first_gate=0.0)
-        self.bias = nn.Parameter(torch.zeros(len(protocol.tasks)))
+
+        self.place = nn.Linear(self.places.shape[1], width)
+        self.read_image = ImageReadout(width, n_logits)
+        self.read_text, self.read_table = HistoryReadout(width), HistoryReadout(width)
+        self.means = nn.ModuleList(MeanReadout(width, n_logits) for _ in range(3))
+        self.join: nn.Module = NoJoin()
+        if self.fusion == "cross":
+            self.join = CrossJoin(settings, n_logits, self.places.shape[1], self.variables.width)
+        if self.fusion == "projection":
+            self.join = ProjectionJoin(settings, n_logits)
+        self.bias = nn.Parameter(torch.zeros(n_logits))
+        self.cuts = Cuts(protocol.tasks)
+        self.image_head = nn.Parameter(torch.tensor([[0.0], [1.0]]).repeat(1, n_logits))
+        self.embed_image = nn.Linear(2 * width, settings.embedding)
+        self.embed_history = nn.Linear(width, settings.embedding)
 
     def forward(self, batch: Batch) -> ModelOutput:
         """Score a batch and keep the parts of each score."""
-        text_BTD = self.text(batch["text"], batch["kinds"], batch["age_days"])
+        features = batch["text"] if self.tunable_text is None else self.tunable_text(batch)
+        text_BTD = self.text(features, batch["kinds"], batch["age_days"])
         table_BVD = self.table(batch["table"], batch["is_known"])
-        table_mask_BV = batch["has_table"][:, None].expand(-1, table_BVD.shape[1])
+        text_mask, table_mask = self._history_masks(batch)
         history_BHD = torch.cat([table_BVD, text_BTD], 1)
-        history_mask_BH = torch.cat([table_mask_BV, batch["is_token"]], 1)
+        history_mask = torch.cat([table_mask, text_mask], 1)
+        question_QD = self.ask(self.questions)[self.asked_of] + self.asked
+        asked_BQD = question_QD.expand(len(history_BHD), -1, -1)
+        for tasks_ask in self.tasks_ask:
+            asked_BQD = tasks_ask(asked_BQD, history_BHD, history_mask)
+        variables = self.variables(batch, text_BTD, text_mask, table_mask)
+        heard = Heard(history_BHD, history_mask, variables, asked_BQD)
 
-        image_BND = self._image_tokens(batch)
-        image_mask_BN = token_mask(batch["scanned"]) & batch["has_image"][:, None]
-        summary = _summary(image_BND, image_mask_BN)
-        asked_BKD = (self.ask(self.questions) + self.task).expand(len(text_BTD), -1, -1)
-        image_BND = image_BND + self.place(self.places)
-        for image_asks, tasks_ask in zip(self.image_asks, self.tasks_ask, strict=True):
-            image_BND = image_asks(image_BND, history_BHD, history_mask_BH)
-            asked_BKD = tasks_ask(asked_BKD, history_BHD, history_mask_BH)
-
-        image, presence = self.read_image(asked_BKD, image_BND, image_mask_BN)
-        text, _ = self.read_text(asked_BKD, text_BTD, batch["is_token"])
-        table, _ = self.read_table(asked_BKD, table_BVD, table_mask_BV)
-        logits = self.bias + image.sum(-1) + text.sum(-1) + table.sum(-1)
+        image_BND, image_mask = self.see(batch)
+        placed_BND = image_BND + self.place(self.places)
+        seen = self.read_image(question_QD, placed_BND, image_mask)
+        moved, attention = self.join(seen, placed_BND, image_mask, self.places, heard)
+        image, own = seen.own + moved, seen.own
+        text = self.read_text(asked_BQD, text_BTD, text_mask)
+        table = self.read_table(asked_BQD, table_BVD, table_mask)
+        if self.fusion == "concat":
+            parts = ((image_BND, image_mask), (text_BTD, text_mask), (table_BVD, table_mask))
+            image, text, table = (mean(*part) for mean, part in zip(self.means, parts, strict=True))
+            own = image
+        bias, scale = self.image_head
+        summary = _summary(image_BND, image_mask)
         return ModelOutput(
-            logits, self.bias, image, text, table, presence, self.token_grid, summary
+            logits=self.bias + image.sum(-1) + text.sum(-1) + table.sum(-1),
+            bias=self.bias,
+            image=image,
+            text=text,
+            table=table,
+            presence=seen.presence,
+            cuts=self.cuts(),
+            image_alone=bias + scale * own.sum(-1),
+            attention=attention,
+            token_grid=self.token_grid,
+            summary=summary.detach(),
+            embedding=self._embedding(summary, image_mask, history_BHD, history_mask),
         )
 
-    def _image_tokens(self, batch: Batch) -> Tensor:
-        """Encode the images that are there, so that absent ones do not enter batch statistics."""
-        there = batch["has_image"]
-        n_tokens = len(self.places)
-        tokens_BND = batch["voxels"].new_zeros(len(there), n_tokens, self.place.out_features)
-        if there.any():
-            encoded = self.image_encoder(batch["voxels"][there]).flatten(2).transpose(1, 2)
-            tokens_BND[there] = encoded.to(tokens_BND.dtype)
-        return tokens_BND
+    def see(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return image tokens without their places, (B, N, D), and which of them were scanned."""
+        scanned = batch["scanned"] & batch["has_image"][:, None, None, None, None]
+        if self.fusion == "history_only":
+            scanned = torch.zeros_like(scanned)
+        if "tokens" in batch:
+            return batch["tokens"], token_mask(scanned)
+        return self.image_encoder(batch["voxels"], scanned), token_mask(scanned)
+
+    def _history_masks(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return which sentences, (B, T), and which variables, (B, V), may be read."""
+        text = batch["is_token"]
+        table = batch["has_table"][:, None].expand_as(batch["is_known"])
+        if self.fusion == "image_only":
+            return torch.zeros_like(text), torch.zeros_like(table)
+        return text, table
+
+    def _embedding(
+        self, summary: Tensor, image_mask: Tensor, history_BHD: Tensor, history_mask: Tensor
+    ) -> Tensor:
+        image = functional.normalize(self.embed_image(summary), dim=-1)
+        mean = _mean(history_BHD, history_mask)
+        history = functional.normalize(self.embed_history(mean), dim=-1)
+        there = torch.stack([image_mask.any(1), history_mask.any(1)], 1)
+        return torch.stack([image, history], 1) * there[..., None]
 
 
 def _waves(positions_mm: Tensor) -> Tensor:
@@ -110,8 +169,13 @@ def _waves(positions_mm: Tensor) -> Tensor:
     return torch.cat([scaled, *waves], dim=-1)
 
 
+def _mean(tokens_BND: Tensor, mask_BN: Tensor) -> Tensor:
+    """Return the mean over unmasked tokens, shape (B, D); zeros where there is none."""
+    kept = tokens_BND * mask_BN[..., None]
+    return kept.sum(1) / mask_BN.sum(1, keepdim=True).clamp(min=1)
+
+
 def _summary(tokens_BND: Tensor, mask_BN: Tensor) -> Tensor:
     """Return mean and maximum over scanned tokens, shape (B, 2 D); zeros where none was scanned."""
     kept = tokens_BND * mask_BN[..., None]
-    mean = kept.sum(1) / mask_BN.sum(1, keepdim=True).clamp(min=1)
-    return torch.cat([mean, kept.amax(1)], dim=-1).detach()
+    return torch.cat([_mean(tokens_BND, mask_BN), kept.amax(1)], dim=-1)

@@ -14,7 +14,7 @@ from transformers.utils.logging import disable_progress_bar
 from pipeline.errors import CheckpointError
 from pipeline.files import file_sha256
 from pipeline.sentences import sentence_spans
-from pipeline.tensors import Sentence, TextInput
+from pipeline.tensors import Sentence, TextInput, TextWindow
 from schemas.history import Note
 from schemas.settings import ModelSettings
 
@@ -145,6 +145,11 @@ def encode_notes(
         kinds=means[kind_numbers],
         age_days=torch.tensor(ages, dtype=torch.float32),
         sentences=tuple(sentences),
+        windows=tuple(
+            TextWindow(number, tuple(window.ids), window.counts)
+            for number, sentence in enumerate(sentences)
+            for window in _windows(encoder, sentence.text)
+        ),
     )
 
 

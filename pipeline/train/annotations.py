@@ -43,16 +43,32 @@ def token_masks(
         name = f"{study_uid}__{task.annotation or task.name}.nii.gz"
         path = cohort_folder / "annotations" / name
         if path.is_file():
-            masks[number] = _token_mask(path, grid, size)
+            masks[number] = _token_mask(path, grid)
     return masks
 
 
-def _token_mask(path: Path, grid: Geometry, size: tuple[int, ...]) -> NDArray[np.float32]:
+def _token_mask(path: Path, grid: Geometry) -> NDArray[np.float32]:
     try:
         array, geometry = load_nifti(path)
     except (IngestError, GeometryError) as error:
         msg = f"annotations: {error}"
         raise UsageError(msg) from error
+    return mask_tokens(array, geometry, grid)
+
+
+def mask_tokens(
+    array: NDArray[np.generic], geometry: Geometry, grid: Geometry
+) -> NDArray[np.float32]:
+    """Mark the tokens that hold a mask, as :func:`token_masks` does for a file.
+
+    Parameters
+    ----------
+    array
+        Above 0 on the finding, on ``geometry``.
+    grid
+        The model's grid, mm, LPS.
+    """
+    size = tuple(count // STRIDE for count in grid.shape)
     voxels = grid.to_index(geometry.to_mm(np.argwhere(array > 0)))
     tokens = np.floor((voxels + 0.5) / STRIDE).astype(int)
     tokens = tokens[((tokens >= 0) & (tokens < np.array(size))).all(axis=1)]

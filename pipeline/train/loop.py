@@ -1,13 +1,14 @@
-"""The training loop: transformers' Trainer around the network."""
+"""The training loop: transformers' Trainer around the network, in one phase or two."""
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import (
     EarlyStoppingCallback,
@@ -23,14 +24,17 @@ from pipeline.model.collate import collate
 from pipeline.model.network import FusedNetwork
 from pipeline.preprocess import TableTransform
 from pipeline.progress import Progress
-from pipeline.tensors import Batch, ModelInput
+from pipeline.tensors import ModelInput
 from pipeline.train.augment import augmented
 from pipeline.train.examples import Example
+from pipeline.train.monitor import Monitor
+from pipeline.train.supervised import Supervised
 from schemas.protocol import Protocol
 
 WARMUP_SHARE = 0.1
+TOKENS_AT_ONCE = 32
 
-
+Phase = Literal["image", "fused"]
 _Case = tuple[ModelInput, Tensor, Tensor]
 
 
@@ -59,70 +63,22 @@ class _Cases(Dataset[_Case]):
         return chosen, self.labels[number], masks
 
 
-class _Supervised(nn.Module):
-    """The network with its loss, in the form that Trainer calls."""
-
-    def __init__(self, network: FusedNetwork, annotation_weight: float) -> None:
-        super().__init__()
-        self.network, self.annotation_weight = network, annotation_weight
-
-    def forward(self, batch: Batch, labels: Tensor, masks: Tensor) -> dict[str, Tensor]:
-        """Return the loss over known labels and the logits, shape (B, K).
-
-        In training the loss of the masks is added; what early stopping looks at is the
-        outcomes' alone.
-        """
-        output = self.network(batch)
-        loss = masked_loss(output.logits, labels)
-        if self.training:
-            shown = masks.flatten(2)
-            shown = torch.where(batch["has_image"][:, None, None], shown, torch.nan)
-            loss = loss + self.annotation_weight * annotation_loss(output.presence, shown)
-        return {"loss": loss, "logits": output.logits}
-
-
-def masked_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the mean binary cross-entropy over the labels that are not NaN; 0 if there is none."""
-    known = ~labels.isnan()
-    loss = functional.binary_cross_entropy_with_logits(
-        logits, torch.nan_to_num(labels), reduction="none"
-    )
-    return (loss * known).sum() / known.sum().clamp(min=1)
-
-
-def annotation_loss(presence: Tensor, masks: Tensor) -> Tensor:
-    """Return how badly the gates tell marked tokens from others; 0 if there is no mask.
-
-    Parameters
-    ----------
-    presence : shape (B, K, N), log-odds
-    masks : shape (B, K, N)
-        1 on the finding, 0 elsewhere, NaN without a mask. Both classes weigh the same, however
-        few tokens the finding fills.
-    """
-    inside, outside = masks == 1.0, masks == 0.0
-    loss = functional.binary_cross_entropy_with_logits(
-        presence, inside.to(presence.dtype), reduction="none"
-    )
-    means = [(loss * part).sum() / part.sum().clamp(min=1) for part in (inside, outside)]
-    return (means[0] + means[1]) / 2
-
-
 class _ReportProgress(TrainerCallback):
     """Pass the Trainer's steps on."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, phase: Phase) -> None:
         self.progress = progress
+        self.what = "training the image branch" if phase == "image" else "training"
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
     ) -> None:
-        self.progress("training", state.global_step, state.max_steps)
+        self.progress(self.what, state.global_step, state.max_steps)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
     ) -> None:
-        self.progress("training", state.max_steps, state.max_steps)
+        self.progress(self.what, state.max_steps, state.max_steps)
 
 
 def fit(
@@ -135,11 +91,44 @@ def fit(
 ) -> FusedNetwork:
     """Train a network; return it with the weights of the epoch of lowest validation loss.
 
+    With ``image_epochs`` the image branch first learns by itself; with ``freeze_image`` its
+    encoder then stays as it is.
+
     Parameters
     ----------
     train, validation
         Of different patients.
     """
+    settings = protocol.training
+    if settings.image_epochs:
+        fit_image(network, train, validation, transform, protocol, progress)
+    if settings.freeze_image:
+        train, validation = with_tokens(network, train), with_tokens(network, validation)
+    _run(network, (train, validation), transform, protocol, "fused", progress)
+    return network.cpu().eval().requires_grad_(requires_grad=False)
+
+
+def fit_image(
+    network: FusedNetwork,
+    train: Sequence[Example],
+    validation: Sequence[Example],
+    transform: TableTransform,
+    protocol: Protocol,
+    progress: Progress,
+) -> None:
+    """Train the image branch by itself on the cases that have an image."""
+    parts = ([case for case in part if case.image is not None] for part in (train, validation))
+    _run(network, (next(parts), next(parts)), transform, protocol, "image", progress)
+
+
+def _run(
+    network: FusedNetwork,
+    parts: tuple[Sequence[Example], Sequence[Example]],
+    transform: TableTransform,
+    protocol: Protocol,
+    phase: Phase,
+    progress: Progress,
+) -> None:
     settings = protocol.training
     random = np.random.default_rng(settings.seed)
 
@@ -150,25 +139,45 @@ def fit(
         )
         return {"batch": batch, "labels": torch.stack(labels), "masks": torch.stack(masks)}
 
+    supervised = Supervised(network, protocol, image_only=phase == "image")
     with tempfile.TemporaryDirectory(prefix="synopt-train-") as checkpoints:
         trainer = Trainer(
-            model=_Supervised(network, settings.annotation_weight),
-            args=_arguments(protocol, Path(checkpoints)),
-            train_dataset=_Cases(train, transform, protocol, random),
-            eval_dataset=_Cases(validation, transform, protocol, None),
+            model=supervised,
+            args=_arguments(protocol, Path(checkpoints), phase),
+            train_dataset=_Cases(parts[0], transform, protocol, random),
+            eval_dataset=_Cases(parts[1], transform, protocol, None),
             data_collator=pack,
-            callbacks=[EarlyStoppingCallback(settings.patience), _ReportProgress(progress)],
+            compute_metrics=Monitor(supervised, protocol),
+            callbacks=[EarlyStoppingCallback(settings.patience), _ReportProgress(progress, phase)],
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train()
-    return network.cpu().eval().requires_grad_(requires_grad=False)
 
 
-def _arguments(protocol: Protocol, checkpoints: Path) -> TrainingArguments:
+@torch.inference_mode()
+def with_tokens(network: FusedNetwork, examples: Sequence[Example]) -> list[Example]:
+    """Return the examples with what the image encoder, from now on frozen, makes of each."""
+    network.eval()
+    network.image_encoder.requires_grad_(requires_grad=False)
+    device = network.bias.device
+    there = [number for number, example in enumerate(examples) if example.image is not None]
+    done = list(examples)
+    for start in range(0, len(there), TOKENS_AT_ONCE):
+        numbers = there[start : start + TOKENS_AT_ONCE]
+        images = [image for number in numbers if (image := examples[number].image) is not None]
+        voxels = torch.stack([image.voxels for image in images]).to(device)
+        scanned = torch.stack([image.scanned for image in images]).to(device)
+        encoded = network.image_encoder(voxels, scanned).half().cpu()
+        for number, image, tokens in zip(numbers, images, encoded, strict=True):
+            done[number] = replace(examples[number], image=replace(image, tokens=tokens.clone()))
+    return done
+
+
+def _arguments(protocol: Protocol, checkpoints: Path, phase: Phase) -> TrainingArguments:
     settings = protocol.training
     return TrainingArguments(
         output_dir=str(checkpoints),
-        num_train_epochs=settings.epochs,
+        num_train_epochs=settings.image_epochs if phase == "image" else settings.epochs,
         per_device_train_batch_size=settings.batch_size,
         per_device_eval_batch_size=2 * settings.batch_size,
         learning_rate=settings.learning_rate,
@@ -180,7 +189,8 @@ def _arguments(protocol: Protocol, checkpoints: Path) -> TrainingArguments:
         save_total_limit=1,
         save_only_model=True,
         load_best_model_at_end=True,
-        metric_for_best_model="eval_loss",
+        metric_for_best_model="outcome_loss",
+        greater_is_better=False,
         label_names=["labels"],
         remove_unused_columns=False,
         report_to=[],

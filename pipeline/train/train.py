@@ -13,8 +13,10 @@ from pipeline.cohort import open_cohort
 from pipeline.errors import UsageError
 from pipeline.files import whole_folder, write_text
 from pipeline.history import read_labels
+from pipeline.inputs import read_notes
 from pipeline.model.network import FusedNetwork
 from pipeline.model.text_encoder import TextEncoder, encode_phrases, load_text_encoder
+from pipeline.model.text_tuning import TunableText
 from pipeline.preprocess import TableTransform, fit_table_transform
 from pipeline.progress import Progress, silent
 from pipeline.train.calibrate import calibrated
@@ -81,6 +83,10 @@ def train_bundle(
         )
         network = _new_network(protocol, encoder, transform, parts["train"])
         network = fit(network, parts["train"], parts["validation"], transform, protocol, progress)
+        if network.tunable_text is not None:
+            encoder = network.tunable_text.tuned(encoder)
+            network.tunable_text = None
+            parts = {part: _reread(cases, encoder) for part, cases in parts.items()}
         bundle = _uncalibrated(network, encoder, transform, protocol, len(parts["train"]))
         bundle = calibrated(bundle, parts, progress=progress)
         save_bundle(folder, bundle, model_card(bundle, making), making.records())
@@ -128,9 +134,19 @@ def _new_network(
         raise UsageError(msg)
     scale, mean = torch.std_mean(torch.cat(sentences), dim=0)
     questions = encode_phrases(encoder, [task.question for task in protocol.tasks])
-    return FusedNetwork(
+    network = FusedNetwork(
         protocol, transform.width, questions, text_mean=mean, text_scale=scale.clamp(min=MIN_SCALE)
     )
+    if protocol.model.image_weights:
+        network.image_encoder.start_from(protocol.model.image_weights)
+    if protocol.model.text_tuning != "frozen":
+        network.tunable_text = TunableText(encoder, protocol.model)
+    return network
+
+
+def _reread(examples: Sequence[Example], encoder: TextEncoder) -> list[Example]:
+    """Return the examples with their notes as a tuned text encoder reads them."""
+    return [replace(example, text=read_notes(example.history, encoder)) for example in examples]
 
 
 def _uncalibrated(

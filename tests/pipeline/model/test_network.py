@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 import torch
@@ -11,6 +12,8 @@ from pipeline.preprocess import image_input
 from pipeline.tensors import Batch, ModelInput, ModelOutput, TableInput, TextInput
 from pipeline.volume import Volume
 from schemas.protocol import Protocol
+from schemas.settings import Fusion, ImageEncoderName
+from schemas.task import Task
 
 TEXT_WIDTH = 12
 
@@ -134,7 +137,7 @@ def test_token_positions_are_the_centres_of_their_voxels_in_mm() -> None:
     assert torch.allclose(positions.mean(0), torch.zeros(3), atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["resnet10", "resnet18", "segresnet"])
+@pytest.mark.parametrize("name", get_args(ImageEncoderName))
 def test_every_named_encoder_gives_the_token_grid(
     protocol: Protocol, whole: ModelInput, name: str
 ) -> None:
@@ -158,3 +161,173 @@ def test_absent_images_do_not_enter_batch_statistics(
 
     blind = replace(whole, image=None)
     assert torch.allclose(mean_after(whole), mean_after(whole, blind), atol=1e-6)
+
+
+def with_model(protocol: Protocol, **changes: object) -> Protocol:
+    return protocol.model_copy(update={"model": protocol.model.model_copy(update=changes)})
+
+
+def shaken(protocol: Protocol) -> FusedNetwork:
+    """A network none of whose parts is zero by its initialisation."""
+    torch.manual_seed(0)
+    network = new_network(protocol, 2)
+    for parameter in network.parameters():
+        parameter.data += 0.05 * torch.randn_like(parameter)
+    return network.eval()
+
+
+@pytest.mark.parametrize("fusion", get_args(Fusion))
+def test_in_every_fusion_the_parts_sum_and_the_history_is_left_without_the_image(
+    protocol: Protocol, whole: ModelInput, fusion: str
+) -> None:
+    other = with_model(protocol, fusion=fusion)
+    network = shaken(other)
+    output = score(network, other, whole, replace(whole, text=text(20)))
+    parts = output.image.sum(-1) + output.text.sum(-1) + output.table.sum(-1) + output.bias
+    assert torch.allclose(parts, output.logits, atol=1e-5)
+    blind = score(
+        network, other, replace(whole, image=None), replace(whole, text=text(20), image=None)
+    )
+    assert torch.allclose(output.history_alone, blind.logits, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("fusion", "silent"), [("image_only", ("text", "table")), ("history_only", ("image",))]
+)
+def test_what_a_fusion_must_not_read_adds_nothing_and_changes_nothing(
+    protocol: Protocol, whole: ModelInput, fusion: str, silent: tuple[str, ...]
+) -> None:
+    other = with_model(protocol, fusion=fusion)
+    network = shaken(other)
+    output = score(network, other, whole)
+    for part in silent:
+        assert (getattr(output, part) == 0).all()
+    without = score(network, other, replace(whole, **dict.fromkeys(silent)))
+    assert torch.equal(output.logits, without.logits)
+
+
+@pytest.mark.parametrize("fusion", ["late", "concat", "projection", "cross"])
+def test_only_some_fusions_let_the_history_move_the_images_evidence(
+    protocol: Protocol, whole: ModelInput, fusion: str
+) -> None:
+    other = with_model(protocol, fusion=fusion)
+    network = shaken(other)
+    output, changed = (score(network, other, replace(whole, text=text(n))) for n in (7, 9))
+    same = torch.allclose(output.image, changed.image, atol=1e-6)
+    assert same == (fusion in ("late", "concat"))
+
+
+def test_presence_does_not_depend_on_the_history(
+    network: FusedNetwork, protocol: Protocol, whole: ModelInput
+) -> None:
+    output, changed = (score(network, protocol, replace(whole, text=text(n))) for n in (7, 9))
+    assert torch.equal(output.presence, changed.presence)
+
+
+def test_the_order_of_the_notes_changes_no_score(
+    network: FusedNetwork, protocol: Protocol, whole: ModelInput
+) -> None:
+    assert whole.text is not None
+    order = torch.tensor([3, 0, 6, 5, 1, 2, 4])
+    shuffled = replace(
+        whole.text, features=whole.text.features[order], kinds=whole.text.kinds[order]
+    )
+    output = score(network, protocol, whole)
+    other = score(network, protocol, replace(whole, text=shuffled))
+    assert torch.allclose(output.logits, other.logits, atol=1e-5)
+    assert torch.allclose(output.text[..., order], other.text, atol=1e-5)
+
+
+def test_a_text_without_a_sentence_scores_like_no_text(
+    network: FusedNetwork, protocol: Protocol, whole: ModelInput
+) -> None:
+    empty = score(network, protocol, replace(whole, text=text(0)))
+    none = score(network, protocol, replace(whole, text=None))
+    assert torch.equal(empty.logits, none.logits)
+
+
+def test_cases_score_the_same_alone_and_in_a_batch(
+    network: FusedNetwork, protocol: Protocol, whole: ModelInput
+) -> None:
+    cases = [
+        whole, replace(whole, image=None), replace(whole, text=text(30)),
+        replace(whole, table=None), replace(whole, text=None),
+    ]  # fmt: skip
+    together = score(network, protocol, *cases).logits
+    alone = torch.cat([score(network, protocol, case).logits for case in cases])
+    assert torch.allclose(together, alone, atol=1e-5)
+
+
+def test_tokens_kept_from_before_score_like_the_voxels_they_came_from(
+    network: FusedNetwork, protocol: Protocol, whole: ModelInput
+) -> None:
+    assert whole.image is not None
+    batch = collate([whole], protocol, text_width=TEXT_WIDTH, table_width=2)
+    tokens, _ = network.see(batch)
+    nothing = torch.zeros_like(whole.image.voxels)
+    kept = replace(whole.image, voxels=nothing, tokens=tokens[0])
+    output = score(network, protocol, whole, replace(whole, image=None))
+    again = score(network, protocol, replace(whole, image=kept), replace(whole, image=None))
+    assert torch.allclose(output.logits, again.logits, atol=1e-6)
+
+
+@pytest.fixture
+def two_series(protocol: Protocol) -> Protocol:
+    rules = tuple(protocol.series[0].model_copy(update={"name": name}) for name in ("t1", "flair"))
+    return protocol.model_copy(update={"series": rules})
+
+
+def pair(whole: ModelInput, *there: bool) -> ModelInput:
+    """The image and its negative as two series, of which some may be missing."""
+    assert whole.image is not None
+    voxels = torch.cat([whole.image.voxels, -whole.image.voxels])
+    scanned = whole.image.scanned & torch.tensor(there)[:, None, None, None]
+    return replace(whole, image=replace(whole.image, voxels=voxels, scanned=scanned))
+
+
+def test_a_missing_series_counts_for_nothing(two_series: Protocol, whole: ModelInput) -> None:
+    network = shaken(two_series)
+    case = pair(whole, True, False)
+    assert case.image is not None
+    output = score(network, two_series, case)
+    voxels = case.image.voxels.clone()
+    voxels[1] = 7.0
+    other = replace(case, image=replace(case.image, voxels=voxels))
+    assert torch.equal(output.logits, score(network, two_series, other).logits)
+    assert output.logits.isfinite().all()
+    both = score(network, two_series, pair(whole, True, True))
+    assert not torch.allclose(output.logits, both.logits, atol=1e-5)
+
+
+def test_each_series_has_a_mark_of_its_own(two_series: Protocol, whole: ModelInput) -> None:
+    network = shaken(two_series)
+    case = pair(whole, True, True)
+    assert case.image is not None
+    swapped = replace(case, image=replace(case.image, voxels=case.image.voxels.flip(0)))
+    output, other = score(network, two_series, case), score(network, two_series, swapped)
+    assert not torch.allclose(output.logits, other.logits, atol=1e-5)
+
+
+def test_a_multiclass_task_has_evidence_for_each_class(
+    protocol: Protocol, whole: ModelInput
+) -> None:
+    kind = Task(
+        name="kind", kind="multiclass", question="Which kind is it?", classes=("a", "b", "c")
+    )
+    other = protocol.model_copy(update={"tasks": (protocol.tasks[0], kind)})
+    output = score(shaken(other), other, whole)
+    assert output.logits.shape == (1, 4)
+    assert output.image.shape[1] == output.table.shape[1] == output.text.shape[1] == 4
+    parts = output.image.sum(-1) + output.text.sum(-1) + output.table.sum(-1) + output.bias
+    assert torch.allclose(parts, output.logits, atol=1e-5)
+
+
+def test_image_and_history_lie_on_the_unit_sphere_of_one_space_or_at_its_centre(
+    network: FusedNetwork, protocol: Protocol, whole: ModelInput
+) -> None:
+    blind = replace(whole, image=None)
+    embedding = score(network, protocol, whole, blind).embedding
+    assert embedding.shape == (2, 2, protocol.model.embedding)
+    assert embedding.norm(dim=-1).tolist() == [
+        pytest.approx([1.0, 1.0], abs=1e-5), pytest.approx([0.0, 1.0], abs=1e-5)
+    ]  # fmt: skip

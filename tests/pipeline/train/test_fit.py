@@ -13,7 +13,7 @@ from pipeline.progress import silent
 from pipeline.tensors import ImageInput
 from pipeline.train.augment import augmented
 from pipeline.train.examples import Example
-from pipeline.train.loop import annotation_loss, fit, masked_loss
+from pipeline.train.loop import fit
 from schemas.history import ConceptValue, History, TableValue
 from schemas.notes_rule import Concept
 from schemas.protocol import Protocol
@@ -131,25 +131,6 @@ def test_augmentation_moves_the_masks_and_the_scanned_part_with_the_voxels(
         no_mask = torch.full_like(masks, torch.nan)
         _, still_none = augmented(case.model_input(transform), no_mask, random, protocol)
         assert still_none.isnan().all()
-
-
-def test_the_masks_loss_counts_both_classes_alike_and_skips_what_has_no_mask() -> None:
-    presence = torch.tensor([[[2.0, -1.0, -1.0, -1.0]], [[9.0, 9.0, 9.0, 9.0]]])
-    masks = torch.tensor([[[1.0, 0.0, 0.0, 0.0]], [[float("nan")] * 4]])
-    # (log(1 + exp(-2)) + log(1 + exp(-1))) / 2 = (0.126928 + 0.313262) / 2
-    assert annotation_loss(presence, masks).item() == pytest.approx(0.220095, abs=1e-5)
-    assert annotation_loss(presence, torch.full_like(masks, torch.nan)).item() == 0.0
-
-
-def test_unknown_labels_do_not_enter_the_loss() -> None:
-    logits = torch.tensor([[2.0, -1.0], [0.5, 9.0]])
-    labels = torch.tensor([[1.0, float("nan")], [float("nan"), float("nan")]])
-    # log(1 + exp(-2)) = 0.126928, the one known label
-    assert abs(masked_loss(logits, labels).item() - 0.126928) < 1e-5
-
-
-def test_a_batch_without_any_label_has_no_loss() -> None:
-    assert masked_loss(torch.ones(2, 1), torch.full((2, 1), float("nan"))).item() == 0.0
 
 
 def test_concepts_are_hidden_with_the_notes_and_not_with_the_table(protocol: Protocol) -> None:

@@ -1,0 +1,303 @@
+"""The network and its rivals against the known truth of simulated patients.
+
+    python -m benchmarks.model [--train N] [--test N] [--seeds 0 1] [--fusions cross late ...]
+
+For each seed the image branch is trained once on what the image decides; its frozen tokens are
+then fused in each way, and boosted trees are given a summary of the image beside table and
+concepts. Writes benchmarks/results/model.json and model.md. Nothing here says anything about real
+patients.
+"""
+
+import argparse
+import json
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import expit
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import roc_auc_score
+
+import flows  # noqa: F401  sets the environment's defaults
+from benchmarks.simulated import Simulated, simulated
+from flows.progress import progress_bars
+from pipeline.model.collate import collate
+from pipeline.model.image_encoder import token_positions
+from pipeline.model.network import FusedNetwork
+from pipeline.model.text_encoder import encode_phrases, load_text_encoder
+from pipeline.phantom import WORLDS, Design
+from pipeline.preprocess import TableTransform, fit_table_transform
+from pipeline.progress import Progress
+from pipeline.protocol import read_protocol
+from pipeline.tensors import ModelOutput
+from pipeline.train.loop import fit, fit_image, with_tokens
+from schemas.protocol import Protocol
+from schemas.settings import ModelSettings, TrainingSettings
+
+RESULTS = Path(__file__).parent / "results"
+TRAIN_SEED, TEST_SEED, N_BOOTSTRAP, BATCH = 41, 43, 500, 64
+VALIDATION_SHARE = 0.1
+IMAGE_PARTS = ("image_encoder", "place", "read_image", "ask", "asked", "image_head", "bias")
+FUSIONS = ("cross", "projection", "late", "concat", "history_only", "image_only")
+
+Scores = NDArray[np.float64]
+
+
+def main() -> None:
+    """Simulate, train each, compare, write."""
+    options = _options()
+    torch.set_num_threads(2)
+    protocol = _protocol(options)
+    results: list[dict[str, object]] = []
+    with progress_bars(quiet=False) as progress:
+        encoder = load_text_encoder(protocol.model)
+        cases = {
+            seed: simulated(
+                Design(world=WORLDS["brain_mr"], seed=seed), protocol, encoder, n, progress=progress
+            )
+            for seed, n in ((TRAIN_SEED, options.train), (TEST_SEED, options.test))
+        }
+        questions = encode_phrases(encoder, [task.question for task in protocol.tasks])
+        for seed in options.seeds:
+            bench = _Bench(protocol, cases[TRAIN_SEED], cases[TEST_SEED], questions, seed, progress)
+            results += bench.run(options.fusions)
+    _write(results, options, protocol)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--train", type=int, default=4000)
+    parser.add_argument("--test", type=int, default=2000)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--fusions", nargs="+", default=list(FUSIONS), choices=FUSIONS)
+    parser.add_argument("--image-epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--channels", type=int, default=8)
+    return parser.parse_args()
+
+
+def _protocol(options: argparse.Namespace) -> Protocol:
+    protocol = read_protocol(Path("data_samples/protocols/brain_mr.yaml"))
+    grid = protocol.grid.model_copy(update={"spacing_mm": (5.0,) * 3, "size": (32, 40, 32)})
+    model = ModelSettings(image_channels=options.channels, width=64, layers=1)
+    training = TrainingSettings(
+        image_epochs=options.image_epochs, epochs=options.epochs, freeze_image=True,
+        batch_size=32, learning_rate=3e-3, annotation_share=0.25,
+    )  # fmt: skip
+    return protocol.model_copy(update={"grid": grid, "model": model, "training": training})
+
+
+class _Bench:
+    """One seed: an image branch, and everything that is built on its tokens."""
+
+    def __init__(
+        self,
+        protocol: Protocol,
+        train: Sequence[Simulated],
+        test: Sequence[Simulated],
+        questions: torch.Tensor,
+        seed: int,
+        progress: Progress,
+    ) -> None:
+        training = protocol.training.model_copy(update={"seed": seed})
+        self.protocol = protocol.model_copy(update={"training": training})
+        self.questions, self.seed, self.progress = questions, seed, progress
+        order = np.random.default_rng(seed).permutation(len(train))
+        n_validation = int(VALIDATION_SHARE * len(train))
+        self.validation = [train[i].example for i in order[:n_validation]]
+        self.train = [train[i].example for i in order[n_validation:]]
+        hidden = np.random.default_rng(seed).random(len(self.train)) >= training.annotation_share
+        self.train = [
+            replace(case, masks=np.full_like(case.masks, np.nan)) if hide else case
+            for case, hide in zip(self.train, hidden, strict=True)
+        ]
+        self.test, self.truth = [case.example for case in test], test
+        self.transform: TableTransform = fit_table_transform(
+            [case.history for case in self.train], protocol.table, protocol.concepts
+        )
+        texts = [case.text.features for case in self.train if case.text is not None]
+        self.text_scale, self.text_mean = torch.std_mean(torch.cat(texts), dim=0)
+
+    def run(self, fusions: Sequence[str]) -> list[dict[str, object]]:
+        """Train the image branch once, then each fusion on its tokens; then the trees."""
+        rows = []
+        started = time.monotonic()
+        image = self._new("cross")
+        parts = (self.train, self.validation)
+        fit_image(image, *parts, self.transform, self.protocol, self.progress)
+        warm = {name: value.clone() for name, value in image.state_dict().items()}
+        self.train, self.validation, self.test = (
+            with_tokens(image, part) for part in (self.train, self.validation, self.test)
+        )
+        seconds = time.monotonic() - started
+        for fusion in fusions:
+            started = time.monotonic()
+            network = self._new(fusion)
+            kept = {k: v for k, v in warm.items() if k.split(".")[0] in IMAGE_PARTS}
+            network.load_state_dict(kept, strict=False)
+            protocol = _with_fusion(self.protocol, fusion)
+            fit(network, self.train, self.validation, self.transform, protocol, self.progress)
+            scores = expit(self._predict(network, protocol)[0])
+            taken = seconds + time.monotonic() - started
+            rows.append(self._row(fusion, scores, taken))
+        rows.append(self._row("boosted trees", self._trees(image), seconds))
+        return rows
+
+    def _new(self, fusion: str) -> FusedNetwork:
+        torch.manual_seed(self.seed)
+        return FusedNetwork(
+            _with_fusion(self.protocol, fusion), self.transform.width, self.questions,
+            text_mean=self.text_mean, text_scale=self.text_scale.clamp(min=1e-6),
+        )  # fmt: skip
+
+    @torch.inference_mode()
+    def _predict(
+        self, network: FusedNetwork, protocol: Protocol, part: str = "test"
+    ) -> tuple[Scores, Scores]:
+        """Return logits (n, K) and a summary of the image (n, 5), NaN without one."""
+        network.eval().cpu()
+        cases = getattr(self, part)
+        logits, summaries = [], []
+        for start in range(0, len(cases), BATCH):
+            inputs = [case.model_input(self.transform) for case in cases[start : start + BATCH]]
+            batch = collate(
+                inputs, protocol, text_width=self.questions.shape[1],
+                table_width=self.transform.width,
+            )  # fmt: skip
+            output: ModelOutput = network(batch)
+            logits.append(output.logits.double().numpy())
+            summary = _image_summary(output, protocol)
+            summary[~batch["has_image"].numpy()] = np.nan
+            summaries.append(summary)
+        return np.concatenate(logits), np.concatenate(summaries)
+
+    def _trees(self, image: FusedNetwork) -> Scores:
+        """Boosted trees on amount, centroid and peak of the image, table and concepts."""
+        columns = []
+        for part in ("train", "test"):
+            _, summary = self._predict(image, self.protocol, part)
+            inputs = [case.model_input(self.transform).table for case in getattr(self, part)]
+            blank = np.full((self.protocol.n_variables, self.transform.width), np.nan)
+            table = [
+                blank if one is None
+                else np.where(one.is_known.numpy()[:, None], one.values.numpy(), np.nan)
+                for one in inputs
+            ]  # fmt: skip
+            columns.append(np.hstack([summary, np.stack(table).reshape(len(table), -1)]))
+        labels = np.stack([case.labels for case in self.train])
+        scores = []
+        for number in range(labels.shape[1]):
+            known = ~np.isnan(labels[:, number])
+            trees = HistGradientBoostingClassifier(
+                max_iter=150, learning_rate=0.06, max_leaf_nodes=12, min_samples_leaf=20,
+                l2_regularization=1.0, random_state=self.seed,
+            ).fit(columns[0][known], labels[known, number])  # fmt: skip
+            scores.append(trees.predict_proba(columns[1])[:, 1])
+        return np.stack(scores, axis=1)
+
+    def _row(self, what: str, scores: Scores, seconds: float) -> dict[str, object]:
+        outcomes = np.stack([case.outcomes for case in self.truth])
+        limit = np.stack([case.observable for case in self.truth])
+        names = [task.name for task in self.protocol.tasks]
+        tasks = {
+            name: _judged(outcomes[:, k], scores[:, k], limit[:, k]) for k, name in enumerate(names)
+        }
+        mean, low, high = _mean_excess(outcomes, scores, limit)
+        row = {"what": what, "seed": self.seed, "seconds": seconds, "tasks": tasks,
+               "excess": mean, "interval": [low, high]}  # fmt: skip
+        print(f"{what}, seed {self.seed}: excess {mean:.3f} ({low:.3f} to {high:.3f})", flush=True)
+        print("  ", {name: [round(x, 3) for x in task.values()] for name, task in tasks.items()})
+        return row
+
+
+def _with_fusion(protocol: Protocol, fusion: str) -> Protocol:
+    model = protocol.model.model_copy(update={"fusion": fusion})
+    return protocol.model_copy(update={"model": model})
+
+
+def _image_summary(output: ModelOutput, protocol: Protocol) -> Scores:
+    """Return amount, centroid in mm and peak of what the first question finds, shape (n, 5)."""
+    presence = output.presence[:, 0].double()
+    gates = torch.sigmoid(presence)
+    places = token_positions(protocol.grid.size[::-1], protocol.grid.spacing_mm[::-1]).double()
+    amount = gates.sum(-1, keepdim=True)
+    parts = [amount, gates @ places / amount, presence.amax(-1, keepdim=True)]
+    return np.asarray(torch.cat(parts, dim=-1).numpy())
+
+
+def _judged(outcomes: Scores, scores: Scores, limit: Scores) -> dict[str, float]:
+    auroc, best = (float(roc_auc_score(outcomes, values)) for values in (scores, limit))
+    error = float(np.abs(scores - limit).mean())
+    return {"auroc": auroc, "limit": best, "excess": (auroc - 0.5) / (best - 0.5), "error": error}
+
+
+def _mean_excess(outcomes: Scores, scores: Scores, limit: Scores) -> tuple[float, float, float]:
+    """Return the excess AUROC, mean over tasks, with its 95 % interval over patients."""
+    random = np.random.default_rng(0)
+    draws = [np.arange(len(outcomes))]
+    draws += [random.integers(0, len(outcomes), len(outcomes)) for _ in range(N_BOOTSTRAP)]
+    means = [
+        np.mean([
+            (roc_auc_score(outcomes[draw, k], scores[draw, k]) - 0.5)
+            / (roc_auc_score(outcomes[draw, k], limit[draw, k]) - 0.5)
+            for k in range(outcomes.shape[1])
+        ])
+        for draw in draws
+    ]  # fmt: skip
+    low, high = np.percentile(means[1:], [2.5, 97.5])
+    return float(means[0]), float(low), float(high)
+
+
+def _write(
+    results: Sequence[Mapping[str, object]], options: argparse.Namespace, protocol: Protocol
+) -> None:
+    command = (
+        f"python -m benchmarks.model --train {options.train} --test {options.test} "
+        f"--seeds {' '.join(map(str, options.seeds))} --fusions {' '.join(options.fusions)} "
+        f"--image-epochs {options.image_epochs} --epochs {options.epochs} "
+        f"--channels {options.channels}"
+    )
+    rows = [
+        {"name": f"excess AUROC, mean over tasks: {row['what']}, seed {row['seed']}",
+         "value": row["excess"], "interval": row["interval"],
+         "at_least": 0.9 if row["what"] == "cross" else None,
+         "aim": 0.97 if row["what"] == "cross" else None, "command": command}
+        for row in results
+    ]  # fmt: skip
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "model.json").write_text(json.dumps(rows, indent=1) + "\n")
+    names = [task.name for task in protocol.tasks]
+    lines = [
+        "# The network and its rivals against the known truth (simulated patients)",
+        "",
+        f"`{command}`, {platform.machine()}, 2 cores, torch {version('torch')}. Excess AUROC is "
+        "(A - 0.5) / (limit - 0.5), the limit being the true probability given what is recorded; "
+        f"in brackets its 95 % interval over test patients. By task: AUROC, limit in brackets, "
+        "mean difference from that probability before calibration.",
+        "",
+        f"| what | seed | excess AUROC, mean | minutes | {' | '.join(names)} |",
+        f"| --- | --- | --- | --- |{' --- |' * len(names)}",
+    ]
+    lines += [_line(row, names) for row in results]
+    (RESULTS / "model.md").write_text("\n".join(lines) + "\n")
+    print("\n".join(lines))
+
+
+def _line(row: Mapping[str, object], names: Sequence[str]) -> str:
+    low, high = row["interval"]  # type: ignore[misc]
+    tasks = [row["tasks"][name] for name in names]  # type: ignore[index]
+    cells = [f"{t['auroc']:.3f} ({t['limit']:.3f}), {t['error']:.3f}" for t in tasks]
+    return (
+        f"| {row['what']} | {row['seed']} | {row['excess']:.3f} ({low:.3f} to {high:.3f}) "
+        f"| {float(row['seconds']) / 60:.1f} | {' | '.join(cells)} |"  # type: ignore[arg-type]
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""What each token adds to each logit: parts that sum to it exactly.
+
+Shape suffixes: B cases, Q logits, N image tokens, H history tokens, D width, P place features,
+S things said, U history variables.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.model.fusion import start_at_zero
+from schemas.settings import ModelSettings
+
+FIRST_GATE = -3.0
+FULL = 4.0
+
+
+class HistoryReadout(nn.Module):
+    """Each history token's own addition to each logit: gate times what the token says.
+
+    Additions are exactly 0 before training, so that tokens that say nothing yet do not drown the
+    few that matter.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.gate_query, self.gate_key = nn.Linear(width, width), nn.Linear(width, width)
+        self.value_query, self.value_key = nn.Linear(width, width), nn.Linear(width, width)
+        start_at_zero(self.value_query)
+
+    def forward(self, asked_BQD: Tensor, tokens_BHD: Tensor, mask_BH: Tensor) -> Tensor:
+        """Return additions (B, Q, H) in log-odds; exactly 0 where masked."""
+        scale = tokens_BHD.shape[-1] ** -0.5
+        gate = _match(self.gate_query(asked_BQD), self.gate_key(tokens_BHD)) * scale
+        value = _match(self.value_query(asked_BQD), self.value_key(tokens_BHD)) * scale
+        return torch.sigmoid(gate) * value * mask_BH[:, None, :]
+
+
+class MeanReadout(nn.Module):
+    """The classic: each logit is linear in the mean token, so each token adds its share of it."""
+
+    def __init__(self, width: int, n_logits: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, n_logits)
+        start_at_zero(self.linear)
+
+    def forward(self, tokens_BHD: Tensor, mask_BH: Tensor) -> Tensor:
+        """Return additions (B, Q, H) in log-odds; exactly 0 where masked."""
+        share = mask_BH / mask_BH.sum(1, keepdim=True).clamp(min=1)
+        additions: Tensor = self.linear(tokens_BHD).transpose(1, 2) * share[:, None, :]
+        return additions
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What the image shows each logit's question before the history is heard.
+
+    Parameters
+    ----------
+    presence : shape (B, Q, N), log-odds
+        That a token shows what the question asks for.
+    weights : shape (B, Q, N)
+        With which each token counts; 0 where nothing was scanned.
+    spread : shape (B, 1, N)
+        Equal weights over what was scanned, summing to 1: who looks and finds nothing learns
+        something too.
+    own : shape (B, Q, N), log-odds
+        What each token adds by itself.
+    """
+
+    presence: Tensor
+    weights: Tensor
+    spread: Tensor
+    own: Tensor
+
+
+class ImageReadout(nn.Module):
+    """Presence gate times what an image token says, whatever the history.
+
+    The weights grow with the gates of all tokens but level off, as attention with a null key
+    does, so a finding twice as large does not simply count twice.
+    """
+
+    def __init__(self, width: int, n_logits: int) -> None:
+        super().__init__()
+        self.gate_query, self.gate_key = nn.Linear(width, width), nn.Linear(width, width)
+        self.value_query, self.value_key = nn.Linear(width, width), nn.Linear(width, width)
+        self.gate_bias = nn.Parameter(torch.tensor(FIRST_GATE))
+        self.empty = nn.Parameter(torch.zeros(n_logits))
+        start_at_zero(self.value_query)
+
+    def forward(self, asked_QD: Tensor, tokens_BND: Tensor, mask_BN: Tensor) -> Seen:
+        """Ask each token each question."""
+        scale = tokens_BND.shape[-1] ** -0.5
+        asked_BQD = asked_QD.expand(len(tokens_BND), -1, -1)
+        presence = _match(self.gate_query(asked_BQD), self.gate_key(tokens_BND)) * scale
+        presence = presence + self.gate_bias
+        gates = torch.sigmoid(presence) * mask_BN[:, None, :]
+        weights = gates * (FULL / (FULL + gates.sum(-1, keepdim=True)))
+        spread = (mask_BN / mask_BN.sum(1, keepdim=True).clamp(min=1))[:, None, :]
+        value = _match(self.value_query(asked_BQD), self.value_key(tokens_BND)) * scale
+        return Seen(presence, weights, spread, weights * value + self.empty[:, None] * spread)
+
+
+class Products(nn.Module):
+    """What gated image tokens say, times the history's variables.
+
+    A pure interaction (a side in the scan and a side in the notes) has no main effect from which
+    attention could start; every product of the two does have a gradient from the first step. The
+    sum is over tokens, so what each token adds stays exact.
+    """
+
+    def __init__(self, settings: ModelSettings, n_logits: int, n_places: int, n_variables: int):
+        super().__init__()
+        self.said = nn.Linear(settings.width + n_places, settings.said)
+        self.weight = nn.Parameter(
+            torch.zeros(n_logits, n_logits, settings.said + n_places + 1, n_variables + 1)
+        )
+        self.empty = nn.Parameter(torch.zeros(n_logits, n_variables + 1))
+        self.dropout = nn.Dropout(settings.dropout)
+
+    def forward(
+        self, seen: Seen, tokens_BND: Tensor, places_NP: Tensor, variables_BU: Tensor
+    ) -> Tensor:
+        """Return additions (B, Q, N), in log-odds.
+
+        Every logit hears what was found for every question: where one finds nothing by itself, it
+        may still matter what another found.
+        """
+        places = places_NP.expand(len(tokens_BND), -1, -1)
+        said = torch.tanh(self.said(torch.cat([tokens_BND, places], -1)))
+        said_BNS = torch.cat([torch.ones_like(said[..., :1]), places, self.dropout(said)], -1)
+        constant = torch.ones_like(variables_BU[:, :1])
+        variables_BU = torch.cat([constant, self.dropout(variables_BU)], 1)
+        meaning = torch.einsum("qjsu,bu->bqjs", self.weight, variables_BU)
+        moved = torch.einsum("bqjs,bns,bjn->bqn", meaning, said_BNS, seen.weights)
+        empty = variables_BU @ self.empty.T
+        return moved + empty[..., None] * seen.spread
+
+
+class Projection(nn.Module):
+    """Both pooled into one space and multiplied there, element by element."""
+
+    def __init__(self, width: int, n_logits: int) -> None:
+        super().__init__()
+        self.image, self.history = nn.Linear(width, width), nn.Linear(width, width)
+        self.out = nn.Linear(width, n_logits, bias=False)
+        start_at_zero(self.out)
+
+    def forward(
+        self, seen: Seen, tokens_BND: Tensor, history_BHD: Tensor, mask_BH: Tensor
+    ) -> Tensor:
+        """Return additions (B, Q, N), in log-odds."""
+        share = mask_BH / mask_BH.sum(1, keepdim=True).clamp(min=1)
+        pooled = self.history((history_BHD * share[..., None]).sum(1))
+        joint = self.image(tokens_BND) * pooled[:, None]
+        additions: Tensor = self.out(joint).transpose(1, 2) * seen.weights
+        return additions
+
+
+class HistoryAsks(nn.Module):
+    """Each history token looks for its own image tokens, with a null key for "nothing there".
+
+    What it reads is a weighted sum over image tokens, so each token's share of it is known.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.query, self.key = nn.Linear(width, width), nn.Linear(width, width)
+        self.null = nn.Parameter(torch.zeros(1))
+        self.weight_query, self.weight_key = nn.Linear(width, width), nn.Linear(width, width)
+        self.value, self.meaning = nn.Linear(width, width), nn.Linear(width, width)
+        start_at_zero(self.value)
+
+    def forward(
+        self, asked_BQD: Tensor, history_BHD: Tensor, mask_BH: Tensor,
+        tokens_BND: Tensor, mask_BN: Tensor,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        """Return additions (B, Q, N), in log-odds, and the attention (B, H, N)."""
+        scale = tokens_BND.shape[-1] ** -0.5
+        match = _match(self.query(history_BHD), self.key(tokens_BND)) * scale
+        match = match.masked_fill(~mask_BN[:, None, :], -torch.inf)
+        null = self.null.expand(*match.shape[:2], 1)
+        attention = torch.softmax(torch.cat([match, null], -1), -1)[..., :-1]
+        hears = _match(self.weight_query(asked_BQD), self.weight_key(history_BHD)) * scale
+        hears = hears * mask_BH[:, None, :]
+        says = _match(self.meaning(history_BHD), self.value(tokens_BND)) * scale
+        return torch.einsum("bqh,bhn->bqn", hears, attention * says), attention
+
+
+def _match(asking_BQD: Tensor, answering_BND: Tensor) -> Tensor:
+    return torch.einsum("bqd,bnd->bqn", asking_BQD, answering_BND)

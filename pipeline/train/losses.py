@@ -1,0 +1,120 @@
+"""What training makes small: outcomes, masks, and the distance of an image from its history."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pipeline.model.heads import task_logits, thresholds
+from schemas.task import Task
+
+MARGIN = 1e-6
+CERTAIN = 60.0
+
+
+def outcome_losses(logits: Tensor, cuts: Tensor, labels: Tensor, tasks: Sequence[Task]) -> Tensor:
+    """Return each task's mean negative log-likelihood, shape (K,); 0 where no label is known.
+
+    Parameters
+    ----------
+    logits, cuts : shape (B, Q) and (K, J), log-odds
+        As in ``ModelOutput``.
+    labels : shape (B, L)
+        In the order of the tasks' ``label_columns``; NaN where unknown. 0 or 1, the class's
+        number, or for survival the days of observation and whether the event ended them.
+    """
+    losses, column = [], 0
+    for number, task in enumerate(tasks):
+        own = labels[:, column : column + len(task.label_columns)]
+        column += len(task.label_columns)
+        known = ~own.isnan().any(-1)
+        if known.any():
+            losses.append(_task_loss(logits[known], cuts, own[known], tasks, number))
+        else:
+            losses.append(logits.sum() * 0.0)
+    return torch.stack(losses)
+
+
+def _task_loss(
+    logits: Tensor, cuts: Tensor, labels: Tensor, tasks: Sequence[Task], number: int
+) -> Tensor:
+    task = tasks[number]
+    own = logits[:, task_logits(tasks)[number]]
+    if task.kind == "binary":
+        return functional.binary_cross_entropy_with_logits(own, labels)
+    if task.kind == "multiclass":
+        return functional.cross_entropy(own, labels[:, 0].long())
+    steps = thresholds(logits, cuts, tasks, number)
+    if task.kind == "survival":
+        return _survival_loss(steps, labels, task)
+    certain = torch.full_like(own, CERTAIN)
+    edges = torch.cat([certain, steps, -certain], dim=-1)
+    level = labels[:, :1].long()
+    return _between(edges.gather(1, level), edges.gather(1, level + 1)).mean()
+
+
+def _between(upper: Tensor, lower: Tensor) -> Tensor:
+    """Return -log(sigmoid(upper) - sigmoid(lower)), with a gradient however small it is."""
+    apart = (upper - lower).clamp(min=MARGIN)
+    return -(
+        functional.logsigmoid(upper)
+        + functional.logsigmoid(-lower)
+        + torch.log(-torch.expm1(-apart))
+    )
+
+
+def _survival_loss(steps: Tensor, labels: Tensor, task: Task) -> Tensor:
+    """Return the loss of the spans that each patient was seen to live through, or had the event in.
+
+    A patient who leaves inside a span says nothing about that span.
+    """
+    days, event = labels[:, :1], labels[:, 1:] > 0.5
+    ends = torch.tensor(task.horizons_days, dtype=days.dtype, device=days.device)
+    starts = torch.cat([ends.new_zeros(1), ends[:-1]])
+    had_event = event & (days > starts) & (days <= ends)
+    was_free = (days >= ends) & ~had_event
+    loss = functional.binary_cross_entropy_with_logits(
+        steps, had_event.to(steps.dtype), reduction="none"
+    )
+    counted = had_event | was_free
+    return (loss * counted).sum() / len(labels)
+
+
+def annotation_loss(presence: Tensor, masks: Tensor, asked_of: Sequence[int]) -> Tensor:
+    """Return how badly the gates tell marked tokens from others; 0 if there is no mask.
+
+    Parameters
+    ----------
+    presence : shape (B, Q, N), log-odds
+    masks : shape (B, K, N)
+        1 on the finding, 0 elsewhere, NaN without a mask. Both classes weigh the same, however
+        few tokens the finding fills.
+    asked_of
+        The task of each logit.
+    """
+    masks = masks[:, list(asked_of)]
+    inside, outside = masks == 1.0, masks == 0.0
+    loss = functional.binary_cross_entropy_with_logits(
+        presence, inside.to(presence.dtype), reduction="none"
+    )
+    means = [(loss * part).sum() / part.sum().clamp(min=1) for part in (inside, outside)]
+    return (means[0] + means[1]) / 2
+
+
+def contrast_loss(embedding: Tensor, temperature: float) -> Tensor:
+    """Return how badly each image finds its own history among the batch's, and the reverse.
+
+    Parameters
+    ----------
+    embedding : shape (B, 2, E)
+        As in ``ModelOutput``. Cases without either are left out; the loss is 0 if fewer than two
+        are left.
+    """
+    there = (embedding.abs().sum(-1) > 0).all(-1)
+    image, history = embedding[there].unbind(1)
+    if len(image) < 2:
+        return embedding.sum() * 0.0
+    alike = image @ history.T / temperature
+    own = torch.arange(len(image), device=alike.device)
+    return (functional.cross_entropy(alike, own) + functional.cross_entropy(alike.T, own)) / 2
