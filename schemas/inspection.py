@@ -145,7 +145,7 @@ class Inspection(FrozenModel):
     last_study: datetime | None
     """Latest acquisition."""
     skipped: tuple[Bar, ...]
-    """Files that belong to no study, by reason."""
+    """Files and records that were left aside, by reason."""
     series: SeriesView
     """Series."""
     columns: tuple[VariableView, ...]
