@@ -3,9 +3,11 @@
 import math
 from collections.abc import Sequence
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
 
@@ -18,6 +20,8 @@ _BAD_VALUE = (
     NotImplementedError,
 )
 _LARGEST_MM = 1e5
+_KEPT_VALUES = 20_000
+_KEPT_BYTES = 256
 
 
 @cache
@@ -28,13 +32,44 @@ def _tag_of(keyword: str) -> BaseTag:
 def value_of(dataset: Dataset, keyword: str) -> Any:
     """Return the value of an element, None if it is absent, empty or cannot be converted."""
     tag = _tag_of(keyword)
-    if tag not in dataset:
+    raw = dataset.get_item(tag)
+    if raw is None:
         return None
+    charset = dataset.original_character_set
     try:
-        value = dataset[tag].value
+        if not isinstance(raw, RawDataElement) or not _is_kept(raw) or not charset:
+            value = dataset[tag].value
+        else:
+            kind = raw.VR, raw.is_implicit_VR, raw.is_little_endian
+            encodings = (charset,) if isinstance(charset, str) else tuple(charset)
+            value = _converted(tag, kind, raw.value, encodings)
     except _BAD_VALUE:
         return None
     return None if value is None or value == "" else value
+
+
+def _is_kept(raw: RawDataElement) -> bool:
+    return raw.value is not None and len(raw.value) <= _KEPT_BYTES and _is_plain(raw.tag)
+
+
+@cache
+def _is_plain(tag: BaseTag) -> bool:
+    """Say whether a value depends on no other element of the header but the character set."""
+    vr = dictionary_VR(tag) if dictionary_has_tag(tag) else ""
+    return len(vr) == 2 and vr not in ("SQ", "UN")
+
+
+@lru_cache(maxsize=_KEPT_VALUES)
+def _converted(
+    tag: BaseTag,
+    kind: tuple[str | None, bool, bool],
+    content: bytes,
+    encodings: tuple[str, ...],
+) -> Any:
+    """Convert an element's bytes; most elements of a series' files are the same bytes."""
+    vr, is_implicit, is_little = kind
+    raw = RawDataElement(tag, vr, len(content), content, 0, is_implicit, is_little)
+    return convert_raw_data_element(raw, encoding=[*encodings]).value
 
 
 def text_of(dataset: Dataset, keyword: str) -> str:
@@ -45,6 +80,8 @@ def text_of(dataset: Dataset, keyword: str) -> str:
     value = value_of(dataset, keyword)
     if value is None:
         return ""
+    if type(value) is str and value.isprintable():
+        return value.strip(" ")
     items = value if _is_several(value) else (value,)
     text = "\\".join(str(item).strip(" \0") for item in items)
     if text.isprintable():
@@ -74,6 +111,8 @@ def count_of(dataset: Dataset, keyword: str) -> int:
 def numbers_of(dataset: Dataset, keyword: str, n: int) -> tuple[float, ...] | None:
     """Return exactly ``n`` finite numbers, None if they are not there."""
     value = value_of(dataset, keyword)
+    if value is None:
+        return None
     items = value if _is_several(value) else (value,)
     try:
         numbers = tuple(float(item) for item in items)
@@ -115,6 +154,7 @@ def acquired_at(dataset: Dataset) -> datetime | None:
     return next((moment for moment in moments if moment is not None), None)
 
 
+@lru_cache(maxsize=_KEPT_VALUES)
 def _moment(day: str, time: str) -> datetime | None:
     # "2016.07.25" and "10:47:28" are ACR-NEMA's forms, which a reader may still meet (PS3.5 6.2).
     day, time = day.replace(".", ""), time.replace(":", "")
@@ -152,4 +192,4 @@ def plane_numbers(
 
 
 def _is_several(value: object) -> bool:
-    return hasattr(value, "__iter__") and not isinstance(value, str | bytes)
+    return not isinstance(value, str | bytes | int | float) and hasattr(value, "__iter__")
