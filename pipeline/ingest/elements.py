@@ -24,52 +24,29 @@ _KEPT_VALUES = 20_000
 _KEPT_BYTES = 256
 
 
+# What a value depends on: tag, representation, implicit, little endian, bytes, character sets.
+_Key = tuple[BaseTag, str | None, bool, bool, bytes, tuple[str, ...]]
+
+
 @cache
-def _tag_of(keyword: str) -> BaseTag:
+def tag_of(keyword: str) -> BaseTag:
+    """Return the tag of a keyword, always the same object: equal tags are slow to compare."""
     return Tag(keyword)
 
 
 def value_of(dataset: Dataset, keyword: str) -> Any:
     """Return the value of an element, None if it is absent, empty or cannot be converted."""
-    tag = _tag_of(keyword)
-    raw = dataset.get_item(tag)
-    if raw is None:
+    key = _key_of(dataset, keyword)
+    if key is not None:
+        return _kept_value(key)
+    tag = tag_of(keyword)
+    if tag not in dataset:
         return None
-    charset = dataset.original_character_set
     try:
-        if not isinstance(raw, RawDataElement) or not _is_kept(raw) or not charset:
-            value = dataset[tag].value
-        else:
-            kind = raw.VR, raw.is_implicit_VR, raw.is_little_endian
-            encodings = (charset,) if isinstance(charset, str) else tuple(charset)
-            value = _converted(tag, kind, raw.value, encodings)
+        value = dataset[tag].value
     except _BAD_VALUE:
         return None
     return None if value is None or value == "" else value
-
-
-def _is_kept(raw: RawDataElement) -> bool:
-    return raw.value is not None and len(raw.value) <= _KEPT_BYTES and _is_plain(raw.tag)
-
-
-@cache
-def _is_plain(tag: BaseTag) -> bool:
-    """Say whether a value depends on no other element of the header but the character set."""
-    vr = dictionary_VR(tag) if dictionary_has_tag(tag) else ""
-    return len(vr) == 2 and vr not in ("SQ", "UN")
-
-
-@lru_cache(maxsize=_KEPT_VALUES)
-def _converted(
-    tag: BaseTag,
-    kind: tuple[str | None, bool, bool],
-    content: bytes,
-    encodings: tuple[str, ...],
-) -> Any:
-    """Convert an element's bytes; most elements of a series' files are the same bytes."""
-    vr, is_implicit, is_little = kind
-    raw = RawDataElement(tag, vr, len(content), content, 0, is_implicit, is_little)
-    return convert_raw_data_element(raw, encoding=[*encodings]).value
 
 
 def text_of(dataset: Dataset, keyword: str) -> str:
@@ -77,17 +54,69 @@ def text_of(dataset: Dataset, keyword: str) -> str:
 
     What cannot be printed becomes a space, or a question mark where it is no Unicode.
     """
-    value = value_of(dataset, keyword)
+    key = _key_of(dataset, keyword)
+    return _as_text(value_of(dataset, keyword)) if key is None else _kept_text(key)
+
+
+def _key_of(dataset: Dataset, keyword: str) -> _Key | None:
+    """Say what a small value depends on, None if it may depend on other elements."""
+    raw = dataset.get_item(tag_of(keyword))
+    if not isinstance(raw, RawDataElement) or raw.value is None or len(raw.value) > _KEPT_BYTES:
+        return None
+    charset = dataset.original_character_set
+    if not charset or not _is_plain(raw.tag):
+        return None
+    encodings = (charset,) if isinstance(charset, str) else tuple(charset)
+    return raw.tag, raw.VR, raw.is_implicit_VR, raw.is_little_endian, raw.value, encodings
+
+
+@cache
+def _is_plain(tag: BaseTag) -> bool:
+    vr = dictionary_VR(tag) if dictionary_has_tag(tag) else ""
+    return len(vr) == 2 and vr not in ("SQ", "UN")
+
+
+@lru_cache(maxsize=_KEPT_VALUES)
+def _kept_value(key: _Key) -> Any:
+    """Convert an element's bytes; most elements of a series' files are the same bytes."""
+    tag, vr, is_implicit, is_little, content, encodings = key
+    raw = RawDataElement(tag, vr, len(content), content, 0, is_implicit, is_little)
+    try:
+        value = convert_raw_data_element(raw, encoding=[*encodings]).value
+    except _BAD_VALUE:
+        return None
+    return None if value is None or value == "" else value
+
+
+@lru_cache(maxsize=_KEPT_VALUES)
+def _kept_text(key: _Key) -> str:
+    return _as_text(_kept_value(key))
+
+
+@lru_cache(maxsize=_KEPT_VALUES)
+def _kept_numbers(key: _Key) -> tuple[float, ...]:
+    return _as_numbers(_kept_value(key))
+
+
+def _as_text(value: Any) -> str:
     if value is None:
         return ""
-    if type(value) is str and value.isprintable():
-        return value.strip(" ")
     items = value if _is_several(value) else (value,)
     text = "\\".join(str(item).strip(" \0") for item in items)
     if text.isprintable():
         return text
     text = text.encode("utf-8", "replace").decode("utf-8")
     return "".join(sign if sign.isprintable() else " " for sign in text).strip()
+
+
+def _as_numbers(value: Any) -> tuple[float, ...]:
+    """Return all values as numbers, none if one of them is no finite number."""
+    items = value if _is_several(value) else (value,)
+    try:
+        numbers = tuple(float(item) for item in items)
+    except _BAD_VALUE:
+        return ()
+    return numbers if all(map(math.isfinite, numbers)) else ()
 
 
 def words_of(dataset: Dataset, keyword: str) -> tuple[str, ...]:
@@ -110,17 +139,9 @@ def count_of(dataset: Dataset, keyword: str) -> int:
 
 def numbers_of(dataset: Dataset, keyword: str, n: int) -> tuple[float, ...] | None:
     """Return exactly ``n`` finite numbers, None if they are not there."""
-    value = value_of(dataset, keyword)
-    if value is None:
-        return None
-    items = value if _is_several(value) else (value,)
-    try:
-        numbers = tuple(float(item) for item in items)
-    except _BAD_VALUE:
-        return None
-    if len(numbers) != n or not all(map(math.isfinite, numbers)):
-        return None
-    return numbers
+    key = _key_of(dataset, keyword)
+    numbers = _as_numbers(value_of(dataset, keyword)) if key is None else _kept_numbers(key)
+    return numbers if len(numbers) == n else None
 
 
 def item_of(dataset: Dataset | None, keyword: str) -> Dataset | None:
@@ -192,4 +213,4 @@ def plane_numbers(
 
 
 def _is_several(value: object) -> bool:
-    return not isinstance(value, str | bytes | int | float) and hasattr(value, "__iter__")
+    return not isinstance(value, str | bytes) and hasattr(value, "__iter__")

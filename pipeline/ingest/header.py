@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from pydicom.dataset import Dataset
-from pydicom.tag import BaseTag, Tag
+from pydicom.tag import BaseTag
 from pydicom.uid import UID
 
 from pipeline.ingest.dicomdir import DIRECTORY_KEYWORD, referenced_files
-from pipeline.ingest.elements import acquired_at, text_of
+from pipeline.ingest.elements import acquired_at, tag_of, text_of
 from pipeline.ingest.frames import ENHANCED_KEYWORDS, frames_of
 from pipeline.ingest.instance import Instance, Unread
 from pipeline.ingest.mosaic import MOSAIC_TAGS
@@ -37,10 +37,9 @@ _KEYWORDS = (
     DIRECTORY_KEYWORD,
 )
 _WANTED: Final = {
-    tag: BaseTag(tag)
-    for tag in (*(int(Tag(keyword)) for keyword in _KEYWORDS), *TRAIT_TAGS, *MOSAIC_TAGS)
+    **{int(tag): tag for tag in map(tag_of, _KEYWORDS)},
+    **{tag: BaseTag(tag) for tag in (*TRAIT_TAGS, *MOSAIC_TAGS)},
 }
-
 # Objects that have, or may have, Pixel Data or an image's name all the same.
 _NEVER_IMAGES = ("Raw Data", "Segmentation", "Parametric Map", "Presentation State", "RT Dose")
 # By words of the standard's name of the SOP class, the first that fits.

@@ -25,6 +25,8 @@ def shown_name(raw: bytes) -> str:
 
 def raw_name(shown: str) -> bytes:
     """Return the path that ``shown_name`` was given."""
+    if "\\" not in shown:
+        return shown.encode()
     return _ESCAPED.sub(lambda found: bytes([int(found[1], 16)]), shown.encode())
 
 

@@ -42,9 +42,9 @@ class FileStore:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._root = folder.resolve()
+        self._root = str(folder.resolve())
         self._archives: OrderedDict[str, Archive] = OrderedDict()
-        self._inside: set[Path] = {self._root}
+        self._inside: set[str] = {self._root}
         self._lock = threading.RLock()
 
     def __enter__(self) -> Self:
@@ -76,13 +76,13 @@ class FileStore:
             with self.archive(archive) as opened, opened.open(rest) as stream:
                 yield OpenFile(stream, opened.members[rest].file_size, is_member=True)
         else:
-            with self._path(name).open("rb", buffering=0) as file:
+            with open(self._path(name), "rb", buffering=0) as file:  # noqa: PTH123  faster
                 size = os.fstat(file.fileno()).st_size
                 yield OpenFile(cast("BinaryIO", file), size, is_member=False)
 
     def size(self, name: str) -> int:
         """Return the size of a file that lies in no archive."""
-        return self._path(name).stat().st_size
+        return Path(self._path(name)).stat().st_size
 
     @contextmanager
     def archive(self, name: str) -> Iterator[Archive]:
@@ -115,17 +115,19 @@ class FileStore:
         around, rest = archive_of(name)
         allowance = allowed_bytes(self.size(outermost_of(name)))
         if not around:
-            stream = self._path(rest).open("rb")
+            stream = Path(self._path(rest)).open("rb")
             return open_archive(stream, self.size(rest), copy=False, allowance=allowance)
         with self.open(name) as found:
             return open_archive(found.stream, found.n_bytes, copy=True, allowance=allowance)
 
-    def _path(self, name: str) -> Path:
-        path = self._root / os.fsdecode(raw_name(name))
-        if path.parent not in self._inside or path.is_symlink() or path.name == "..":
-            if not path.resolve().is_relative_to(self._root):
+    def _path(self, name: str) -> str:
+        """Return where a file lies, after it was made sure that it lies below the folder."""
+        path = f"{self._root}/{os.fsdecode(raw_name(name))}"
+        parent = path.rpartition("/")[0]
+        if parent not in self._inside or path.endswith("/..") or Path(path).is_symlink():
+            if not Path(path).resolve().is_relative_to(self._root):
                 msg = f"{name} lies outside the folder"
                 raise IngestError(msg)
-            if path.parent.resolve() == path.parent:
-                self._inside.add(path.parent)
+            if os.path.realpath(parent) == parent:
+                self._inside.add(parent)
         return path

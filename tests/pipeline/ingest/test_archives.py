@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import IngestError
-from pipeline.ingest import discover, load_volume
 from pipeline.ingest import archive as archive_module
+from pipeline.ingest import discover, load_volume
 from schemas.issue import IssueCode
 from schemas.series import Inventory
 from tests.factories import ball, grid, write_ball, write_enhanced
