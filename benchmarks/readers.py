@@ -30,7 +30,7 @@ class Reader(NamedTuple):
 
 def synopt() -> Reader:
     """Headers, hashes, grouping, geometry; then every slice decoded and proved, as float32."""
-    from pipeline.ingest import discover, load_volume
+    from pipeline.ingest import discover, load_volume  # noqa: PLC0415
 
     found: dict[str, Any] = {}
 
@@ -53,7 +53,7 @@ def synopt() -> Reader:
 
 def simpleitk() -> Reader:
     """ImageSeriesReader, with the file names in GDCM's order."""
-    import SimpleITK as sitk  # noqa: N813
+    import SimpleITK as sitk  # noqa: N813, PLC0415
 
     names: list[tuple[str, ...]] = []
 
@@ -77,7 +77,7 @@ def simpleitk() -> Reader:
 
 def dicom2nifti() -> Reader:
     """dicom_series_to_nifti, writing NIfTI that is not compressed."""
-    from dicom2nifti.convert_dicom import dicom_series_to_nifti
+    from dicom2nifti.convert_dicom import dicom_series_to_nifti  # noqa: PLC0415
 
     def load(folders: list[Path]) -> int:
         n_bytes = 0
@@ -92,7 +92,7 @@ def dicom2nifti() -> Reader:
 
 def monai() -> Reader:
     """LoadImage with PydicomReader."""
-    from monai.transforms import LoadImage
+    from monai.transforms import LoadImage  # noqa: PLC0415
 
     def load(folders: list[Path]) -> int:
         read = LoadImage(reader="PydicomReader", image_only=True)
@@ -103,8 +103,8 @@ def monai() -> Reader:
 
 def highdicom() -> Reader:
     """get_volume_from_series of what pydicom reads."""
-    import pydicom
-    from highdicom import get_volume_from_series
+    import pydicom  # noqa: PLC0415
+    from highdicom import get_volume_from_series  # noqa: PLC0415
 
     def load(folders: list[Path]) -> int:
         n_bytes = 0
@@ -117,7 +117,7 @@ def highdicom() -> Reader:
 
 
 def dcm2niix() -> Reader:
-    """The program, writing NIfTI that is not compressed."""
+    """Run the program, which writes NIfTI that is not compressed."""
     program = shutil.which("dcm2niix", path=str(Path(sys.executable).parent))
     program = program or shutil.which("dcm2niix")
     assert program is not None  # noqa: S101

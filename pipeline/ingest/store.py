@@ -115,7 +115,7 @@ class FileStore:
         around, rest = archive_of(name)
         allowance = allowed_bytes(self.size(outermost_of(name)))
         if not around:
-            stream = Path(self._path(rest)).open("rb")
+            stream = Path(self._path(rest)).open("rb")  # noqa: SIM115  the archive closes it
             return open_archive(stream, self.size(rest), copy=False, allowance=allowance)
         with self.open(name) as found:
             return open_archive(found.stream, found.n_bytes, copy=True, allowance=allowance)
