@@ -5,9 +5,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
 
@@ -36,14 +38,26 @@ class Moment:
     """What the local time is ahead of UTC; None if the header does not say."""
 
 
+_KEPT_VALUES = 20_000
+_KEPT_BYTES = 256
+
+
+# What a value depends on: tag, representation, implicit, little endian, bytes, character sets.
+_Key = tuple[BaseTag, str | None, bool, bool, bytes, tuple[str, ...]]
+
+
 @cache
-def _tag_of(keyword: str) -> BaseTag:
+def tag_of(keyword: str) -> BaseTag:
+    """Return the tag of a keyword, always the same object: equal tags are slow to compare."""
     return Tag(keyword)
 
 
 def value_of(dataset: Dataset, keyword: str) -> Any:
     """Return the value of an element, None if it is absent, empty or cannot be converted."""
-    tag = _tag_of(keyword)
+    key = _key_of(dataset, keyword)
+    if key is not None:
+        return _kept_value(key)
+    tag = tag_of(keyword)
     if tag not in dataset:
         return None
     try:
@@ -58,7 +72,51 @@ def text_of(dataset: Dataset, keyword: str) -> str:
 
     What cannot be printed becomes a space, or a question mark where it is no Unicode.
     """
-    value = value_of(dataset, keyword)
+    key = _key_of(dataset, keyword)
+    return _as_text(value_of(dataset, keyword)) if key is None else _kept_text(key)
+
+
+def _key_of(dataset: Dataset, keyword: str) -> _Key | None:
+    """Say what a small value depends on, None if it may depend on other elements."""
+    raw = dataset.get_item(tag_of(keyword))
+    if not isinstance(raw, RawDataElement) or raw.value is None or len(raw.value) > _KEPT_BYTES:
+        return None
+    charset = dataset.original_character_set
+    if not charset or not _is_plain(raw.tag):
+        return None
+    encodings = (charset,) if isinstance(charset, str) else tuple(charset)
+    return raw.tag, raw.VR, raw.is_implicit_VR, raw.is_little_endian, raw.value, encodings
+
+
+@cache
+def _is_plain(tag: BaseTag) -> bool:
+    vr = dictionary_VR(tag) if dictionary_has_tag(tag) else ""
+    return len(vr) == 2 and vr not in ("SQ", "UN")
+
+
+@lru_cache(maxsize=_KEPT_VALUES)
+def _kept_value(key: _Key) -> Any:
+    """Convert an element's bytes; most elements of a series' files are the same bytes."""
+    tag, vr, is_implicit, is_little, content, encodings = key
+    raw = RawDataElement(tag, vr, len(content), content, 0, is_implicit, is_little)
+    try:
+        value = convert_raw_data_element(raw, encoding=[*encodings]).value
+    except _BAD_VALUE:
+        return None
+    return None if value is None or value == "" else value
+
+
+@lru_cache(maxsize=_KEPT_VALUES)
+def _kept_text(key: _Key) -> str:
+    return _as_text(_kept_value(key))
+
+
+@lru_cache(maxsize=_KEPT_VALUES)
+def _kept_numbers(key: _Key) -> tuple[float, ...]:
+    return _as_numbers(_kept_value(key))
+
+
+def _as_text(value: Any) -> str:
     if value is None:
         return ""
     items = value if _is_several(value) else (value,)
@@ -67,6 +125,16 @@ def text_of(dataset: Dataset, keyword: str) -> str:
         return text
     text = text.encode("utf-8", "replace").decode("utf-8")
     return "".join(sign if sign.isprintable() else " " for sign in text).strip()
+
+
+def _as_numbers(value: Any) -> tuple[float, ...]:
+    """Return all values as numbers, none if one of them is no finite number."""
+    items = value if _is_several(value) else (value,)
+    try:
+        numbers = tuple(float(item) for item in items)
+    except _BAD_VALUE:
+        return ()
+    return numbers if all(map(math.isfinite, numbers)) else ()
 
 
 def words_of(dataset: Dataset, keyword: str) -> tuple[str, ...]:
@@ -89,15 +157,9 @@ def count_of(dataset: Dataset, keyword: str) -> int:
 
 def numbers_of(dataset: Dataset, keyword: str, n: int) -> tuple[float, ...] | None:
     """Return exactly ``n`` finite numbers, None if they are not there."""
-    value = value_of(dataset, keyword)
-    items = value if _is_several(value) else (value,)
-    try:
-        numbers = tuple(float(item) for item in items)
-    except _BAD_VALUE:
-        return None
-    if len(numbers) != n or not all(map(math.isfinite, numbers)):
-        return None
-    return numbers
+    key = _key_of(dataset, keyword)
+    numbers = _as_numbers(value_of(dataset, keyword)) if key is None else _kept_numbers(key)
+    return numbers if len(numbers) == n else None
 
 
 def item_of(dataset: Dataset | None, keyword: str) -> Dataset | None:
@@ -153,6 +215,7 @@ def _whole(day: str, time: str) -> datetime | None:
     return _moment(day, time) if time else None
 
 
+@lru_cache(maxsize=_KEPT_VALUES)
 def _moment(day: str, time: str) -> datetime | None:
     # "2016.07.25" and "10:47:28" are ACR-NEMA's forms, which a reader may still meet (PS3.5 6.2).
     day, time = day.replace(".", ""), time.replace(":", "")
@@ -190,4 +253,4 @@ def plane_numbers(
 
 
 def _is_several(value: object) -> bool:
-    return hasattr(value, "__iter__") and not isinstance(value, str | bytes)
+    return not isinstance(value, str | bytes) and hasattr(value, "__iter__")

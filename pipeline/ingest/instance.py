@@ -118,3 +118,5 @@ class Unread:
     issue: Issue
     sha256: str = ""
     study_uid: str = ""
+    references: tuple[str, ...] = field(default=(), repr=False)
+    """Files that a DICOMDIR lists, as paths below its own folder."""
