@@ -24,6 +24,7 @@ _IDENTITY_KEYWORDS = (
     *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"),
     *("FrameOfReferenceUID", "PatientID", "PatientBirthDate", "Modality"),
     *("PatientSex", "IssuerOfPatientID", "TimezoneOffsetFromUTC"),
+    *("Manufacturer", "ManufacturerModelName"),
     *("SeriesDescription", "SeriesNumber", "StudyID", "AccessionNumber"),
     *("AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime"),
     *("SeriesDate", "SeriesTime", "StudyDate", "StudyTime"),
