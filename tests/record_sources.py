@@ -5,6 +5,7 @@ The csv files stay the truth that both are compared with.
 
 import base64
 import json
+import re
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from pathlib import Path
@@ -16,9 +17,12 @@ import pandas as pd
 import sqlalchemy as sa
 import yaml
 
+from pipeline.history import Records
 from pipeline.phantom.brain_world import BRAIN_MR
-from pipeline.phantom.patient import Patient, draw_patient, stream
+from pipeline.phantom.patient import Design, Patient, draw_patient
 from pipeline.phantom.records import draw_records
+from pipeline.phantom.rows import row_time
+from schemas.history import History
 from schemas.protocol import Protocol
 
 ROOT = Path(__file__).parents[1]
@@ -27,7 +31,9 @@ LOINC, SNOMED, UCUM = "http://loinc.org", "http://snomed.info/sct", "http://unit
 LOCAL = "https://hospital.example/findings"
 HL7 = "http://terminology.hl7.org/CodeSystem"
 SEXES = {"F": "female", "M": "male"}
-NUMBERS = {"age_years": ("30525-0", "a"), "crp_mg_l": ("1988-5", "mg/L")}
+NUMBERS = {
+    "age_years": ("30525-0", "a"), "crp_mg_l": ("1988-5", "mg/L"), "glucose_mmol_l": ("14749-6", "")
+}  # fmt: skip
 SYSTOLIC, PANEL = "8480-6", "85354-9"
 FLAGS = {"prior_cancer": "363346000", "alcohol": "15167005"}
 NOTES = {"referral": "57133-1", "clinic": "11506-3", "discharge": "18842-5"}
@@ -49,9 +55,11 @@ FHIR_SOURCE = {
     "notes": [{"kind": kind, "system": LOINC, "codes": [code]} for kind, code in NOTES.items()],
 }  # fmt: skip
 
-CONCEPTS = {"age_years": 4265453, "crp_mg_l": 3020460, "systolic_mmhg": 3004249}
+CONCEPTS = {
+    "age_years": 4265453, "crp_mg_l": 3020460, "glucose_mmol_l": 3020491, "systolic_mmhg": 3004249
+}  # fmt: skip
 UNITS = {"age_years": 9448, "crp_mg_l": 8751, "systolic_mmhg": 8876}
-UNIT_NAMES = {9448: "years", 8751: "mg/L", 8876: "mmHg"}
+UNIT_NAMES = {9448: "years", 8751: "mg/L", 8876: "mmHg", 8840: "mg/dL"}
 CONDITIONS = {"prior_cancer": 443392, "alcohol": 433753}
 DENIALS = {"prior_cancer": 2000000001, "alcohol": 2000000002}
 GENDERS = {"F": 8532, "M": 8507}
@@ -82,13 +90,18 @@ def brain_protocol(**changes: object) -> Protocol:
 
 def write_records(folder: Path, n_patients: int, *, seed: int) -> list[Patient]:
     """Write tabular.csv and notes.csv of simulated patients, without images."""
-    patients = [draw_patient(BRAIN_MR, seed, index) for index in range(n_patients)]
+    design = Design(world=BRAIN_MR, seed=seed)
+    patients = [draw_patient(design, index) for index in range(n_patients)]
     rows, notes = [], []
     for index, patient in enumerate(patients):
-        records = draw_records(stream(BRAIN_MR, seed, index, "records"), BRAIN_MR, patient)
+        records = draw_records(design.stream(index, "records"), design, patient)
         for row in records.rows:
-            moment = row.recorded_at.isoformat() if row.recorded_at else ""
-            rows.append({"patient_id": patient.patient_id, "recorded_at": moment, **row.values})
+            cells = {
+                name: f"{text} {row.units.get(name, '')}".strip()
+                for name, text in row.values.items()
+            }
+            key = {"patient_id": patient.patient_id, "recorded_at": row_time(row)}
+            rows.append(key | cells)
         notes += [
             {"patient_id": patient.patient_id, "written_at": note.written_at.isoformat(),
              "kind": note.kind, "text": note.text}
@@ -100,10 +113,25 @@ def write_records(folder: Path, n_patients: int, *, seed: int) -> list[Patient]:
     return patients
 
 
+def placeless(history: History) -> History:
+    """The same history; its issues do not say in which file and row a value stands."""
+    issues = [
+        issue.model_copy(update={"message": re.sub(r" \([^()]*, row \d+\)", "", issue.message)})
+        for issue in history.issues
+    ]
+    return history.model_copy(update={"issues": tuple(issues)})
+
+
+def reasons(records: Records) -> set[str]:
+    """Why values were set missing, wherever they stand; the cohort's wrong units are among them."""
+    return {fault.issue.message.rpartition(": ")[2] for fault in records.faults}
+
+
 def _cells(cohort: Path) -> list[dict[str, str]]:
     """One value of the table each: patient_id, recorded_at, name, text; in the file's order."""
     table = pd.read_csv(cohort / "tabular.csv", dtype=str, keep_default_na=False)
-    names = [name for name in table.columns if name not in ("patient_id", "recorded_at")]
+    other = ("patient_id", "recorded_at", "birth_year")
+    names = [name for name in table.columns if name not in other]
     return [
         {"patient_id": row["patient_id"], "recorded_at": row["recorded_at"], "name": name,
          "text": row[name]}
@@ -149,6 +177,8 @@ def fhir_resources(cohort: Path, zone: ZoneInfo) -> dict[str, list[dict[str, Any
 
 
 def _with_offset(text: str, zone: ZoneInfo) -> str:
+    if len(text) == len("2024-05-31"):
+        return text
     return datetime.fromisoformat(text).replace(tzinfo=zone, fold=1).isoformat()
 
 
@@ -164,13 +194,15 @@ def _statement(row: Mapping[str, str], key: str, zone: ZoneInfo) -> dict[str, An
         }  # fmt: skip
     if name in FLAGS:
         return base | seen | {"code": coded(LOCAL, name), "valueBoolean": False}
-    number = json.loads(row["text"])
+    digits, _, stated = row["text"].partition(" ")
+    number = json.loads(digits)
     if name == "systolic_mmhg":
         quantity = {"value": number, "unit": "mmHg", "system": UCUM, "code": "mm[Hg]"}
         part = {"code": coded(LOINC, SYSTOLIC), "valueQuantity": quantity}
         return base | seen | {"code": coded(LOINC, PANEL), "component": [part]}
     code, unit = NUMBERS[name]
-    quantity = {"value": number, "system": UCUM, "code": unit}
+    unit = stated or unit
+    quantity = {"value": number, **({"system": UCUM, "code": unit} if unit else {})}
     return base | seen | {"code": coded(LOINC, code), "valueQuantity": quantity}
 
 
@@ -284,14 +316,17 @@ def omop_rows(cohort: Path) -> OmopRows:
 
 def _when(stem: str, text: str) -> dict[str, date | datetime]:
     moment = datetime.fromisoformat(text)
+    if len(text) == len("2024-05-31"):
+        return {f"{stem}_date": moment.date()}
     return {f"{stem}_date": moment.date(), f"{stem}_datetime": moment}
 
 
 def _omop_row(cell: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
     name, when = cell["name"], cell["recorded_at"]
     if name in CONCEPTS:
-        number = float(cell["text"])
-        row = {"value_as_number": number, "unit_concept_id": UNITS[name]}
+        digits, _, stated = cell["text"].partition(" ")
+        unit = next((key for key, word in UNIT_NAMES.items() if word == stated), UNITS.get(name))
+        row = {"value_as_number": float(digits), "unit_concept_id": unit}
         row |= {"measurement_concept_id": CONCEPTS[name]}
         return "measurement", row | _when("measurement", when)
     if cell["text"] == "yes":
@@ -328,6 +363,7 @@ def fill_database(url: str, rows: OmopRows) -> None:
         METADATA.drop_all(connection)
         METADATA.create_all(connection)
         for name, table in OMOP_TABLES.items():
+            blank = {column.name: None for column in table.columns}
             if rows[name]:
-                connection.execute(table.insert(), rows[name])
+                connection.execute(table.insert(), [blank | row for row in rows[name]])
     engine.dispose()

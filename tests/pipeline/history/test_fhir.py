@@ -30,6 +30,8 @@ from tests.record_sources import (
     coded,
     fhir_patient,
     fhir_resources,
+    placeless,
+    reasons,
     write_bundles,
     write_ndjson,
     write_records,
@@ -102,13 +104,14 @@ def test_histories_from_fhir_equal_those_from_csv_record_for_record(
     write(tmp_path / "hospital" / "fhir", fhir_resources(tmp_path / "csv", ZONE))
     own = load_records(tmp_path / "csv", protocol)
     theirs = load_records(tmp_path / "hospital", protocol)
-    assert theirs.faults == ()
+    assert reasons(theirs) == reasons(own)
     assert len(theirs.table) == len(own.table) > 300
     assert len(theirs.notes) == len(own.notes) > 100
     n_values = 0
     for patient in patients:
         expected = history_at(own, patient.patient_id, patient.scanned_at, protocol)
-        assert history_at(theirs, patient.patient_id, patient.scanned_at, protocol) == expected
+        found = history_at(theirs, patient.patient_id, patient.scanned_at, protocol)
+        assert placeless(found) == placeless(expected)
         n_values += sum(value.value is not None for value in expected.values)
     assert n_values > 200
 
@@ -502,6 +505,7 @@ def test_a_folder_without_resources_is_the_users_mistake(tmp_path: Path) -> None
         read_fhir(tmp_path / "fhir", MAPPING)
 
 
+FAULTS = {IssueCode.RECORD_UNREADABLE, IssueCode.IDENTITY_CONTRADICTED}
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=12),
     lambda inner: (

@@ -33,6 +33,8 @@ from tests.record_sources import (
     brain_protocol,
     fill_database,
     omop_rows,
+    placeless,
+    reasons,
     write_omop_csv,
     write_omop_parquet,
     write_records,
@@ -98,12 +100,12 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Known:
 
 
 def check_same(known: Known, theirs: Records) -> None:
-    assert theirs.faults == ()
+    assert reasons(theirs) == reasons(known.records)
     assert len(theirs.table) == len(known.records.table) > 300
     assert len(theirs.notes) == len(known.records.notes) > 100
     for patient, expected in known.histories:
         found = history_at(theirs, patient.patient_id, patient.scanned_at, brain_protocol())
-        assert found == expected
+        assert placeless(found) == placeless(expected)
     assert sum(history.n_after_scan for _, history in known.histories) > 50
 
 
@@ -195,10 +197,10 @@ def test_only_the_mapped_concepts_are_read(tmp_path: Path) -> None:
         ({}, "19.2", "mg/L"),
         ({"operator_concept_id": 4171756}, "<19.2", "mg/L"),
         ({"operator_concept_id": 4172703}, "19.2", "mg/L"),
-        ({"unit_concept_id": 8840}, "19.2", "concept 8840"),
-        ({"unit_concept_id": 8840, "unit_source_value": "mg/dL"}, "19.2", "mg/dL"),
+        ({"unit_concept_id": 8636}, "19.2", "concept 8636"),
+        ({"unit_concept_id": 8636, "unit_source_value": "mg/dL"}, "19.2", "mg/dL"),
         ({"unit_concept_id": 0}, "19.2", ""),
-        ({"value_as_number": None, "value_as_concept_id": 45884084}, "45884084", "mg/L"),
+        ({"value_as_number": None, "value_as_concept_id": 45863684}, "45863684", "mg/L"),
     ],
 )
 def test_a_measurement_keeps_its_number_its_limit_and_its_unit(
