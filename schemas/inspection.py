@@ -146,6 +146,8 @@ class Inspection(FrozenModel):
     """Latest acquisition."""
     skipped: tuple[Bar, ...]
     """Files and records that were left aside, by reason."""
+    record_faults: tuple[str, ...]
+    """What of the records could not be read or is in doubt: source, place and reason."""
     series: SeriesView
     """Series."""
     columns: tuple[VariableView, ...]

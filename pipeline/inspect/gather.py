@@ -85,6 +85,9 @@ def inspection_of(
         first_study=min(times, default=None),
         last_study=max(times, default=None),
         skipped=_most(skipped),
+        record_faults=tuple(
+            f"{fault.file}: {fault.issue.message}" for fault in cohort.pairing.records.faults
+        ),
         series=_series([use for one in studies for use in one.uses], cohort),
         columns=tuple(
             _variable(

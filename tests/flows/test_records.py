@@ -1,8 +1,8 @@
 """A batch whose records come from FHIR or a database says the same as one from csv."""
 
 import json
+import re
 import shutil
-import sqlite3
 import sys
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -13,10 +13,10 @@ from prefect.settings import PREFECT_HOME
 
 from flows.assess import assess_cohort
 from flows.cli import main
+from schemas.protocol import Protocol
 from schemas.report import RiskReport
 from tests.record_sources import (
     FHIR_SOURCE,
-    MRN,
     OMOP_SOURCE,
     fhir_resources,
     fill_database,
@@ -24,6 +24,7 @@ from tests.record_sources import (
     write_ndjson,
 )
 
+BROKEN = {"resourceType": "Observation", "status": "zebra", "code": {"text": "zebra"}}
 ROOT = Path(__file__).parents[2]
 
 
@@ -31,7 +32,12 @@ ROOT = Path(__file__).parents[2]
 def protocol(bundle: Path, tmp_path: Path) -> Path:
     """The bundle's own, with the mappings of a site."""
     content = yaml.safe_load((bundle / "configs" / "protocol.yaml").read_text())
-    content |= {"sources": {"fhir": FHIR_SOURCE, "omop": OMOP_SOURCE}, "timezone": "Europe/Berlin"}
+    table = {column["name"] for column in content["table"]}
+    sources = {
+        name: source | {"columns": [item for item in source["columns"] if item["column"] in table]}
+        for name, source in (("fhir", FHIR_SOURCE), ("omop", OMOP_SOURCE))
+    }
+    content |= {"sources": sources, "timezone": "Europe/Berlin"}
     path = tmp_path / "site.yaml"
     path.write_text(yaml.safe_dump(content))
     return path
@@ -56,8 +62,7 @@ def test_reports_do_not_depend_on_where_the_records_come_from(
     fill_database(database, omop_rows(cohort))
     resources = fhir_resources(cohort, ZoneInfo("Europe/Berlin"))
     write_ndjson(without_tables(cohort, tmp_path / "by_fhir") / "fhir", resources)
-    bad = {"resourceType": "Observation", "status": "nonsense", "subject": {"reference": "zebra"}}
-    (tmp_path / "by_fhir" / "fhir" / "bad.json").write_text(json.dumps(bad))
+    (tmp_path / "by_fhir" / "fhir" / "bad.json").write_text(json.dumps(BROKEN))
     without_tables(cohort, tmp_path / "by_database")
     found = {}
     for name in ("cohort", "by_fhir", "by_database"):
@@ -73,8 +78,7 @@ def test_reports_do_not_depend_on_where_the_records_come_from(
             assert report.run.history_sha256 == expected.run.history_sha256
             assert report.risks == expected.risks
     index = (tmp_path / "by_fhir_out" / "index.html").read_text()
-    assert "fhir/bad.json" in index
-    assert "Observation: status" in index
+    assert re.search("<li>1 . <code>record-unreadable</code></li>", index)
     assert "zebra" not in index
     check_no_secret(Path(str(PREFECT_HOME.value())))
 
@@ -86,6 +90,23 @@ def check_no_secret(home: Path) -> None:
     assert all(b"zebra-secret" not in path.read_bytes() for path in stores)
 
 
+def test_an_inspection_names_what_could_not_be_read(
+    cohort: Path, protocol: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resources = fhir_resources(cohort, ZoneInfo("Europe/Berlin"))
+    write_ndjson(without_tables(cohort, tmp_path / "by_fhir") / "fhir", resources)
+    (tmp_path / "by_fhir" / "fhir" / "bad.json").write_text(json.dumps(BROKEN))
+    arguments = ["inspect", str(tmp_path / "by_fhir"), "--protocol", str(protocol)]
+    monkeypatch.setattr(sys, "argv", ["synopt", *arguments, "--out", str(tmp_path / "out")])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 0
+    (page,) = (tmp_path / "out").glob("*.html")
+    text = page.read_text()
+    assert "fhir/bad.json: resource 1: Observation: status: Input should be" in text
+    assert "zebra" not in text
+
+
 @pytest.mark.parametrize("command", ["train", "inspect"])
 def test_every_command_that_reads_a_cohort_reads_its_database(
     command: str, cohort: Path, protocol: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
@@ -94,9 +115,8 @@ def test_every_command_that_reads_a_cohort_reads_its_database(
     """An empty database is read, and its lack of tables is what stops the command."""
     for name in ("tabular.csv", "notes.csv"):
         (cohort / name).unlink()
-    sqlite3.connect(tmp_path / "empty.sqlite").close()
-    shutil.copy(ROOT / "data_samples" / "brain_mr" / "labels.csv", cohort)
     (tmp_path / "empty.sqlite").touch()
+    shutil.copy(ROOT / "data_samples" / "brain_mr" / "labels.csv", cohort)
     arguments = [command, str(cohort), "--protocol", str(protocol), "--out", str(tmp_path / "out")]
     arguments += ["--records", f"sqlite:///{tmp_path / 'empty.sqlite'}"]
     monkeypatch.setattr(sys, "argv", ["synopt", *arguments])
@@ -113,10 +133,6 @@ def test_the_example_of_the_documentation_is_a_valid_mapping() -> None:
     content = yaml.safe_load((ROOT / "data_samples" / "protocols" / "brain_mr.yaml").read_text())
     content["table"] += [{"name": "steroids", "kind": "flag"}]
     content |= yaml.safe_load(example[: example.index("```")])
-    path_free = json.loads(json.dumps(content["sources"]))
-    assert path_free["fhir"]["patient_system"] != MRN
-    from schemas.protocol import Protocol  # noqa: PLC0415
-
     mapped = Protocol.model_validate(content).sources
     assert mapped.fhir is not None
     assert mapped.omop is not None
