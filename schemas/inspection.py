@@ -145,7 +145,7 @@ class Inspection(FrozenModel):
     last_study: datetime | None
     """Latest acquisition."""
     skipped: tuple[Bar, ...]
-    """Files that belong to no study and records that could not be read, by reason."""
+    """Files and records that were left aside, by reason."""
     record_faults: tuple[str, ...]
     """What of the records could not be read or is in doubt: source, place and reason."""
     series: SeriesView
