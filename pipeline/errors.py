@@ -1,5 +1,7 @@
 """What callers may catch. A message says what, the value, the bound and what to do; never who."""
 
+from schemas.issue import IssueCode
+
 
 class PipelineError(Exception):
     """Any fault that Synopt explains in one sentence."""
@@ -10,7 +12,19 @@ class UsageError(PipelineError):
 
 
 class IngestError(PipelineError):
-    """Image files cannot become a volume."""
+    """Image files cannot become a volume.
+
+    Parameters
+    ----------
+    message
+        What, the value, the bound.
+    code
+        Of the issue that this becomes.
+    """
+
+    def __init__(self, message: str, code: IssueCode = IssueCode.PIXELS_UNREADABLE) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class GeometryError(PipelineError):

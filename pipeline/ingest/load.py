@@ -133,7 +133,7 @@ def _fill(file: str, stored: StoredFrame, slices: Slices, target: _Target) -> No
             _scale_into(target.array[index], tile, frame.rescale)
     except IngestError as error:
         msg = f"{file}: {error}"
-        raise IngestError(msg) from None
+        raise IngestError(msg, error.code) from None
 
 
 def _scale_into(
@@ -163,13 +163,13 @@ def _stored_slices(
                 raise IngestError(msg)
     except IngestError as error:
         msg = f"{file}: {error}"
-        raise IngestError(msg) from None
+        raise IngestError(msg, error.code) from None
     except OSError as error:
         msg = f"{file} cannot be opened: {error.strerror}"
-        raise IngestError(msg) from error
+        raise IngestError(msg, IssueCode.FILE_UNREADABLE) from error
     except DAMAGE as error:
         msg = f"{file}: the member of an archive is damaged ({type(error).__name__})"
-        raise IngestError(msg) from None
+        raise IngestError(msg, IssueCode.ARCHIVE_UNREADABLE) from None
 
 
 def _slices_by_frame(instance: Instance, members: Members) -> dict[int, Slices]:
@@ -237,4 +237,4 @@ def _prove(frame: Frame, geometry: Geometry, index: int, bound_mm: float) -> Non
             f"{IssueCode.GEOMETRY_MISMATCH}: slice {index} lies {worst:.3f} mm from where its "
             f"header says; at most {bound_mm:.3f} mm is allowed"
         )
-        raise IngestError(msg)
+        raise IngestError(msg, IssueCode.GEOMETRY_MISMATCH)
