@@ -133,6 +133,26 @@ def inspect(
 
 
 @app.command()
+def ingest(
+    folder: Annotated[Path, typer.Argument(help="Any heap of files, folders and zip archives.")],
+    out: OutFolder,
+    quiet: Quiet = False,
+) -> None:
+    """Write every CT and MR series that can be proved right as NIfTI, and name all others."""
+    from flows.ingest import print_series  # noqa: PLC0415
+    from flows.progress import progress_bars  # noqa: PLC0415
+    from pipeline.ingest import ingest_folder  # noqa: PLC0415
+
+    with progress_bars(quiet=quiet) as progress:
+        report = ingest_folder(folder, out, progress=progress)
+    if not quiet:
+        print_series(report)
+    _say(f"Series: {out.absolute() / 'series.json'}", quiet=quiet)
+    if report.n_refused:
+        raise typer.Exit(SOME_FAILED)
+
+
+@app.command()
 def train(
     cohort: CohortFolder,
     protocol: ProtocolFile,

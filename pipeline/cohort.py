@@ -106,7 +106,7 @@ def _load(folder: Path, name: str, series: Series, issues: list[Issue]) -> Volum
     except (IngestError, GeometryError) as error:
         logger.info("a series could not be loaded: %s", type(error).__name__)
         message = f"series {name} could not be loaded: {error}"
-        code = IssueCode.PIXELS_UNREADABLE
+        code = error.code if isinstance(error, IngestError) else IssueCode.GEOMETRY_MISMATCH
         issues.append(Issue(code=code, severity=Severity.ERROR, message=message))
         return None
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from schemas.issue import IssueCode
+
 
 class PipelineError(Exception):
     """Any fault that Synopt explains in one sentence."""
@@ -30,7 +32,19 @@ class RecordsError(UsageError):
 
 
 class IngestError(PipelineError):
-    """Image files cannot become a volume."""
+    """Image files cannot become a volume.
+
+    Parameters
+    ----------
+    message
+        What, the value, the bound.
+    code
+        Of the issue that this becomes.
+    """
+
+    def __init__(self, message: str, code: IssueCode = IssueCode.PIXELS_UNREADABLE) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class GeometryError(PipelineError):

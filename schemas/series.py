@@ -13,7 +13,7 @@ class FrameSource(FrozenModel):
     """Where one slice of a volume came from."""
 
     file: str = Field(repr=False)
-    """Path below the ingested folder, with forward slashes."""
+    """Path below the ingested folder, with forward slashes; in an archive `archive!/member`."""
     sop_instance_uid: str
     """SOP Instance UID (0008,0018)."""
     frame: int = Field(default=1, ge=1)
@@ -79,6 +79,8 @@ class Series(FrozenModel):
     """Frames found."""
     frames: tuple[FrameSource, ...] = Field(default=(), repr=False)
     """In order along the slice normal; empty if the series was refused before it was ordered."""
+    files: tuple[str, ...] = Field(default=(), repr=False)
+    """All files that it was found in, sorted, also of a refused series."""
     shape: tuple[int, int, int] | None = None
     """Slices, rows, columns of its volume; None if refused."""
     affine_lps: Affine | None = None

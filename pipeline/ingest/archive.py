@@ -41,19 +41,7 @@ DAMAGE = (
 
 
 class ArchiveError(IngestError):
-    """An archive, or a member of it, that is not read.
-
-    Parameters
-    ----------
-    code
-        Of the issue that this becomes.
-    message
-        What, the value, the bound.
-    """
-
-    def __init__(self, code: IssueCode, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+    """An archive, or a member of it, that is not read."""
 
 
 @dataclass(slots=True)
@@ -93,12 +81,12 @@ class Archive:
         """
         if member not in self.members:
             msg = "the archive has no member of this name"
-            raise ArchiveError(IssueCode.ARCHIVE_UNREADABLE, msg)
+            raise ArchiveError(msg, IssueCode.ARCHIVE_UNREADABLE)
         try:
             return cast("BinaryIO", self.zip_file.open(self.members[member]))
         except DAMAGE as error:
             msg = f"the member cannot be read ({type(error).__name__})"
-            raise ArchiveError(IssueCode.ARCHIVE_UNREADABLE, msg) from None
+            raise ArchiveError(msg, IssueCode.ARCHIVE_UNREADABLE) from None
 
     def close(self) -> None:
         """Close it, and drop the copy."""
@@ -152,7 +140,7 @@ def open_archive(stream: BinaryIO, n_bytes: int, *, copy: bool, allowance: int) 
     except Exception as error:  # an untrusted directory may fail in any way
         source.close()
         msg = f"the archive is damaged ({type(error).__name__})"
-        raise ArchiveError(IssueCode.ARCHIVE_UNREADABLE, msg) from None
+        raise ArchiveError(msg, IssueCode.ARCHIVE_UNREADABLE) from None
     archive.spool = source
     return archive
 
@@ -161,7 +149,7 @@ def _checked(source: BinaryIO, n_bytes: int, allowance: int) -> Archive:
     n_members, n_directory = _directory_size(source, n_bytes)
     if n_members > MAX_MEMBERS or n_directory > _MAX_DIRECTORY_BYTES:
         msg = f"the archive holds {n_members} members; at most {MAX_MEMBERS} are listed"
-        raise ArchiveError(IssueCode.ARCHIVE_REFUSED, msg)
+        raise ArchiveError(msg, IssueCode.ARCHIVE_REFUSED)
     zip_file = zipfile.ZipFile(source)
     members: dict[str, zipfile.ZipInfo] = {}
     refused = []
@@ -177,7 +165,7 @@ def _checked(source: BinaryIO, n_bytes: int, allowance: int) -> Archive:
     archive = Archive(zip_file, members, refused)
     if archive.n_bytes > allowance:
         msg = f"the archive unpacks to {archive.n_bytes} bytes; at most {allowance} are read"
-        raise ArchiveError(IssueCode.ARCHIVE_REFUSED, msg)
+        raise ArchiveError(msg, IssueCode.ARCHIVE_REFUSED)
     return archive
 
 
@@ -223,5 +211,5 @@ def _spooled(stream: BinaryIO, n_bytes: int) -> BinaryIO:
     except DAMAGE as error:
         copy.close()
         msg = f"the archive cannot be unpacked ({type(error).__name__})"
-        raise ArchiveError(IssueCode.ARCHIVE_UNREADABLE, msg) from None
+        raise ArchiveError(msg, IssueCode.ARCHIVE_UNREADABLE) from None
     return cast("BinaryIO", copy)

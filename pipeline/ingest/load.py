@@ -23,6 +23,7 @@ from pipeline.ingest.resample import volume_of
 from pipeline.ingest.store import N_THREADS, FileStore, OpenFile
 from pipeline.ingest.stored import StoredFrame, stored_frames
 from pipeline.volume import Volume
+from schemas.issue import IssueCode
 from schemas.series import FrameSource, Series
 
 Members = list[tuple[int, FrameSource]]
@@ -125,7 +126,7 @@ def _fill(file: str, stored: StoredFrame, slices: Slices, target: _Target) -> No
             _scale_into(target.array[index], tile, frame.rescale)
     except IngestError as error:
         msg = f"{file}: {error}"
-        raise IngestError(msg) from None
+        raise IngestError(msg, error.code) from None
 
 
 def _scale_into(
@@ -155,13 +156,13 @@ def _stored_slices(
                 raise IngestError(msg)
     except IngestError as error:
         msg = f"{file}: {error}"
-        raise IngestError(msg) from None
+        raise IngestError(msg, error.code) from None
     except OSError as error:
         msg = f"{file} cannot be opened: {error.strerror}"
-        raise IngestError(msg) from error
+        raise IngestError(msg, IssueCode.FILE_UNREADABLE) from error
     except DAMAGE as error:
         msg = f"{file}: the member of an archive is damaged ({type(error).__name__})"
-        raise IngestError(msg) from None
+        raise IngestError(msg, IssueCode.ARCHIVE_UNREADABLE) from None
 
 
 def _slices_by_frame(instance: Instance, members: Members) -> dict[int, Slices]:

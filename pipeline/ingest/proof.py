@@ -77,7 +77,7 @@ class Proof:
                 f"{IssueCode.GEOMETRY_MISMATCH}: slice {index} lies {worst:.3f} mm from where its "
                 f"header says; at most {self.bound_mm:.3f} mm is allowed"
             )
-            raise IngestError(msg)
+            raise IngestError(msg, IssueCode.GEOMETRY_MISMATCH)
         self.planes[index] = frame.plane
 
     def check_resampled(
@@ -131,7 +131,7 @@ class Proof:
                 f"{IssueCode.GEOMETRY_MISMATCH}: a resampled voxel differs by {off.max():.3g} from "
                 "the slices around it"
             )
-            raise IngestError(msg)
+            raise IngestError(msg, IssueCode.GEOMETRY_MISMATCH)
 
 
 def _bound_mm(series: Series, affine: NDArray[np.float64]) -> float:

@@ -10,7 +10,6 @@ from pipeline.errors import IngestError
 from pipeline.ingest.archive import (
     DAMAGE,
     MAX_NESTED,
-    ArchiveError,
     allowed_bytes,
     is_zip,
     other_archive,
@@ -119,10 +118,8 @@ def read_file(store: FileStore, name: str) -> Instance | Unread | Contents:
             if looks_like_dicom(head):
                 return _read_dicom(found, name, head)
         return _read_other(store, name, head)
-    except ArchiveError as error:
-        return unread(name, error.code, Severity.WARNING, str(error))
     except IngestError as error:
-        return unread(name, IssueCode.FILE_UNREADABLE, Severity.WARNING, str(error))
+        return unread(name, error.code, Severity.WARNING, str(error))
     except OSError as error:
         why = f"the file cannot be opened ({type(error).__name__})"
         return unread(name, IssueCode.FILE_UNREADABLE, Severity.WARNING, why)

@@ -13,6 +13,7 @@ from typing import BinaryIO, Self, cast
 from pipeline.errors import IngestError
 from pipeline.ingest.archive import Archive, allowed_bytes, open_archive
 from pipeline.ingest.names import archive_of, outermost_of, raw_name
+from schemas.issue import IssueCode
 
 N_THREADS = min(16, 2 * (os.cpu_count() or 1))
 """How many files are read at the same time."""
@@ -127,7 +128,7 @@ class FileStore:
         if parent not in self._inside or path.endswith("/..") or Path(path).is_symlink():
             if not Path(path).resolve().is_relative_to(self._root):
                 msg = f"{name} lies outside the folder"
-                raise IngestError(msg)
+                raise IngestError(msg, IssueCode.FILE_UNREADABLE)
             if os.path.realpath(parent) == parent:
                 self._inside.add(parent)
         return path
