@@ -114,7 +114,7 @@ def zip_slip(content: bytes, rng: np.random.Generator) -> bytes:
     whole = io.BytesIO()
     names = (
         "../../fuzz",
-        "/tmp/fuzz",
+        "/fuzz",
         "..\\fuzz",
         "a/../../fuzz",
         "C:\\fuzz",
@@ -168,6 +168,12 @@ def on_alarm(_signal: int, _frame: FrameType | None) -> None:
     raise TimeoutError
 
 
+def say(text: str) -> None:
+    """Write at once, so that the last words of a process that dies are known."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
 def main(seed: int, first: int, count: int, folder: Path) -> None:
     """Read mutants until one breaks a bound; the last line printed names it."""
     sources = [path.read_bytes() for path in sorted(folder.iterdir())]
@@ -176,7 +182,7 @@ def main(seed: int, first: int, count: int, folder: Path) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (here + MAX_MEMORY_BYTES + 2**30,) * 2)
     signal.signal(signal.SIGALRM, on_alarm)
     for number in range(first, first + count):
-        print(number, end=" ", flush=True)
+        say(f"{number} ")
         with tempfile.TemporaryDirectory() as scratch:
             for index in range(N_NEIGHBOURS):
                 (Path(scratch) / f"{index}").write_bytes(sources[index])
@@ -184,9 +190,9 @@ def main(seed: int, first: int, count: int, folder: Path) -> None:
             signal.setitimer(signal.ITIMER_REAL, MAX_SECONDS)
             result = outcome(Path(scratch))
             signal.setitimer(signal.ITIMER_REAL, 0)
-        print(result, flush=True)
+        say(f"{result}\n")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print("peak", peak, flush=True)
+    say(f"peak {peak}\n")
 
 
 if __name__ == "__main__":
