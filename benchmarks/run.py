@@ -6,7 +6,13 @@ make bench
 import subprocess
 import sys
 
-BENCHMARKS = ("benchmarks.speed", "benchmarks.truth")
+BENCHMARKS = (
+    "benchmarks.calibration",
+    "benchmarks.concepts",
+    "benchmarks.history",
+    "benchmarks.speed",
+    "benchmarks.truth",
+)
 
 
 def main() -> None:

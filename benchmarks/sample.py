@@ -2,7 +2,7 @@
 
     python -m benchmarks.sample          (make sample)
 
-The sample's patients (seed 7) are none of the training's (seed 20).
+The sample's patients (seed 167) are none of the training's (seed 20).
 """
 
 import shutil
@@ -17,7 +17,7 @@ from pipeline.train import train_bundle
 
 SAMPLES = Path("data_samples")
 WORLD = "brain_mr"
-SAMPLE_CASES, SAMPLE_SEED = 8, 7
+SAMPLE_CASES, SAMPLE_SEED = 8, 167
 TRAINING_CASES, TRAINING_SEED = 1500, 20
 
 

@@ -1,5 +1,6 @@
 """The main job: a cohort folder and a bundle to one report a study, and an index of the batch."""
 
+import os
 import traceback
 from collections import Counter
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from rich.console import Console
 
+from flows.environment import RECORDS_VARIABLE
 from flows.progress import progress_bars
 from pipeline.assess import Assessor, with_policy
 from pipeline.bundle import load_bundle
@@ -84,7 +86,9 @@ def prepare(
     loaded = load_bundle(bundle)
     if protocol is not None:
         loaded = with_policy(loaded, read_protocol(protocol))
-    opened = open_cohort(cohort, loaded.protocol, progress=progress)
+    # Prefect stores a flow's parameters; a URL that may hold a password must not be one.
+    database = os.environ.get(RECORDS_VARIABLE, "")
+    opened = open_cohort(cohort, loaded.protocol, database=database, progress=progress)
     require_writable(out)
     return Assessor(opened, loaded, out)
 

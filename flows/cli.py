@@ -1,5 +1,6 @@
 """The command line: thin, one function a command, heavy imports only where they are needed."""
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
@@ -7,6 +8,7 @@ from typing import Annotated, Literal, NoReturn
 import typer
 from rich.console import Console
 
+from flows.environment import RECORDS_VARIABLE
 from pipeline.errors import PipelineError, UsageError
 
 USER_MISTAKE = 2
@@ -25,6 +27,14 @@ CohortFolder = Annotated[Path, typer.Argument(help="Cohort folder, or a bare fol
 BundleFolder = Annotated[Path, typer.Option("--bundle", help="Folder of a trained bundle.")]
 OutFolder = Annotated[Path, typer.Option("--out", help="Folder for what is written.")]
 ProtocolFile = Annotated[Path, typer.Option("--protocol", help="Protocol file (YAML).")]
+RecordsUrl = Annotated[
+    str,
+    typer.Option(
+        "--records", envvar=RECORDS_VARIABLE, show_default=False,
+        help="SQLAlchemy URL of an OMOP database with the records. A password is safer in the "
+        "environment variable: other users see a command's options.",
+    ),
+]  # fmt: skip
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars, no summary.")]
 
 
@@ -95,23 +105,130 @@ def phantom(  # noqa: PLR0913, PLR0917
 
 
 @app.command()
+def inspect(
+    cohort: CohortFolder,
+    protocol: ProtocolFile,
+    out: OutFolder,
+    records: RecordsUrl = "",
+    quiet: Quiet = False,
+) -> None:
+    """Show what a cohort holds, how it is paired, and what the time rule leaves out."""
+    from flows.progress import progress_bars  # noqa: PLC0415
+    from pipeline.cohort import open_cohort  # noqa: PLC0415
+    from pipeline.history import has_labels, read_labels  # noqa: PLC0415
+    from pipeline.inspect import (  # noqa: PLC0415
+        inspect_studies,
+        inspection_of,
+        write_inspection,
+    )
+    from pipeline.protocol import read_protocol  # noqa: PLC0415
+
+    rules = read_protocol(protocol)
+    with progress_bars(quiet=quiet) as progress:
+        opened = open_cohort(cohort, rules, database=records, progress=progress)
+        labels = read_labels(cohort, rules) if has_labels(cohort) else None
+        studies = inspect_studies(opened, progress=progress)
+    page = write_inspection(out, inspection_of(opened, studies, labels), studies, rules)
+    _say(f"Inspection: {page.absolute()}", quiet=quiet)
+
+
+@app.command()
+def ingest(
+    folder: Annotated[Path, typer.Argument(help="Any heap of files, folders and zip archives.")],
+    out: OutFolder,
+    quiet: Quiet = False,
+) -> None:
+    """Write every CT and MR series that can be proved right as NIfTI, and name all others."""
+    from flows.ingest import print_series  # noqa: PLC0415
+    from flows.progress import progress_bars  # noqa: PLC0415
+    from pipeline.ingest import ingest_folder  # noqa: PLC0415
+
+    with progress_bars(quiet=quiet) as progress:
+        report = ingest_folder(folder, out, progress=progress)
+    if not quiet:
+        print_series(report)
+    _say(f"Series: {out.absolute() / 'series.json'}", quiet=quiet)
+    if report.n_refused:
+        raise typer.Exit(SOME_FAILED)
+
+
+@app.command()
 def train(
-    cohort: CohortFolder, protocol: ProtocolFile, out: OutFolder, quiet: Quiet = False
+    cohort: CohortFolder,
+    protocol: ProtocolFile,
+    out: OutFolder,
+    records: RecordsUrl = "",
+    quiet: Quiet = False,
 ) -> None:
     """Train, calibrate and judge a bundle on a labelled cohort."""
     from flows.progress import progress_bars  # noqa: PLC0415
     from pipeline.protocol import read_protocol  # noqa: PLC0415
     from pipeline.train import train_bundle  # noqa: PLC0415
+    from pipeline.train.card import in_interval  # noqa: PLC0415
 
     with progress_bars(quiet=quiet) as progress:
-        bundle = train_bundle(cohort, read_protocol(protocol), out, progress=progress)
+        bundle = train_bundle(
+            cohort, read_protocol(protocol), out, database=records, progress=progress
+        )
     for metrics in bundle.metrics:
-        auroc = metrics.auroc
+        whole = metrics.whole
         _say(
-            f"{metrics.task}: test AUROC {auroc.value:.3f} "
-            f"({auroc.lower:.3f} to {auroc.upper:.3f}), {metrics.n_cases} cases",
+            f"{metrics.task}: test AUROC {in_interval(whole.auroc)}, {whole.n_cases} cases",
             quiet=quiet,
         )
+    _say(f"Bundle: {out.absolute()}", quiet=quiet)
+
+
+@app.command()
+def evaluate(
+    cohort: CohortFolder,
+    bundle: BundleFolder,
+    out: OutFolder,
+    against: Annotated[
+        list[Path] | None, typer.Option(help="Another bundle of the same tasks; may be repeated.")
+    ] = None,
+    records: RecordsUrl = "",
+    quiet: Quiet = False,
+) -> None:
+    """Judge a bundle on a labelled cohort: by task, group, modality, and against other bundles."""
+    _check_paths(cohort, bundle, *(against or []))
+    from flows.progress import progress_bars  # noqa: PLC0415
+    from pipeline.files import require_writable  # noqa: PLC0415
+    from pipeline.report.evaluation import write_evaluation  # noqa: PLC0415
+    from pipeline.train.card import in_interval  # noqa: PLC0415
+    from pipeline.train.evaluate import evaluate as judge_bundle  # noqa: PLC0415
+
+    require_writable(out)
+    with progress_bars(quiet=quiet) as progress:
+        found = judge_bundle(
+            cohort, bundle, others=against or [], database=records, progress=progress
+        )
+    for metrics in found.tasks:
+        whole = metrics.whole
+        _say(
+            f"{metrics.task}: AUROC {in_interval(whole.auroc)}, calibration slope "
+            f"{in_interval(whole.slope)}, {whole.n_cases} cases",
+            quiet=quiet,
+        )
+    _say(f"Evaluation: {write_evaluation(out, found).absolute()}", quiet=quiet)
+
+
+@app.command()
+def recalibrate(
+    bundle: Annotated[Path, typer.Argument(help="Folder of a trained bundle.")],
+    labels: Annotated[Path, typer.Argument(help="The site's labels.csv.")],
+    reports: Annotated[Path, typer.Option(help="What assess wrote with this bundle.")],
+    out: OutFolder,
+    quiet: Quiet = False,
+) -> None:
+    """Update a bundle's calibration on a site's own outcomes, as a new bundle."""
+    _check_paths(bundle, reports)
+    from pipeline.recalibrate import recalibrate as update  # noqa: PLC0415
+
+    for calibrator in update(bundle, labels, reports, out).calibrators:
+        site = calibrator.recalibration
+        what = f"updated on {site.n_cases} cases" if site else "too few outcomes, as it was"
+        _say(f"{calibrator.task}: {what}", quiet=quiet)
     _say(f"Bundle: {out.absolute()}", quiet=quiet)
 
 
@@ -122,11 +239,13 @@ def assess(
     out: OutFolder,
     protocol: Annotated[
         Path | None,
-        typer.Option(help="The bundle's protocol with another 'assessment' section."),
+        typer.Option(help="The bundle's protocol with other 'assessment' or 'sources' sections."),
     ] = None,
+    records: RecordsUrl = "",
     quiet: Quiet = False,
 ) -> None:
     """Write a report for every study of a cohort that is new or changed."""
+    _remember(records)
     _assess(cohort, bundle, out, protocol, quiet=quiet)
 
 
@@ -159,9 +278,15 @@ def _assess(cohort: Path, bundle: Path, out: Path, protocol: Path | None, *, qui
         raise typer.Exit(SOME_FAILED)
 
 
-def _check_paths(cohort: Path, bundle: Path) -> None:
+def _remember(records: str) -> None:
+    """Leave the records' URL where the flow finds it, and Prefect does not."""
+    if records:
+        os.environ[RECORDS_VARIABLE] = records
+
+
+def _check_paths(*folders: Path) -> None:
     """Find the commonest mistakes before anything heavy is loaded."""
-    for path in (cohort, bundle):
+    for path in folders:
         if not path.is_dir():
             msg = f"there is no folder {path}"
             raise UsageError(msg)

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from platformdirs import user_data_path
 
+RECORDS_VARIABLE = "SYNOPT_RECORDS"
+"""URL of the database that holds a cohort's records."""
+
 DEFAULTS = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

@@ -9,10 +9,9 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-
+from pipeline.answer import answered, estimate, with_heatmap
 from pipeline.bundle import Bundle
-from pipeline.calibration import outside_reference, to_probability
+from pipeline.calibration import outside_reference
 from pipeline.case import Case
 from pipeline.cohort import Cohort, read_case
 from pipeline.errors import GeometryError, UsageError
@@ -20,15 +19,14 @@ from pipeline.explain import evidence_of, heatmaps_of
 from pipeline.heatmap import Heatmap
 from pipeline.inputs import main_volume, model_input, quantities
 from pipeline.model.image_encoder import token_mask
-from pipeline.report import heatmap_name, read_report, study_folder_name, write_report
+from pipeline.report import read_report, study_folder_name, write_report
 from pipeline.tensors import ModelInput, ModelOutput
 from pipeline.volume import Volume
-from schemas.bundle import Calibrator
 from schemas.history import History
 from schemas.issue import Issue, IssueCode, Severity, has_errors
 from schemas.prediction import RiskEstimate
-from schemas.protocol import Protocol
-from schemas.report import HeatmapPeak, HistoryUse, Risk, RiskReport, RunIdentity
+from schemas.protocol import SITE_PARTS, Protocol
+from schemas.report import HistoryUse, Risk, RiskReport, RunIdentity
 from schemas.series import Study
 
 logger = logging.getLogger(__name__)
@@ -139,8 +137,13 @@ class Assessor:
         heatmaps, reason = self._heatmaps(output, inputs, volume)
         estimates = self._estimates(output, inputs, history)
         risks = tuple(
-            _risk(risk, estimate, calibrator, heatmaps.get(risk.task), reason, volume)
-            for risk, estimate, calibrator in zip(
+            with_heatmap(
+                answered(risk, found, calibrator, inputs.present),
+                heatmaps.get(risk.task),
+                reason,
+                volume,
+            )
+            for risk, found, calibrator in zip(
                 blank.risks, estimates, self.bundle.calibrators, strict=True
             )
         )
@@ -186,14 +189,12 @@ class Assessor:
         self, output: ModelOutput, inputs: ModelInput, history: History
     ) -> list[RiskEstimate]:
         return [
-            RiskEstimate(
-                task=calibrator.task,
-                logit=float(output.logits[0, number]),
-                probability=float(to_probability(calibrator, float(output.logits[0, number]))),
-                evidence=evidence_of(output, number, inputs, history, self.bundle.protocol),
+            estimate(
+                calibrator, float(output.logits[0, number]), inputs.present,
+                evidence_of(output, number, inputs, history, self.bundle.protocol),
             )
             for number, calibrator in enumerate(self.bundle.calibrators)
-        ]
+        ]  # fmt: skip
 
     def _heatmaps(
         self, output: ModelOutput, inputs: ModelInput, volume: Volume | None
@@ -209,7 +210,7 @@ class Assessor:
 
 
 def with_policy(bundle: Bundle, protocol: Protocol) -> Bundle:
-    """Return the bundle under another assessment policy.
+    """Return the bundle under another policy, or with another site's records.
 
     Raises
     ------
@@ -219,7 +220,7 @@ def with_policy(bundle: Bundle, protocol: Protocol) -> Bundle:
     if protocol.trained_sha256() != bundle.protocol.trained_sha256():
         msg = (
             f"the bundle was trained with another protocol than {protocol.name} as given: "
-            "only its section 'assessment' may differ; train a bundle with it"
+            f"only {', '.join(SITE_PARTS)} may differ; train a bundle with it"
         )
         raise UsageError(msg)
     identity = bundle.identity.model_copy(update={"protocol_sha256": protocol.sha256()})
@@ -249,40 +250,3 @@ def _history_use(history: History, protocol: Protocol) -> HistoryUse:
         n_after_scan=history.n_after_scan,
         n_too_old=history.n_too_old,
     )
-
-
-def _risk(
-    risk: Risk,
-    estimate: RiskEstimate,
-    calibrator: Calibrator,
-    heatmap: Heatmap | None,
-    reason: str,
-    volume: Volume | None,
-) -> Risk:
-    return risk.model_copy(
-        update={
-            "probability": estimate.probability,
-            "lower": estimate.lower,
-            "upper": estimate.upper,
-            "set": estimate.label_set,
-            "logit": estimate.logit,
-            "calibration_slope": calibrator.slope,
-            "calibration_intercept": calibrator.intercept,
-            "evidence": estimate.evidence,
-            "heatmap": None if heatmap is None else heatmap_name(risk.task),
-            "heatmap_reason": reason,
-            "peak": _peak(heatmap, volume),
-        }
-    )
-
-
-def _peak(heatmap: Heatmap | None, volume: Volume | None) -> HeatmapPeak | None:
-    index = None if heatmap is None else heatmap.peak_index()
-    if index is None or volume is None:
-        return None
-    source = volume.sources[index[0]]
-    x, y, z = np.round(volume.geometry.to_mm(index), 3).tolist()
-    return HeatmapPeak(
-        position_mm=(x, y, z), index=index, sop_instance_uid=source.sop_instance_uid,
-        frame=source.frame,
-    )  # fmt: skip

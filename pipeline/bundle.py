@@ -1,7 +1,7 @@
 """A trained model as one folder in MONAI's bundle layout: safetensors and JSON, no pickle."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -24,8 +24,13 @@ from pipeline.model.text_encoder import TextEncoder, load_text_encoder
 from pipeline.preprocess import TableTransform
 from pipeline.protocol import read_protocol
 from pipeline.tensors import ModelInput, ModelOutput
-from schemas.bundle import BundleIdentity, BundleManifest, Calibrator, TaskMetrics
+from schemas.base import FrozenModel
+from schemas.bundle import BundleIdentity, BundleManifest
+from schemas.calibration import Calibrator
+from schemas.leaks import LeakReport
+from schemas.metrics import TaskMetrics
 from schemas.protocol import Protocol
+from schemas.splits import SplitRecord
 
 MANIFEST = "manifest.json"
 PROTOCOL = "configs/protocol.yaml"
@@ -33,6 +38,8 @@ METADATA = "configs/metadata.json"
 TABLE = "configs/table.json"
 CALIBRATORS = "configs/calibrators.json"
 METRICS = "configs/metrics.json"
+SPLITS = "configs/splits.json"
+LEAKS = "configs/leaks.json"
 WEIGHTS = "models/model.safetensors"
 REFERENCE = "models/reference.safetensors"
 CARD = "docs/README.md"
@@ -68,13 +75,17 @@ class Bundle:
         return output
 
 
-def save_bundle(folder: Path, bundle: Bundle, card: str) -> None:
+def save_bundle(
+    folder: Path, bundle: Bundle, card: str, records: Mapping[str, FrozenModel]
+) -> None:
     """Write a bundle's files into an empty folder, the manifest last.
 
     Parameters
     ----------
     card
         Model card, Markdown.
+    records
+        How it was made, by file name: the split, and what the leak guard saw.
     """
     for part in ("configs", "models", "docs"):
         (folder / part).mkdir()
@@ -85,6 +96,8 @@ def save_bundle(folder: Path, bundle: Bundle, card: str) -> None:
     _write(folder / CALIBRATORS, _CALIBRATORS.dump_json(bundle.calibrators, indent=1).decode())
     _write(folder / METRICS, _METRICS.dump_json(bundle.metrics, indent=1).decode())
     _write(folder / CARD, card)
+    for name, record in records.items():
+        _write(folder / name, record.model_dump_json(indent=1) + "\n")
     weights = {name: value.cpu() for name, value in bundle.network.state_dict().items()}
     save_file(weights, folder / WEIGHTS)
     reference = {"mean": bundle.reference.mean, "precision": bundle.reference.precision}
@@ -102,6 +115,19 @@ def save_bundle(folder: Path, bundle: Bundle, card: str) -> None:
         files=_hashes(folder),
     )
     _write(folder / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
+
+
+def split_of(folder: Path) -> SplitRecord:
+    """Return who was where when a bundle was made."""
+    return SplitRecord.model_validate_json(_read(folder / SPLITS))
+
+
+def making_of(folder: Path) -> Mapping[str, FrozenModel]:
+    """Return what a bundle keeps of its making, by file name."""
+    return {
+        SPLITS: split_of(folder),
+        LEAKS: LeakReport.model_validate_json(_read(folder / LEAKS)),
+    }
 
 
 def load_bundle(folder: Path) -> Bundle:

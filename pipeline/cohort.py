@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.case import Case
 from pipeline.errors import GeometryError, IngestError, UsageError
-from pipeline.history import Records, history_at, load_records
+from pipeline.history import Pairing, load_records, pair
 from pipeline.ingest import content_of, discover, load_volume, select_series
 from pipeline.progress import Progress, silent
 from pipeline.volume import Volume
@@ -31,9 +31,9 @@ class Cohort:
     image_folder
         Below which the DICOM files lie: ``dicom/`` if there is one, else the folder itself.
     inventory
-        Its studies, and the files that belong to none.
-    records
-        Its tables and notes.
+        Its studies, and the files and records that belong to none.
+    pairing
+        Its tables and notes, and whose they are.
     protocol
         By which they are read.
     """
@@ -41,16 +41,23 @@ class Cohort:
     folder: Path
     image_folder: Path
     inventory: Inventory
-    records: Records
+    pairing: Pairing
     protocol: Protocol
 
     def history(self, study: Study) -> History:
         """Return the patient's record, cut at the study's time."""
-        return history_at(self.records, study.patient_id, study.acquired_at, self.protocol)
+        return self.pairing.history(study)
 
 
-def open_cohort(folder: Path, protocol: Protocol, *, progress: Progress = silent) -> Cohort:
+def open_cohort(
+    folder: Path, protocol: Protocol, *, database: str = "", progress: Progress = silent
+) -> Cohort:
     """Find all studies and read all records below a folder.
+
+    Parameters
+    ----------
+    database
+        URL of an OMOP database that holds the records instead; "" for none.
 
     Raises
     ------
@@ -60,14 +67,17 @@ def open_cohort(folder: Path, protocol: Protocol, *, progress: Progress = silent
     if not folder.is_dir():
         msg = f"there is no folder {folder}"
         raise UsageError(msg)
-    records = load_records(folder, protocol)
+    records = load_records(folder, protocol, database=database)
     dicom = folder / "dicom"
     image_folder = dicom if dicom.is_dir() else folder
     inventory = discover(image_folder, on_progress=partial(progress, "reading headers"))
     if not inventory.studies:
         msg = f"{image_folder} holds no CT or MR study ({len(inventory.skipped)} files skipped)"
         raise UsageError(msg)
-    return Cohort(folder, image_folder, inventory, records, protocol)
+    skipped = (*inventory.skipped, *records.faults)
+    inventory = inventory.model_copy(update={"skipped": skipped})
+    pairing = pair(records, inventory.studies, protocol)
+    return Cohort(folder, image_folder, inventory, pairing, protocol)
 
 
 def read_case(cohort: Cohort, study: Study, history: History | None = None) -> Case:
@@ -96,7 +106,7 @@ def _load(folder: Path, name: str, series: Series, issues: list[Issue]) -> Volum
     except (IngestError, GeometryError) as error:
         logger.info("a series could not be loaded: %s", type(error).__name__)
         message = f"series {name} could not be loaded: {error}"
-        code = IssueCode.PIXELS_UNREADABLE
+        code = error.code if isinstance(error, IngestError) else IssueCode.GEOMETRY_MISMATCH
         issues.append(Issue(code=code, severity=Severity.ERROR, message=message))
         return None
 

@@ -37,6 +37,8 @@ def sentence_spans(text: str) -> tuple[tuple[int, int], ...]:
 
 def _goes_on(text: str, start: int, match: re.Match[str]) -> bool:
     last = match.start() - 1
+    if match.group()[0] in ")]" and text[match.end() : match.end() + 1].islower():
+        return True
     if match.group()[0] == "\n" and text[last] not in "?.":
         return _is_wrapped(text, match)
     if text[last] == "?":

@@ -1,5 +1,6 @@
 """The only nouns that hold torch: what the network reads and what it says."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NotRequired, TypedDict
@@ -94,10 +95,28 @@ class TableInput:
         Standardised number, or one-hot category or flag, zero-padded to a common width.
     is_known : shape (V,), bool
         False where missing.
+    n_concepts
+        The last so many variables were read in the notes; the others are the table's columns.
     """
 
     values: Tensor
     is_known: Tensor
+    n_concepts: int
+
+    @property
+    def has_columns(self) -> bool:
+        """Whether any of the table's own columns is known."""
+        return bool(self.is_known[: len(self.is_known) - self.n_concepts].any())
+
+    def only(self, *, columns: bool, concepts: bool) -> "TableInput | None":
+        """Return it with columns or concepts hidden; None if nothing is left."""
+        is_known = self.is_known.clone()
+        n_columns = len(is_known) - self.n_concepts
+        is_known[:n_columns] &= columns
+        is_known[n_columns:] &= concepts
+        if not is_known.any():
+            return None
+        return TableInput(self.values * is_known[:, None], is_known, self.n_concepts)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,6 +126,30 @@ class ModelInput:
     image: ImageInput | None
     text: TextInput | None
     table: TableInput | None
+
+    @property
+    def present(self) -> tuple[str, ...]:
+        """The modalities that are there, in the order image, notes, table."""
+        parts = {
+            "image": self.image is not None,
+            "notes": self.text is not None,
+            "table": self.table is not None and self.table.has_columns,
+        }
+        return tuple(name for name, is_there in parts.items() if is_there)
+
+    def only(self, present: Collection[str]) -> "ModelInput":
+        """Return the case as if it had no other modalities than these.
+
+        What was read in the notes goes with the notes.
+        """
+        table = self.table
+        if table is not None:
+            table = table.only(columns="table" in present, concepts="notes" in present)
+        return ModelInput(
+            image=self.image if "image" in present else None,
+            text=self.text if "notes" in present else None,
+            table=table,
+        )
 
 
 class Batch(TypedDict):

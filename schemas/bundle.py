@@ -1,7 +1,5 @@
 """The identity of a trained model, and how it was accepted."""
 
-from typing import Literal
-
 from pydantic import Field
 
 from schemas.base import FrozenModel
@@ -26,57 +24,6 @@ class BundleIdentity(FrozenModel):
     """Training cases."""
     is_simulated: bool
     """Whether it was trained on simulated data."""
-
-
-class Calibrator(FrozenModel):
-    """Logit to probability for one task: sigmoid(slope * logit + intercept)."""
-
-    task: str
-    """The task."""
-    method: Literal["temperature"] = "temperature"
-    """How it was fitted."""
-    slope: float = Field(gt=0)
-    """Inverse temperature."""
-    intercept: float = 0.0
-    """Zero for temperature scaling."""
-    n_cases: int = Field(ge=1)
-    """Labelled calibration cases."""
-    n_events: int = Field(ge=1)
-    """Positives among them."""
-
-
-class Interval(FrozenModel):
-    """A statistic with its confidence interval."""
-
-    value: float
-    """Point estimate."""
-    lower: float
-    """2.5 % bound, patient bootstrap."""
-    upper: float
-    """97.5 % bound."""
-
-
-class TaskMetrics(FrozenModel):
-    """How one task did on the test patients, whom nothing was fitted on."""
-
-    task: str
-    """The task."""
-    n_cases: int
-    """Labelled test cases."""
-    n_events: int
-    """Positives among them."""
-    auroc: Interval
-    """Area under the ROC curve."""
-    brier: Interval
-    """Brier score, calibrated."""
-    log_loss: Interval
-    """Log loss, calibrated."""
-    log_loss_uncalibrated: float
-    """Log loss of the raw logit."""
-    prevalence_log_loss: float
-    """Log loss of always saying the training prevalence."""
-    train_prevalence: float
-    """Share of positives among the training cases."""
 
 
 class TrainedRange(FrozenModel):

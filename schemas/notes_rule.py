@@ -35,13 +35,15 @@ class Concept(FrozenModel):
     past: Literal["counts", "ignored"] = "counts"
     """Whether what was only so in childhood or five years and more before the note counts."""
     words: tuple[str, ...] = Field(min_length=1)
-    """Words and synonyms that name it, lower case, in the singular. `...` stands for up to three
+    """Words and synonyms that name it, lower case, in the singular. `...` stands for up to five
     words in between: `power ... reduced`. Inflections and typing errors need not be listed."""
     but_not: tuple[str, ...] = ()
     """Phrases that hold such a word and mean something else: `stroke volume`."""
     wider: tuple[str, ...] = ()
     """Words for a wider kind of thing: that there is no cancer says that there is no lung cancer,
     that there is one says nothing."""
+    opposites: tuple[str, ...] = ()
+    """Phrases that say that it is not so: `power is full` for a weakness."""
     unit: str = ""
     """Unit of a number."""
     low: float | None = None
@@ -49,7 +51,7 @@ class Concept(FrozenModel):
     high: float | None = None
     """Largest plausible number; a larger one is not read."""
 
-    @field_validator("words", "but_not", "wider")
+    @field_validator("words", "but_not", "wider", "opposites")
     @classmethod
     def _readable(cls, phrases: tuple[str, ...]) -> tuple[str, ...]:
         for phrase in phrases:

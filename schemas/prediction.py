@@ -93,12 +93,14 @@ class RiskEstimate(FrozenModel):
     """The network's raw score, log-odds before calibration."""
     probability: float = Field(ge=0, le=1)
     """Calibrated."""
+    calibrated_logit: float
+    """Log-odds of the probability."""
     lower: float | None = None
-    """Lower end of the interval; None until intervals are computed."""
+    """Lower end of the 90 % interval; None if none could be fitted."""
     upper: float | None = None
-    """Upper end of the interval; None until intervals are computed."""
+    """Upper end of the same."""
     label_set: tuple[str, ...] = ()
-    """Conformal set; empty until it is computed."""
+    """Conformal set; empty if none could be fitted."""
     evidence: Evidence
     """Where the logit came from."""
 

@@ -2,16 +2,23 @@
 
 import hashlib
 import json
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from schemas.base import NAME_PATTERN, FrozenModel
 from schemas.column import Column
+from schemas.export import Export
 from schemas.grid import Grid, Intensity
+from schemas.identity import IdentityRule
 from schemas.notes_rule import Concept, NotesRule
 from schemas.series_rule import SeriesRule
 from schemas.settings import AssessmentPolicy, ModelSettings, TrainingSettings
+from schemas.sources import Sources
 from schemas.task import Task
+
+SITE_PARTS = ("assessment", "export", "identity", "sources", "timezone")
+"""What a site may set otherwise than the bundle: policy, and how its records are written."""
 
 
 class Protocol(FrozenModel):
@@ -31,8 +38,16 @@ class Protocol(FrozenModel):
     """Voxel values to model inputs."""
     look_back_days: int = Field(ge=1, le=36525)
     """Older dated records do not count."""
+    timezone: str = ""
+    """Where the site is (Europe/Berlin). Local times without a UTC offset, of records and of the
+    scanner, are of this zone. If empty, all times are of one local clock and an offset is a fault.
+    May differ from the bundle's."""
+    export: Export = Export()
+    """How the site's record files are written. May differ from the bundle's."""
     table: tuple[Column, ...] = ()
     """Table variables."""
+    identity: IdentityRule = IdentityRule()
+    """How records are paired with studies. May differ from the bundle's."""
     notes: NotesRule = NotesRule()
     """Notes."""
     concepts: tuple[Concept, ...] = ()
@@ -43,8 +58,19 @@ class Protocol(FrozenModel):
     """Network."""
     training: TrainingSettings = TrainingSettings()
     """Training."""
+    sources: Sources = Sources()
+    """How FHIR resources or OMOP tables are read. May differ from the bundle's."""
     assessment: AssessmentPolicy = AssessmentPolicy()
-    """Policy at assessment; the only part that may differ from the bundle's."""
+    """Policy at assessment. May differ from the bundle's."""
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            return value and ZoneInfo(value).key
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            msg = f"{value!r} is no time zone; write a name such as Europe/Berlin"
+            raise ValueError(msg) from error
 
     @model_validator(mode="after")
     def _unique_names(self) -> "Protocol":
@@ -60,6 +86,24 @@ class Protocol(FrozenModel):
                 raise ValueError(msg)
         return self
 
+    @model_validator(mode="after")
+    def _identity_columns(self) -> "Protocol":
+        kinds = {column.name: column.kind for column in self.table}
+        wanted = {"sex": "category", "birth_year": "number", "age": "number"}
+        for field, kind in wanted.items():
+            name = getattr(self.identity, field)
+            if name and kinds.get(name) != kind:
+                msg = f"identity: {field} must name a table column of kind {kind}, got {name}"
+                raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _sources_fit_the_table(self) -> "Protocol":
+        faults = self.sources.faults(self.table)
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
     @property
     def n_variables(self) -> int:
         """Table columns and concepts: what the network reads as variables, in this order."""
@@ -70,8 +114,8 @@ class Protocol(FrozenModel):
         return _sha256(self.model_dump(mode="json"))
 
     def trained_sha256(self) -> str:
-        """Hash of the part that training saw: all but `assessment`."""
-        return _sha256(self.model_dump(mode="json", exclude={"assessment"}))
+        """Hash of the part that training saw: all but `SITE_PARTS`."""
+        return _sha256(self.model_dump(mode="json", exclude=set(SITE_PARTS)))
 
 
 def _sha256(value: object) -> str:

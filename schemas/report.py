@@ -28,6 +28,21 @@ class HeatmapPeak(FrozenModel):
     """Its frame number, from 1."""
 
 
+class Decision(FrozenModel):
+    """What follows at one threshold."""
+
+    goal: Literal["sensitivity", "ppv"]
+    """What the threshold guarantees: sensitivity, or positive predictive value."""
+    at_least: float
+    """How much of it."""
+    confidence: float
+    """With which confidence."""
+    threshold: float | None
+    """The probability from which a case counts as positive; None if none could be guaranteed."""
+    is_positive: bool | None
+    """Whether this case does; None without a threshold."""
+
+
 class Risk(FrozenModel):
     """One task's answer, or the reason why there is none."""
 
@@ -38,17 +53,22 @@ class Risk(FrozenModel):
     probability: float | None = Field(default=None, ge=0, le=1)
     """Calibrated; None if withheld."""
     lower: float | None = None
-    """Lower end of its interval; None until intervals are computed."""
+    """Lower end of its 90 % interval; None if there were too few cases to compute one."""
     upper: float | None = None
-    """Upper end of its interval; None until intervals are computed."""
+    """Upper end of the same."""
     set: tuple[str, ...] = ()
-    """Conformal set of labels; empty until it is computed."""
+    """Conformal set of labels: those that cannot be ruled out; empty if there were too few cases
+    to set its thresholds."""
+    set_coverage: float | None = None
+    """Share of cases of either class whose set holds the truth, at least."""
     logit: float | None = None
     """The network's raw score; None if withheld."""
-    calibration_slope: float | None = None
-    """probability = sigmoid(slope * logit + intercept)."""
-    calibration_intercept: float | None = None
-    """probability = sigmoid(slope * logit + intercept)."""
+    calibrated_logit: float | None = None
+    """Log-odds of the probability."""
+    calibration: str = ""
+    """How the one became the other, in words."""
+    decisions: tuple[Decision, ...] = ()
+    """At the thresholds that the protocol asks for."""
     train_prevalence: float = Field(ge=0, le=1)
     """Share of positives among the training cases, for comparison."""
     heatmap: str | None = None

@@ -13,7 +13,7 @@ class FrameSource(FrozenModel):
     """Where one slice of a volume came from."""
 
     file: str = Field(repr=False)
-    """Path below the ingested folder, with forward slashes."""
+    """Path below the ingested folder, with forward slashes; in an archive `archive!/member`."""
     sop_instance_uid: str
     """SOP Instance UID (0008,0018)."""
     frame: int = Field(default=1, ge=1)
@@ -79,6 +79,8 @@ class Series(FrozenModel):
     """Frames found."""
     frames: tuple[FrameSource, ...] = Field(default=(), repr=False)
     """In order along the slice normal; empty if the series was refused before it was ordered."""
+    files: tuple[str, ...] = Field(default=(), repr=False)
+    """All files that it was found in, sorted, also of a refused series."""
     shape: tuple[int, int, int] | None = None
     """Slices, rows, columns of its volume; None if refused."""
     affine_lps: Affine | None = None
@@ -102,8 +104,20 @@ class Study(FrozenModel):
     """Study Instance UID, or a stable UID derived from the content."""
     patient_id: str = Field(repr=False)
     """Patient ID (0010,0020), stripped; empty if unknown."""
+    issuer: str = Field(default="", repr=False)
+    """Issuer of Patient ID (0010,0021); empty if unknown."""
+    sex: Literal["M", "F", "O", ""] = Field(default="", repr=False)
+    """Patient's Sex (0010,0040); empty if unknown."""
+    birth_year: int | None = Field(default=None, repr=False)
+    """Year of Patient's Birth Date (0010,0030); None if unknown."""
     acquired_at: datetime | None = None
     """The earliest acquisition time of its usable series, else of any."""
+    is_day_only: bool = False
+    """Whether only the day of the acquisition is known; `acquired_at` is then its start."""
+    utc_offset_minutes: int | None = None
+    """What `acquired_at` is ahead of UTC; None if the headers do not say."""
+    scanner: str = ""
+    """Manufacturer and model; empty if unknown or mixed."""
     series: tuple[Series, ...]
     """All series found, usable or not."""
     issues: tuple[Issue, ...] = ()

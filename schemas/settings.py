@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from schemas.base import FrozenModel
 
+PartName = Literal["train", "validation", "calibration", "conformal", "test"]
 ImageEncoderName = Literal[
     "resnet10", "resnet18", "resnet50", "medicalnet10", "medicalnet18", "medicalnet50",
     "segresnet", "densenet121", "swinunetr", "vit",
@@ -66,22 +67,35 @@ class ModelSettings(FrozenModel):
         return self
 
 
-class SplitFractions(FrozenModel):
-    """How patients are divided; what is left after these three is the test part."""
+class SplitRule(FrozenModel):
+    """How patients are divided; what is left after these shares is the test part."""
 
+    by: Literal["hash", "stratified", "time"] = "stratified"
+    """`hash`: by patient and seed alone, so that new cases move nobody. `stratified`: each part
+    gets its share of each task's outcomes. `time`: the latest patients are the test part."""
     train: float = Field(default=0.6, gt=0, lt=1)
     """Fits weights, table transform and reference statistics."""
-    validation: float = Field(default=0.12, gt=0, lt=1)
+    validation: float = Field(default=0.1, gt=0, lt=1)
     """Early stopping."""
-    calibration: float = Field(default=0.14, gt=0, lt=1)
+    calibration: float = Field(default=0.1, gt=0, lt=1)
     """Fits the calibrators."""
+    conformal: float = Field(default=0.08, ge=0, lt=1)
+    """Kept for thresholds that need cases which no calibrator has seen."""
 
     @model_validator(mode="after")
-    def _leaves_a_test_part(self) -> "SplitFractions":
-        if not self.train + self.validation + self.calibration < 1:
-            msg = "train, validation and calibration must leave a test part"
+    def _leaves_a_test_part(self) -> "SplitRule":
+        if not self.shares()["test"] > 0:
+            msg = "train, validation, calibration and conformal must leave a test part"
             raise ValueError(msg)
         return self
+
+    def shares(self) -> dict[PartName, float]:
+        """Return the share of each part, the test part's included; they sum to 1."""
+        given: dict[PartName, float] = {
+            "train": self.train, "validation": self.validation, "calibration": self.calibration,
+            "conformal": self.conformal,
+        }  # fmt: skip
+        return given | {"test": round(1.0 - sum(given.values()), 9)}
 
 
 class TrainingSettings(FrozenModel):
@@ -89,7 +103,7 @@ class TrainingSettings(FrozenModel):
 
     seed: int = 0
     """Of splits, weights and batches."""
-    splits: SplitFractions = SplitFractions()
+    splits: SplitRule = SplitRule()
     """Shares of the patients."""
     image_epochs: int = Field(default=0, ge=0)
     """Epochs, at most, in which the image branch learns by itself what the image decides, before

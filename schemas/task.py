@@ -8,6 +8,17 @@ from pydantic import Field, model_validator
 from schemas.base import NAME_PATTERN, FrozenModel
 
 
+class OperatingGoal(FrozenModel):
+    """A property that a decision threshold must have."""
+
+    goal: Literal["sensitivity", "ppv"]
+    """Sensitivity, or positive predictive value."""
+    at_least: float = Field(gt=0, lt=1)
+    """How much of it."""
+    confidence: float = Field(default=0.9, gt=0, lt=1)
+    """With which confidence over the draw of the patients that the threshold is set on."""
+
+
 class Task(FrozenModel):
     """One question that the model answers for a study."""
 
@@ -19,6 +30,11 @@ class Task(FrozenModel):
     was seen free of it."""
     question: str = Field(min_length=8)
     """In plain words; the model is asked with it."""
+    label_words: tuple[str, ...] = ()
+    """Words and phrases that state the outcome; training refuses a cohort in which a note of the
+    look-back holds one."""
+    operating: tuple[OperatingGoal, ...] = ()
+    """Thresholds that reports show."""
     classes: tuple[str, ...] = ()
     """Labels of a `multiclass` or `ordinal` task; rising for the latter."""
     horizons_days: tuple[float, ...] = ()

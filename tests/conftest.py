@@ -2,12 +2,17 @@ from datetime import datetime
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 import flows  # noqa: F401  sets the environment's defaults before anything reads it
 from pipeline.geometry import Geometry
 from pipeline.volume import Volume
 from schemas.protocol import Protocol
 from schemas.series import FrameSource
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 SCAN = datetime(2024, 5, 31, 14, 30)
 

@@ -1,10 +1,13 @@
-"""Logit to probability, and the numbers that judge it."""
+"""Logit to probability, interval and set, and the numbers that judge them."""
 
-from pipeline.calibration.metrics import judge
+from pipeline.calibration.calibrator import fit_calibrator, interval, with_thresholds
+from pipeline.calibration.conformal import label_set
+from pipeline.calibration.judge import Answers, judge, paired_difference
+from pipeline.calibration.maps import MODALITIES, in_words, to_log_odds, to_probability
 from pipeline.calibration.reference import Reference, fit_reference, outside_reference
-from pipeline.calibration.temperature import fit_temperature, to_probability
 
 __all__ = [
-    "Reference", "fit_reference", "fit_temperature", "judge", "outside_reference",
-    "to_probability",
+    "MODALITIES", "Answers", "Reference", "fit_calibrator", "fit_reference", "in_words",
+    "interval", "judge", "label_set", "outside_reference", "paired_difference", "to_log_odds",
+    "to_probability", "with_thresholds",
 ]  # fmt: skip

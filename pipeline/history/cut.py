@@ -1,12 +1,16 @@
 """Records to a History that ends at the scan: what is later is never read."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from pipeline.history.choose import Candidates, choose
+from pipeline.history.clock import Clock
 from pipeline.history.records import Records
 from pipeline.history.told import with_notes_read
-from pipeline.history.values import parse_value
 from schemas.column import Column
 from schemas.history import History, Note, TableValue
 from schemas.issue import Issue, IssueCode, Severity
@@ -16,7 +20,7 @@ from schemas.protocol import Protocol
 def history_at(
     records: Records, patient_id: str, at: datetime | None, protocol: Protocol
 ) -> History:
-    """Return what was recorded about a patient at or before a moment, within the look-back.
+    """Return what was known about a patient at a moment, as far back as the protocol looks.
 
     Parameters
     ----------
@@ -25,107 +29,114 @@ def history_at(
     patient_id
         As written in the DICOM header, stripped; compared exactly.
     at
-        The study's acquisition time, local. Without one no dated record can be used.
+        The study's acquisition time: aware, or local. Without one no dated record can be used.
     protocol
         Says which columns and notes count, and how far back.
 
     Returns
     -------
     History
-        Dated exactly at or before ``at``, to the microsecond. Of several values of a column the
-        latest counts, of equal times the one further down in the file.
+        Nothing in it was recorded, or became available, after ``at``, to the microsecond. Its
+        times are local, with their UTC offset if the protocol has a timezone.
     """
-    table = records.table.get(patient_id) if patient_id else None
-    notes = records.notes.get(patient_id) if patient_id else None
-    kept_rows, after_rows, old_rows = _cut(table, "recorded_at", at, protocol.look_back_days)
-    kept_notes, after_notes, old_notes = _cut(notes, "written_at", at, protocol.look_back_days)
-    values, faults = _values(kept_rows, protocol.table)
-    read = _notes(kept_notes, protocol.notes.kinds)
-    n_after = after_rows + after_notes
-    n_undated = _n_undated(kept_rows, kept_notes, protocol.table)
-    issues = (
-        *_gaps(patient_id, at, values, read, protocol), *faults,
-        *_not_read(n_after, n_undated),
-    )  # fmt: skip
+    if patient_id:
+        table, notes = records.table_of(patient_id), records.notes_of(patient_id)
+        return cut(table, notes, at, protocol)
+    history = cut(records.table.iloc[:0], records.notes.iloc[:0], at, protocol)
+    message = "the study has no Patient ID, so no history was paired with it"
+    issue = _issue(IssueCode.PATIENT_UNKNOWN, Severity.WARNING, message)
+    return history.model_copy(update={"issues": (issue,)})
+
+
+def cut(
+    table: pd.DataFrame, notes: pd.DataFrame, at: datetime | None, protocol: Protocol
+) -> History:
+    """Return one patient's history at a moment from the patient's own rows of `Records`."""
+    clock = Clock.of(protocol)
+    moment = None if at is None else clock.of_scan(at)
+    rows, lines = (
+        _cut(frame, column, moment, protocol.look_back_days)
+        for frame, column in ((table, "recorded_at"), (notes, "written_at"))
+    )
+    usable = rows.kept & ~_needs_time(table, rows.undated, protocol.table)
+    found = Candidates.by_column(table, usable, protocol.table)
+    values, faults = _values(found, protocol, moment, clock)
+    read = _notes(notes, lines.kept & ~lines.undated, protocol.notes.kinds, clock)
+    n_after = rows.n_after + lines.n_after
+    n_undated = int((rows.kept & ~usable).sum() + lines.undated.sum())
+    issues = (*_gaps(at, values, read, protocol), *faults, *_not_read(n_after, n_undated))
     history = History(
-        at=at, values=values, notes=read, n_after_scan=n_after, n_too_old=old_rows + old_notes,
-        issues=issues,
+        at=None if moment is None else clock.shown(moment, exact=True), values=values, notes=read,
+        n_after_scan=n_after, n_too_old=rows.n_old + lines.n_old, issues=issues,
     )  # fmt: skip
     return with_notes_read(history, protocol)
 
 
-def _cut(
-    frame: pd.DataFrame | None, column: str, at: datetime | None, look_back_days: int
-) -> tuple[pd.DataFrame | None, int, int]:
-    """Return the rows that count, and how many were later or too old; undated rows stay."""
-    if frame is None:
-        return None, 0, 0
-    times = frame[column]
-    undated = times.isna()
+class _Cut(NamedTuple):
+    """Which rows count; those without a time do until their column is asked."""
+
+    kept: NDArray[np.bool_]
+    undated: NDArray[np.bool_]
+    n_after: int
+    n_old: int
+
+
+def _cut(frame: pd.DataFrame, column: str, at: np.datetime64 | None, look_back_days: int) -> _Cut:
+    known_at = frame["known_at"].to_numpy()
+    undated = np.isnat(known_at)
     if at is None:
-        return frame[undated], 0, 0
-    after = ~undated & ~(times <= at)
-    old = ~undated & (times < at - timedelta(days=look_back_days))
-    return frame[~after & ~old], int(after.sum()), int(old.sum())
+        return _Cut(undated, undated, 0, 0)
+    after = ~undated & ~(known_at <= at)
+    since = at - np.timedelta64(look_back_days, "D")
+    old = ~undated & ~after & (frame[column].to_numpy() < since)
+    return _Cut(~after & ~old, undated, int(after.sum()), int(old.sum()))
+
+
+def _needs_time(
+    table: pd.DataFrame, undated: NDArray[np.bool_], columns: tuple[Column, ...]
+) -> NDArray[np.bool_]:
+    """Say which rows have no time and are of a column that needs one."""
+    if not undated.any():
+        return undated
+    dated = [column.name for column in columns if not column.undated]
+    return undated & table["name"].isin(dated).to_numpy()
 
 
 def _values(
-    rows: pd.DataFrame | None, columns: tuple[Column, ...]
+    found: list[Candidates], protocol: Protocol, at: np.datetime64 | None, clock: Clock
 ) -> tuple[tuple[TableValue, ...], list[Issue]]:
-    values, faults = [], []
-    for column in columns:
-        value, fault = _latest(rows, column)
+    values, issues = [], []
+    for column, candidates in zip(protocol.table, found, strict=True):
+        days = column.window_days or protocol.look_back_days
+        since = None if at is None else at - np.timedelta64(days, "D")
+        value, said = choose(candidates, column, since, clock)
         values.append(value)
-        if fault:
-            message = f"table column {column.name}: the latest value {fault}; it counts as missing"
-            faults.append(_issue(IssueCode.VALUE_IMPLAUSIBLE, Severity.WARNING, message))
-    return tuple(values), faults
+        issues += said
+    return tuple(values), issues
 
 
-def _latest(rows: pd.DataFrame | None, column: Column) -> tuple[TableValue, str]:
-    empty = TableValue(name=column.name, value=None, unit=column.unit)
-    if rows is None:
-        return empty, ""
-    mine = rows[rows["name"] == column.name]
-    if not column.undated:
-        mine = mine[mine["recorded_at"].notna()]
-    if mine.empty:
-        return empty, ""
-    row = mine.sort_values("recorded_at", kind="stable", na_position="first").iloc[-1]
-    if row["unit"] not in ("", column.unit):
-        return empty, f"is in another unit than {column.unit or 'none'}"
-    value, fault = parse_value(row["text"], column)
-    if value is None:
-        return empty, fault
-    recorded_at = None if pd.isna(row["recorded_at"]) else row["recorded_at"].to_pydatetime()
-    return empty.model_copy(update={"value": value, "recorded_at": recorded_at}), ""
-
-
-def _notes(rows: pd.DataFrame | None, kinds: tuple[str, ...]) -> tuple[Note, ...]:
-    if rows is None:
-        return ()
-    rows = rows[rows["written_at"].notna()]
+def _notes(
+    notes: pd.DataFrame, usable: NDArray[np.bool_], kinds: tuple[str, ...], clock: Clock
+) -> tuple[Note, ...]:
+    """Return the notes of the wanted kinds, oldest first."""
     if kinds:
-        rows = rows[rows["kind"].isin(kinds)]
-    rows = rows.sort_values("written_at", kind="stable")
+        usable = usable & notes["kind"].isin(kinds).to_numpy()
+    places = np.flatnonzero(usable)
+    written_at = notes["written_at"].to_numpy()[places]
+    order = np.argsort(written_at, kind="stable")
+    kind, text = (notes[name].to_numpy(object)[places] for name in ("kind", "text"))
     return tuple(
-        Note(written_at=written_at.to_pydatetime(), kind=kind, text=text)
-        for written_at, kind, text in zip(
-            rows["written_at"], rows["kind"], rows["text"], strict=True
-        )
+        Note(written_at=clock.shown(written_at[place]), kind=kind[place], text=text[place])
+        for place in order
     )
 
 
 def _gaps(
-    patient_id: str,
     at: datetime | None,
     values: tuple[TableValue, ...],
     notes: tuple[Note, ...],
     protocol: Protocol,
 ) -> list[Issue]:
-    if not patient_id:
-        message = "the study has no Patient ID, so no history was paired with it"
-        return [_issue(IssueCode.PATIENT_UNKNOWN, Severity.WARNING, message)]
     issues = []
     if at is None:
         message = "the study has no acquisition time, so no dated record was read"
@@ -143,22 +154,10 @@ def _gaps(
     return issues
 
 
-def _n_undated(
-    rows: pd.DataFrame | None, notes: pd.DataFrame | None, columns: tuple[Column, ...]
-) -> int:
-    """Count the records that have no time and need one."""
-    dated = [column.name for column in columns if not column.undated]
-    n_rows = (
-        0 if rows is None else int((rows["recorded_at"].isna() & rows["name"].isin(dated)).sum())
-    )
-    n_notes = 0 if notes is None else int(notes["written_at"].isna().sum())
-    return n_rows + n_notes
-
-
 def _not_read(n_after: int, n_undated: int) -> list[Issue]:
     issues = []
     if n_after:
-        message = f"{n_after} records are dated after the scan and were not read"
+        message = f"{n_after} records became known after the scan and were not read"
         issues.append(_issue(IssueCode.RECORDS_AFTER_SCAN, Severity.INFO, message))
     if n_undated:
         message = f"{n_undated} records have no time and were not read"

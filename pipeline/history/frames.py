@@ -1,19 +1,43 @@
-"""Delimited and parquet files as text: nothing is guessed, every fault names file and column."""
+"""Delimited and parquet files as text: nothing is guessed, every fault names file and row."""
 
+import csv
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
-from pipeline.errors import UsageError
+from pipeline.errors import RecordsError, UsageError
+from pipeline.history.encoding import encoding_of
+from pipeline.history.faults import as_skipped, fault
+from pipeline.history.parquet import read_parquet
+from schemas.export import Export
+from schemas.series import SkippedFile
 
 MAX_BYTES = 2_000_000_000
-_SHOWN_ROWS = 5
-_TIME = r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)?"
-_OFFSET = r"[T ]\d{2}:?\d{2}.*(?:[Zz]|[+-]\d{2}:?(?:\d{2})?)$"
-_UNSTATED = {
-    len("2024-05-31"): pd.Timedelta(hours=23, minutes=59, seconds=59),
-    len("2024-05-31T14:30"): pd.Timedelta(seconds=59),
-}
+MAX_CELL = 1_000_000
+MAX_COLUMNS = 10_000
+_CHUNK = 50_000
+_DELIMITERS = (",", ";", "\t", "|")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TextTable:
+    """A file's cells as stripped text, and what was doubtful in reading them.
+
+    Parameters
+    ----------
+    frame
+        The file's columns, their names stripped and in lower case, and ``source`` (the file's
+        name) and ``row`` (the first below the header is 2).
+    doubts
+        For the user to know; the file could be read.
+    """
+
+    frame: pd.DataFrame
+    doubts: tuple[SkippedFile, ...] = field(default=())
 
 
 def find_table(folder: Path, stem: str) -> Path | None:
@@ -31,82 +55,141 @@ def find_table(folder: Path, stem: str) -> Path | None:
     return found[0] if found else None
 
 
-def read_text_table(path: Path, *, needed: tuple[str, ...]) -> pd.DataFrame:
-    """Read a csv (UTF-8, comma) or parquet file with all cells as stripped text, "" where empty.
+def read_text_table(path: Path, export: Export, *, needed: tuple[str, ...]) -> TextTable:
+    """Read a csv or parquet file with all cells as stripped text, "" where empty.
+
+    Encoding and delimiter of a csv are those that the protocol states, else found out.
 
     Raises
     ------
-    UsageError
-        If it cannot be read, is larger than ``MAX_BYTES``, or lacks a needed column.
+    RecordsError
+        If it cannot be read, is larger than ``MAX_BYTES``, lacks a needed column, names one
+        twice, or has rows of another length than the header.
     """
     if path.stat().st_size > MAX_BYTES:
-        msg = f"{path.name} is larger than {MAX_BYTES} bytes: split it"
-        raise UsageError(msg)
-    try:
-        frame = _parse(path)
-    except (OSError, ValueError, UnicodeDecodeError) as error:
-        msg = f"{path.name} is not a readable {path.suffix[1:]} file (UTF-8, comma-separated)"
-        raise UsageError(msg) from error
-    frame.columns = frame.columns.astype(str).str.strip()
-    missing = [name for name in needed if name not in frame.columns]
-    if missing:
-        msg = f"{path.name} has no column {', '.join(missing)}: add it to the header"
-        raise UsageError(msg)
-    if not frame.columns.is_unique:
-        msg = f"{path.name} names a column twice"
-        raise UsageError(msg)
-    stripped: pd.DataFrame = frame.apply(lambda column: column.str.strip())
-    return stripped
-
-
-def _parse(path: Path) -> pd.DataFrame:
+        raise RecordsError([fault(path.name, f"is larger than {MAX_BYTES} bytes; split it")])
     if path.suffix == ".parquet":
-        frame = pd.read_parquet(path)
-        return frame.astype("string").fillna("").astype(str)
-    return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        frame, doubts = read_parquet(path)
+        frame.columns = [_folded(name) for name in frame.columns]
+        _require_header(path, list(frame.columns), needed)
+        frame["row"] = range(2, len(frame) + 2)
+    else:
+        frame, doubts = _read_csv(path, export, needed)
+    frame["source"] = path.name
+    return TextTable(frame, as_skipped([fault(path.name, doubt) for doubt in doubts], path.name))
 
 
-def parse_times(texts: pd.Series, *, where: str) -> pd.Series:
-    """Read ISO 8601 local times; a time counts as the end of what it states.
-
-    A date alone is the end of that day and a time without seconds the end of that minute: a
-    record that says only the day of the scan may have been made after it, so it must not count
-    as earlier.
-
-    Parameters
-    ----------
-    texts
-        Text, "" where there is none.
-    where
-        File and column, for the message.
-
-    Returns
-    -------
-    datetime64, NaT where the text is empty.
-
-    Raises
-    ------
-    UsageError
-        If a time carries a UTC offset, which cannot be compared with the scanner's local time,
-        or is not a whole date with or without a time. Row numbers count from 2, the line below
-        the header.
-    """
-    has_offset = texts.str.contains(_OFFSET, regex=True)
-    if has_offset.any():
-        msg = f"{where}: {_rows(has_offset)} a time with a UTC offset; write local times"
-        raise UsageError(msg)
-    is_whole = texts.str.fullmatch(_TIME)
-    times = pd.to_datetime(texts.where(is_whole), format="ISO8601", errors="coerce")
-    unread = times.isna() & (texts != "")
-    if unread.any():
-        msg = f"{where}: {_rows(unread)} a time that is not ISO 8601 (2024-05-31T14:30:00)"
-        raise UsageError(msg)
-    slack = texts.str.len().map(_UNSTATED).fillna(pd.Timedelta(0))
-    return times + slack
+def _read_csv(
+    path: Path, export: Export, needed: tuple[str, ...]
+) -> tuple[pd.DataFrame, list[str]]:
+    encoding, doubt = encoding_of(path, export.encoding)
+    with path.open(encoding=encoding, newline="") as stream, _wide_cells():
+        first = stream.readline(MAX_CELL)
+        skipped = 0
+        delimiter: str = export.delimiter
+        if first.lower().startswith("sep="):  # Excel's own line.
+            delimiter = first.rstrip("\r\n")[4:5] or delimiter
+            first, skipped = stream.readline(MAX_CELL), 1
+        delimiter = delimiter or _delimiter(first, needed)
+        header = [_folded(name) for name in _cells(first, delimiter)]
+        _require_header(path, header, needed)
+        frame = _Body(path.name, header, 2 + skipped).read(
+            csv.reader(stream, delimiter=delimiter, strict=True)
+        )
+    return frame, [doubt] if doubt else []
 
 
-def _rows(mask: pd.Series) -> str:
-    rows = [str(int(number) + 2) for number in mask.to_numpy().nonzero()[0]]
-    shown = ", ".join(rows[:_SHOWN_ROWS])
-    more = f" and {len(rows) - _SHOWN_ROWS} more" if len(rows) > _SHOWN_ROWS else ""
-    return f"row {shown} has" if len(rows) == 1 else f"rows {shown}{more} have"
+@contextmanager
+def _wide_cells() -> Iterator[None]:
+    """Let a cell be as long as a note; the module's limit is one for the whole process."""
+    before = csv.field_size_limit(4 * MAX_CELL)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+def _folded(name: object) -> str:
+    return str(name).strip().casefold()
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    return next(csv.reader([line], delimiter=delimiter), [])
+
+
+def _delimiter(line: str, needed: tuple[str, ...]) -> str:
+    """Return the sign that parts the header into most of the needed names, the comma first."""
+
+    def found(sign: str) -> int:
+        return len(set(needed) & {_folded(name) for name in _cells(line, sign)})
+
+    return max(_DELIMITERS, key=found)
+
+
+def _require_header(path: Path, header: list[str], needed: tuple[str, ...]) -> None:
+    missing = [name for name in needed if name not in header]
+    named = Counter(name for name in header if name)
+    twice = sorted(name for name, count in named.items() if count > 1)
+    own = [name for name in ("source", "row") if name in header]
+    faults = [
+        *([f"has no column {', '.join(missing)}; add it to the header"] if missing else []),
+        *([f"has two columns {', '.join(twice)}"] if twice else []),
+        *([f"may have no column {', '.join(own)}"] if own else []),
+        *(["has too many columns"] if len(header) > MAX_COLUMNS else []),
+    ]
+    if faults:
+        raise RecordsError([fault(path.name, text) for text in faults])
+
+
+class _Body:
+    """The rows below a header, and those that do not fit it."""
+
+    def __init__(self, source: str, header: list[str], first_row: int) -> None:
+        self.source, self.header, self.row = source, header, first_row
+        self.short: list[int] = []
+        self.long: list[int] = []
+        self.faults: list[str] = []
+
+    def read(self, rows: Iterator[list[str]]) -> pd.DataFrame:
+        """Return all rows as one frame, or raise all that is wrong with them."""
+        parts = [self._frame([], [])]
+        cells: list[list[str]] = []
+        numbers: list[int] = []
+        for row in self._rows(rows):
+            if any(row):
+                cells.append(row)
+                numbers.append(self.row)
+            self.row += 1
+            if len(cells) == _CHUNK:
+                parts.append(self._frame(cells, numbers))
+                cells, numbers = [], []
+        parts.append(self._frame(cells, numbers))
+        for reason, where in (("fewer", self.short), ("more", self.long)):
+            if where:
+                text = f"has {reason} cells than the header; is a delimiter or a quote missing?"
+                self.faults.append(fault(self.source, text, rows=where))
+        if self.faults:
+            raise RecordsError(self.faults)
+        return pd.concat(parts, ignore_index=True)
+
+    def _rows(self, rows: Iterator[list[str]]) -> Iterator[list[str]]:
+        width = len(self.header)
+        try:
+            for row in rows:
+                if len(row) < width and any(row):
+                    self.short.append(self.row)
+                if len(row) > width:  # Even if empty: a decimal comma shifts a row to the right.
+                    self.long.append(self.row)
+                yield row if len(row) == width else [*row, *[""] * (width - len(row))][:width]
+        except csv.Error:
+            text = "a quote is not closed, or a cell is too long"
+            self.faults.append(fault(self.source, text, rows=[self.row]))
+        except UnicodeError:
+            self.faults.append(fault(self.source, "cannot be decoded", rows=[self.row]))
+
+    def _frame(self, cells: list[list[str]], numbers: list[int]) -> pd.DataFrame:
+        named = [place for place, name in enumerate(self.header) if name]
+        every = pd.DataFrame(cells, columns=range(len(self.header)), dtype="str")
+        frame = pd.DataFrame({self.header[place]: every[place].str.strip() for place in named})
+        frame["row"] = pd.Series(numbers, dtype="int64")
+        return frame

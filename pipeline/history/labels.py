@@ -1,38 +1,153 @@
 """Known outcomes of a cohort's studies."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import UsageError
+import pandas as pd
+
+from pipeline.errors import RecordsError, UsageError
+from pipeline.history.faults import cell_faults, fault
 from pipeline.history.frames import find_table, read_text_table
+from pipeline.history.values import MISSING
+from schemas.protocol import Protocol
+from schemas.series import SkippedFile, Study
 from schemas.task import Task
 
-_KNOWN = {"": None, "0": 0, "1": 1, "0.0": 0, "1.0": 1}
+KEYS = ("patient_id", "study_uid")
+_BINARY = {"0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0}
+Reader = Callable[[str], float | None]
+"""A label's text, stripped and not missing, to its number; None if it is no label."""
 
 
-def read_labels(cohort: Path, tasks: tuple[Task, ...]) -> Mapping[str, Mapping[str, int | None]]:
-    """Read ``labels.csv`` (or parquet): study UID to task to 0, 1 or None where unknown.
+@dataclass(frozen=True, slots=True, eq=False)
+class Labels:
+    """What is known of how studies ended.
+
+    Parameters
+    ----------
+    values
+        By study UID: one number for each label column, in the order of `label_columns`; None where
+        unknown.
+    patients
+        By study UID: whose study it is, by labels.csv.
+    source
+        The file's name.
+    doubts
+        What was assumed in reading it.
+    """
+
+    values: Mapping[str, tuple[float | None, ...]]
+    patients: Mapping[str, str]
+    source: str
+    doubts: tuple[SkippedFile, ...] = ()
+
+    def require_same_patients(self, studies: Iterable[Study]) -> None:
+        """Check that each labelled study is of the patient that its images name.
+
+        Raises
+        ------
+        RecordsError
+            If any is not: a label would be learned with another patient's images. Rows are named
+            by their study, patients are not named.
+        """
+        wrong = [
+            study.study_uid
+            for study in studies
+            if study.study_uid in self.patients
+            and study.patient_id
+            and study.patient_id != self.patients[study.study_uid]
+        ]
+        if wrong:
+            text = "has another patient_id than the study's Patient ID (0010,0020)"
+            raise RecordsError([fault(f"{self.source}, study {uid}", text) for uid in wrong])
+
+
+def label_columns(task: Task) -> Mapping[str, tuple[Reader, str]]:
+    """Return the columns of labels.csv that hold a task's outcome: how to read, what is allowed.
+
+    A class is read by its name and becomes its number.
+    """
+    is_binary = (_BINARY.get, "may hold only 0, 1 or nothing")
+    match task.kind:
+        case "binary":
+            return {task.name: is_binary}
+        case "survival":
+            days, event = task.label_columns
+            return {days: (_days, "may hold only days from 0 on, or nothing"), event: is_binary}
+        case _:
+            numbers = {name: float(number) for number, name in enumerate(task.classes)}
+            return {task.name: (numbers.get, f"may hold only {', '.join(task.classes)} or nothing")}
+
+
+def _days(text: str) -> float | None:
+    try:
+        days = float(text)
+    except ValueError:
+        return None
+    return days if 0.0 <= days < math.inf else None
+
+
+def has_labels(cohort: Path) -> bool:
+    """Say whether a cohort folder states any outcome."""
+    return find_table(cohort, "labels") is not None
+
+
+def read_labels(cohort: Path, protocol: Protocol) -> Labels:
+    """Read a cohort's ``labels.csv`` (or parquet); see :func:`read_label_file`.
 
     Raises
     ------
     UsageError
-        If the file or a task's column is missing, a study stands there twice, or a label is
-        neither 0, 1 nor empty.
+        If there is no such file.
+    RecordsError
+        If it is malformed.
     """
     path = find_table(cohort, "labels")
     if path is None:
         msg = f"{cohort} has no labels.csv: training needs known outcomes"
         raise UsageError(msg)
-    names = tuple(task.name for task in tasks)
-    frame = read_text_table(path, needed=("patient_id", "study_uid", *names))
-    if not frame["study_uid"].is_unique:
-        msg = f"{path.name} has more than one row for a study_uid"
-        raise UsageError(msg)
-    wrong = [name for name in names if not frame[name].isin(list(_KNOWN)).all()]
-    if wrong:
-        msg = f"{path.name}: column {', '.join(wrong)} may hold only 0, 1 or nothing"
-        raise UsageError(msg)
-    return {
-        str(row["study_uid"]): {name: _KNOWN[row[name]] for name in names}
-        for row in frame[["study_uid", *names]].to_dict("records")
-    }
+    return read_label_file(path, protocol)
+
+
+def read_label_file(path: Path, protocol: Protocol) -> Labels:
+    """Read a table of outcomes, one row a study; an empty label is unknown.
+
+    Raises
+    ------
+    RecordsError
+        If it cannot be read, lacks a column, names a study twice or a patient nowhere, or holds
+        what is no label; all such places are named.
+    """
+    columns = {name: read for task in protocol.tasks for name, read in label_columns(task).items()}
+    needed = (*KEYS, *columns)
+    table = read_text_table(path, protocol.export, needed=needed)
+    frame = table.frame
+    faults = _key_faults(frame)
+    numbers = []
+    for name, (read, allowed) in columns.items():
+        known = ~frame[name].str.casefold().isin(MISSING)
+        number = frame[name].where(known).map(read, na_action="ignore").astype("float64")
+        wrong = frame.loc[known & number.isna(), ["source", "row"]]
+        faults += cell_faults(wrong.assign(name=name, fault=allowed))
+        numbers.append([None if pd.isna(value) else float(value) for value in number])
+    if faults:
+        raise RecordsError(faults)
+    rows = zip(*numbers, strict=True) if numbers else ()
+    return Labels(
+        dict(zip(frame["study_uid"], rows, strict=True)),
+        dict(zip(frame["study_uid"], frame["patient_id"], strict=True)),
+        path.name,
+        table.doubts,
+    )
+
+
+def _key_faults(frame: pd.DataFrame) -> list[str]:
+    faults = []
+    for name in KEYS:
+        empty = frame.loc[frame[name] == "", ["source", "row"]]
+        faults += cell_faults(empty.assign(name=name, fault="is empty"))
+    twice = frame["study_uid"].duplicated(keep=False) & (frame["study_uid"] != "")
+    again = frame.loc[twice, ["source", "row"]]
+    return faults + cell_faults(again.assign(name="study_uid", fault="names a study twice"))

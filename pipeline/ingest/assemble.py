@@ -92,6 +92,7 @@ def _series(
         acquired_at=earliest(found.instance.acquired_at for found in part.frames),
         n_frames=len(part.frames),
         frames=tuple(map(_source, stack.frames)) if stack else (),
+        files=tuple(sorted({found.instance.file for found in part.frames})),
         shape=shape if is_good else None,
         affine_lps=_affine(stack) if stack is not None and is_good else None,
         resampling=resampling,

@@ -42,7 +42,7 @@ def mixture_issues(frames: Frames) -> tuple[Issue, ...]:
 
 
 def _values(frames: Frames, name: str) -> list[str]:
-    found = [dict(one.frame.traits).get(name, "") for one in frames]
+    found = (next((value for key, value in one.frame.traits if key == name), "") for one in frames)
     return [value for value in found if value]
 
 

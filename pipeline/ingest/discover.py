@@ -6,18 +6,16 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from pipeline.ingest.assemble import earliest, series_of
-from pipeline.ingest.header import FileBytes, looks_like_dicom, read_header
+from pipeline.ingest.dicomdir import missing_files
 from pipeline.ingest.identity import conflicts_of, patient_of
 from pipeline.ingest.instance import Instance, Unread
+from pipeline.ingest.person import clock_of, mixed, person_of
+from pipeline.ingest.scan import Progress, scan_files
+from pipeline.ingest.store import FileStore
 from pipeline.ingest.uids import derived_uid
 from pipeline.ingest.walk import files_below
 from schemas.issue import Issue, IssueCode, Severity
 from schemas.series import Inventory, Series, SkippedFile, Study
-
-_HEAD_BYTES = 64 * 2**20
-_CHUNK_BYTES = 2**20
-
-Progress = Callable[[int, int], None]
 
 
 def discover(folder: Path, *, on_progress: Progress | None = None) -> Inventory:
@@ -29,25 +27,22 @@ def discover(folder: Path, *, on_progress: Progress | None = None) -> Inventory:
     Parameters
     ----------
     folder
-        Read with all folders below it; links out of it are not followed.
+        Read with all folders below it, and with the members of zip archives; links out of it are
+        not followed.
     on_progress
-        Called with the number of files read and of all files.
+        Called with the number of files read and of all files known so far; it grows where an
+        archive is found.
 
     Raises
     ------
     UsageError
         If the folder does not exist.
     """
-    names, unread = files_below(folder)
-    instances = []
-    for n_read, name in enumerate(names, start=1):
-        result = read_header_of(folder, name)
-        if isinstance(result, Instance):
-            instances.append(result)
-        else:
-            unread.append(result)
-        if on_progress is not None:
-            on_progress(n_read, len(names))
+    names, passed_over = files_below(folder)
+    with FileStore(folder) as store:
+        instances, unread = scan_files(store, names, on_progress)
+    unread = [*passed_over, *unread]
+    unread += missing_files((instance.file for instance in instances), unread)
     unique, repeated = _unique(instances)
     studies = _studies(unique, unread)
     skipped = [SkippedFile(file=item.file, issue=item.issue) for item in (*unread, *repeated)]
@@ -55,24 +50,6 @@ def discover(folder: Path, *, on_progress: Progress | None = None) -> Inventory:
         studies=tuple(sorted(studies, key=lambda study: study.study_uid)),
         skipped=tuple(sorted(skipped, key=lambda item: item.file)),
     )
-
-
-def read_header_of(folder: Path, name: str) -> Instance | Unread:
-    """Read and hash one file; only its first 64 MiB are held in memory."""
-    try:
-        with (folder / name).open("rb") as stream:
-            head = stream.read(_CHUNK_BYTES)
-            if not looks_like_dicom(head):
-                return read_header(FileBytes(name, head, len(head), ""))
-            head += stream.read(_HEAD_BYTES - len(head)) if len(head) == _CHUNK_BYTES else b""
-            digest, n_bytes = hashlib.sha256(head), len(head)
-            while chunk := stream.read(_CHUNK_BYTES):
-                digest.update(chunk)
-                n_bytes += len(chunk)
-    except OSError as error:
-        message = f"the file cannot be opened ({type(error).__name__})"
-        return Unread(name, _issue(IssueCode.FILE_UNREADABLE, Severity.WARNING, message))
-    return read_header(FileBytes(name, head, n_bytes, digest.hexdigest()))
 
 
 def _unique(instances: Sequence[Instance]) -> tuple[list[Instance], list[Unread]]:
@@ -111,29 +88,43 @@ def _study(members: Sequence[Instance], other_files: list[str], suspects: set[st
     study_uid = members[0].study_uid or derived_uid("study", digest)
     groups = _grouped(members, _series_key)
     patient_id, issues = patient_of(groups)
-    issues += _study_issues(members)
+    own = [member for member in members if member.patient_id in ("", patient_id)]
+    person = person_of(own)
+    issues = (*issues, *mixed(own), *_study_issues(members))
     conflicts = tuple(issue for issue in issues if issue.severity is Severity.ERROR)
     series: list[Series] = []
     for group in groups:
         hashes = sorted(member.sha256 for member in group)
         uid = group[0].series_uid or derived_uid("series", *hashes)
-        own = (*conflicts, *conflicts_of(group), *_series_issues(group, suspects))
+        faults = (*conflicts, *conflicts_of(group), *_series_issues(group, suspects))
         series += series_of(
-            group, study_uid=study_uid, series_uid=uid, issues=own, suspects=suspects
+            group, study_uid=study_uid, series_uid=uid, issues=faults, suspects=suspects
         )
     usable = [item.acquired_at for item in series if item.is_usable]
     acquired_at = earliest(usable) or earliest(item.acquired_at for item in series)
+    first = clock_of(members, acquired_at)
     if acquired_at is None:
         message = "No acquisition, series or study time is in the headers."
         issues += (_issue(IssueCode.TIME_UNKNOWN, Severity.WARNING, message),)
     return Study(
         study_uid=study_uid,
         patient_id=patient_id,
+        issuer=person.issuer,
+        sex=person.sex,
+        birth_year=person.birth_year,
         acquired_at=acquired_at,
+        is_day_only=first.is_day_only,
+        utc_offset_minutes=first.utc_offset_minutes,
+        scanner=_scanner(members),
         series=tuple(sorted(series, key=lambda item: item.series_uid)),
         issues=issues,
         content_sha256=digest,
     )
+
+
+def _scanner(members: Sequence[Instance]) -> str:
+    names = {member.scanner for member in members if member.scanner}
+    return names.pop() if len(names) == 1 else ""
 
 
 def _study_issues(members: Sequence[Instance]) -> tuple[Issue, ...]:

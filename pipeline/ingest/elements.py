@@ -1,11 +1,15 @@
 """Single values out of a header that may hold anything."""
 
 import math
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
 
@@ -18,16 +22,42 @@ _BAD_VALUE = (
     NotImplementedError,
 )
 _LARGEST_MM = 1e5
+_OFFSET = re.compile(r"([+-])(\d{2})(\d{2})$")
+_OFFSET_MINUTES = (-12 * 60, 14 * 60)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When an image was acquired, as far as its header says."""
+
+    at: datetime
+    """In the scanner's local time."""
+    is_day_only: bool
+    """Whether only the day is known; ``at`` is then its start."""
+    utc_offset_minutes: int | None
+    """What the local time is ahead of UTC; None if the header does not say."""
+
+
+_KEPT_VALUES = 20_000
+_KEPT_BYTES = 256
+
+
+# What a value depends on: tag, representation, implicit, little endian, bytes, character sets.
+_Key = tuple[BaseTag, str | None, bool, bool, bytes, tuple[str, ...]]
 
 
 @cache
-def _tag_of(keyword: str) -> BaseTag:
+def tag_of(keyword: str) -> BaseTag:
+    """Return the tag of a keyword, always the same object: equal tags are slow to compare."""
     return Tag(keyword)
 
 
 def value_of(dataset: Dataset, keyword: str) -> Any:
     """Return the value of an element, None if it is absent, empty or cannot be converted."""
-    tag = _tag_of(keyword)
+    key = _key_of(dataset, keyword)
+    if key is not None:
+        return _kept_value(key)
+    tag = tag_of(keyword)
     if tag not in dataset:
         return None
     try:
@@ -42,7 +72,51 @@ def text_of(dataset: Dataset, keyword: str) -> str:
 
     What cannot be printed becomes a space, or a question mark where it is no Unicode.
     """
-    value = value_of(dataset, keyword)
+    key = _key_of(dataset, keyword)
+    return _as_text(value_of(dataset, keyword)) if key is None else _kept_text(key)
+
+
+def _key_of(dataset: Dataset, keyword: str) -> _Key | None:
+    """Say what a small value depends on, None if it may depend on other elements."""
+    raw = dataset.get_item(tag_of(keyword))
+    if not isinstance(raw, RawDataElement) or raw.value is None or len(raw.value) > _KEPT_BYTES:
+        return None
+    charset = dataset.original_character_set
+    if not charset or not _is_plain(raw.tag):
+        return None
+    encodings = (charset,) if isinstance(charset, str) else tuple(charset)
+    return raw.tag, raw.VR, raw.is_implicit_VR, raw.is_little_endian, raw.value, encodings
+
+
+@cache
+def _is_plain(tag: BaseTag) -> bool:
+    vr = dictionary_VR(tag) if dictionary_has_tag(tag) else ""
+    return len(vr) == 2 and vr not in ("SQ", "UN")
+
+
+@lru_cache(maxsize=_KEPT_VALUES)
+def _kept_value(key: _Key) -> Any:
+    """Convert an element's bytes; most elements of a series' files are the same bytes."""
+    tag, vr, is_implicit, is_little, content, encodings = key
+    raw = RawDataElement(tag, vr, len(content), content, 0, is_implicit, is_little)
+    try:
+        value = convert_raw_data_element(raw, encoding=[*encodings]).value
+    except _BAD_VALUE:
+        return None
+    return None if value is None or value == "" else value
+
+
+@lru_cache(maxsize=_KEPT_VALUES)
+def _kept_text(key: _Key) -> str:
+    return _as_text(_kept_value(key))
+
+
+@lru_cache(maxsize=_KEPT_VALUES)
+def _kept_numbers(key: _Key) -> tuple[float, ...]:
+    return _as_numbers(_kept_value(key))
+
+
+def _as_text(value: Any) -> str:
     if value is None:
         return ""
     items = value if _is_several(value) else (value,)
@@ -51,6 +125,16 @@ def text_of(dataset: Dataset, keyword: str) -> str:
         return text
     text = text.encode("utf-8", "replace").decode("utf-8")
     return "".join(sign if sign.isprintable() else " " for sign in text).strip()
+
+
+def _as_numbers(value: Any) -> tuple[float, ...]:
+    """Return all values as numbers, none if one of them is no finite number."""
+    items = value if _is_several(value) else (value,)
+    try:
+        numbers = tuple(float(item) for item in items)
+    except _BAD_VALUE:
+        return ()
+    return numbers if all(map(math.isfinite, numbers)) else ()
 
 
 def words_of(dataset: Dataset, keyword: str) -> tuple[str, ...]:
@@ -73,15 +157,9 @@ def count_of(dataset: Dataset, keyword: str) -> int:
 
 def numbers_of(dataset: Dataset, keyword: str, n: int) -> tuple[float, ...] | None:
     """Return exactly ``n`` finite numbers, None if they are not there."""
-    value = value_of(dataset, keyword)
-    items = value if _is_several(value) else (value,)
-    try:
-        numbers = tuple(float(item) for item in items)
-    except _BAD_VALUE:
-        return None
-    if len(numbers) != n or not all(map(math.isfinite, numbers)):
-        return None
-    return numbers
+    key = _key_of(dataset, keyword)
+    numbers = _as_numbers(value_of(dataset, keyword)) if key is None else _kept_numbers(key)
+    return numbers if len(numbers) == n else None
 
 
 def item_of(dataset: Dataset | None, keyword: str) -> Dataset | None:
@@ -96,25 +174,48 @@ def items_of(dataset: Dataset | None, keyword: str) -> Sequence[Dataset]:
     return value if value is not None and all(isinstance(item, Dataset) for item in value) else ()
 
 
-def acquired_at(dataset: Dataset) -> datetime | None:
-    """Return when the image was acquired, in the scanner's local time.
+def acquired_at(dataset: Dataset) -> Moment | None:
+    """Return when the image was acquired.
 
     Acquisition DateTime (0008,002A), else Acquisition, Series or Study Date and Time, the first
-    that is whole; else the start of the first of these days. A time zone is cut off. Content Date
-    (0008,0023) is not read: it may be the day of a later reconstruction, and a moment after the
-    scan would let records from after the scan be used.
+    that is whole; else the start of the first of these days, since a later moment of that day
+    would let records from after the scan be used. Content Date (0008,0023) is not read for the
+    same reason: it may be the day of a later reconstruction. The offset from UTC is the suffix of
+    Acquisition DateTime where that is used, else Timezone Offset From UTC (0008,0201).
     """
-    stamp = text_of(dataset, "AcquisitionDateTime").split("+")[0].split("-")[0]
-    pairs = [(stamp[:8], stamp[8:])]
-    pairs += [
-        (text_of(dataset, f"{event}Date"), text_of(dataset, f"{event}Time"))
+    stamp, suffix = _without_offset(text_of(dataset, "AcquisitionDateTime"))
+    zone = _offset_minutes(text_of(dataset, "TimezoneOffsetFromUTC"))
+    told = [(stamp[:8], stamp[8:], zone if suffix is None else suffix)]
+    told += [
+        (text_of(dataset, f"{event}Date"), text_of(dataset, f"{event}Time"), zone)
         for event in ("Acquisition", "Series", "Study")
     ]
-    moments = [_moment(day, time) for day, time in pairs if time]
-    moments += [_moment(day, "") for day, _ in pairs]
-    return next((moment for moment in moments if moment is not None), None)
+    whole = [Moment(at, False, offset) for day, time, offset in told if (at := _whole(day, time))]
+    days = [Moment(at, True, offset) for day, _, offset in told if (at := _moment(day, ""))]
+    return next(iter((*whole, *days)), None)
 
 
+def _without_offset(stamp: str) -> tuple[str, int | None]:
+    """Split "20240531143000.5+0200" into the local time and its offset in minutes."""
+    offset = _offset_minutes(stamp)
+    return stamp.split("+", maxsplit=1)[0].split("-", maxsplit=1)[0], offset
+
+
+def _offset_minutes(text: str) -> int | None:
+    found = _OFFSET.search(text)
+    if found is None:
+        return None
+    minutes = int(found[2]) * 60 + int(found[3])
+    minutes = -minutes if found[1] == "-" else minutes
+    low, high = _OFFSET_MINUTES
+    return minutes if low <= minutes <= high else None
+
+
+def _whole(day: str, time: str) -> datetime | None:
+    return _moment(day, time) if time else None
+
+
+@lru_cache(maxsize=_KEPT_VALUES)
 def _moment(day: str, time: str) -> datetime | None:
     # "2016.07.25" and "10:47:28" are ACR-NEMA's forms, which a reader may still meet (PS3.5 6.2).
     day, time = day.replace(".", ""), time.replace(":", "")
@@ -152,4 +253,4 @@ def plane_numbers(
 
 
 def _is_several(value: object) -> bool:
-    return hasattr(value, "__iter__") and not isinstance(value, str | bytes)
+    return not isinstance(value, str | bytes) and hasattr(value, "__iter__")

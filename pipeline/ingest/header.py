@@ -1,29 +1,21 @@
 """One file's bytes become an Instance, or the reason for which it is none."""
 
-import io
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
-from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
-from pydicom.filereader import dcmread
-from pydicom.tag import Tag
-from pydicom.uid import UID, ExplicitVRBigEndian, ImplicitVRLittleEndian, RawDataStorage
+from pydicom.tag import BaseTag
+from pydicom.uid import UID
 
 from pipeline.ingest.about import ABOUT_KEYWORDS, about_of
-from pipeline.ingest.elements import acquired_at, text_of
+from pipeline.ingest.dicomdir import DIRECTORY_KEYWORD, referenced_files
+from pipeline.ingest.elements import acquired_at, tag_of, text_of
 from pipeline.ingest.frames import ENHANCED_KEYWORDS, frames_of
 from pipeline.ingest.instance import Instance, Unread
 from pipeline.ingest.mosaic import MOSAIC_TAGS
-from pipeline.ingest.pixel_format import (
-    PIXEL_KEYWORDS,
-    PixelData,
-    class_name,
-    ends_early,
-    image_faults,
-)
-from pipeline.ingest.quiet import quiet
+from pipeline.ingest.parse import PREAMBLE_BYTES, PixelData, parse_header
+from pipeline.ingest.pixel_format import PIXEL_KEYWORDS, class_name, image_faults
 from pipeline.ingest.traits import TRAIT_KEYWORDS, TRAIT_TAGS
 from pipeline.ingest.uids import derived_uid, usable_uid
 from schemas.issue import Issue, IssueCode, Severity
@@ -31,6 +23,8 @@ from schemas.issue import Issue, IssueCode, Severity
 _IDENTITY_KEYWORDS = (
     *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"),
     *("FrameOfReferenceUID", "PatientID", "PatientBirthDate", "Modality"),
+    *("PatientSex", "IssuerOfPatientID", "TimezoneOffsetFromUTC"),
+    *("Manufacturer", "ManufacturerModelName"),
     *("SeriesDescription", "SeriesNumber", "StudyID", "AccessionNumber"),
     *("AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime"),
     *("SeriesDate", "SeriesTime", "StudyDate", "StudyTime"),
@@ -43,26 +37,60 @@ _KEYWORDS = (
     *TRAIT_KEYWORDS,
     *ABOUT_KEYWORDS,
     *ENHANCED_KEYWORDS,
+    *("SpecificCharacterSet", "ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
+    DIRECTORY_KEYWORD,
 )
-_TAGS = [*(int(Tag(keyword)) for keyword in _KEYWORDS), *TRAIT_TAGS, *MOSAIC_TAGS]
-_PIXEL_TAGS = {tag_for_keyword(f"{kind}PixelData") for kind in ("", "Float", "DoubleFloat")}
-_PREAMBLE_BYTES = 128
+_SEXES = ("M", "F", "O")
+_WANTED: Final = {
+    **{int(tag): tag for tag in map(tag_of, _KEYWORDS)},
+    **{tag: BaseTag(tag) for tag in (*TRAIT_TAGS, *MOSAIC_TAGS)},
+}
+# Objects that have, or may have, Pixel Data or an image's name all the same.
+_NEVER_IMAGES = ("Raw Data", "Segmentation", "Parametric Map", "Presentation State", "RT Dose")
+# By words of the standard's name of the SOP class, the first that fits.
+_KINDS = {
+    "Radiation Dose SR": "a dose sheet",
+    " SR": "a report",
+    "Report": "a report",
+    "Encapsulated PDF": "an encapsulated PDF",
+    "Encapsulated": "an encapsulated document",
+    "Key Object": "a list of key images",
+    "Raw Data": "raw data",
+    "Presentation State": "a presentation state",
+    "Segmentation": "a segmentation",
+    "Parametric Map": "a parametric map",
+    "Registration": "a registration",
+    "Fiducials": "fiducials",
+    "Real World Value": "a mapping of values",
+    "Spectroscopy": "spectroscopy",
+    "Waveform": "a waveform",
+    "ECG": "a waveform",
+    "RT ": "a radiotherapy object",
+    "Media Storage Directory": "a directory (DICOMDIR)",
+}
 _EXPLICIT_VR = re.compile(rb"[A-Z]{2}")
 
 
 @dataclass(frozen=True, slots=True)
-class FileBytes:
-    """The beginning of a file, and what is known of the rest."""
+class FileFacts:
+    """What is known of a file beside its header."""
 
     file: str
-    head: bytes
     n_bytes: int
     sha256: str
+    """Of the whole file; may be empty where the header has a SOP Instance UID."""
+    has_prefix: bool = True
+    """Whether it says that it is DICOM."""
+
+
+def has_prefix(head: bytes) -> bool:
+    """Say whether a file says that it is DICOM."""
+    return head[PREAMBLE_BYTES : PREAMBLE_BYTES + 4] == b"DICM"
 
 
 def looks_like_dicom(head: bytes) -> bool:
     """Say whether a file may be DICOM: by its prefix, or, without one, by its first element."""
-    if head[_PREAMBLE_BYTES : _PREAMBLE_BYTES + 4] == b"DICM":
+    if has_prefix(head):
         return True
     if len(head) < 16 or head[:2] not in (b"\x02\x00", b"\x08\x00", b"\x00\x08"):
         return False
@@ -70,121 +98,96 @@ def looks_like_dicom(head: bytes) -> bool:
     return is_explicit or int.from_bytes(head[4:8], "little") <= 1024
 
 
-def read_header(source: FileBytes) -> Instance | Unread:
-    """Parse a header, or say why the file is no image. Never raises on what a file holds."""
-    if not looks_like_dicom(source.head):
-        return _unread(source, IssueCode.FILE_NOT_DICOM, Severity.INFO, "not a DICOM file")
-    try:
-        with quiet():
-            return _read(source)
-    except Exception as error:  # an untrusted file may fail in any way
-        why = f"the header cannot be read ({type(error).__name__})"
-        return _unread(source, IssueCode.FILE_UNREADABLE, Severity.WARNING, why)
-
-
-def parse_dataset(head: bytes, n_bytes: int) -> tuple[Dataset, PixelData]:
-    """Read the elements that ingest needs, and where the pixel data lies.
+def read_elements(head: bytes) -> tuple[Dataset, PixelData]:
+    """Read the elements that ingest needs, and where the pixel data lies, under ``quiet``.
 
     Raises
     ------
     Exception
         Of many kinds, if the bytes are no DICOM header.
     """
-    stream = io.BytesIO(head)
-    dataset = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=_TAGS)
-    return dataset, _pixel_data(dataset, stream, n_bytes)
+    return parse_header(head, _WANTED)
 
 
-def instance_of(
-    dataset: Dataset, pixels: PixelData, *, file: str, sha256: str, n_bytes: int
-) -> Instance:
-    """Keep what matters of a parsed header. Call it, like ``parse_dataset``, under ``quiet``."""
-    set_aside, faults = image_faults(dataset, pixels, n_bytes)
-    meta_uid = text_of(dataset.file_meta, "MediaStorageSOPInstanceUID")
+def describe(dataset: Dataset, pixels: PixelData, facts: FileFacts) -> Instance | Unread:
+    """Keep what matters of a parsed header, or say why the file is no image, under ``quiet``."""
+    sop_class = text_of(dataset, "SOPClassUID") or _meta_class(dataset)
+    if is_image(dataset, pixels):
+        return instance_of(dataset, pixels, facts)
+    if not sop_class and not facts.has_prefix:
+        return unread(facts.file, IssueCode.FILE_NOT_DICOM, Severity.INFO, "not a DICOM file")
+    if not sop_class:
+        why = "the header does not say what the file holds; it may be cut short"
+        return unread(facts.file, IssueCode.FILE_UNREADABLE, Severity.WARNING, why)
+    what = kind_of_object(sop_class)
+    severity = Severity.INFO if what else Severity.WARNING
+    why = f"no image: {what or 'a DICOM object of unknown class'}"
+    issue = Issue(code=IssueCode.FILE_NOT_IMAGE, severity=severity, message=why)
+    study = usable_uid(text_of(dataset, "StudyInstanceUID"))
+    return Unread(
+        file=facts.file,
+        issue=issue,
+        sha256=facts.sha256,
+        study_uid=study,
+        references=referenced_files(dataset),
+    )
+
+
+def has_sop_uid(dataset: Dataset) -> bool:
+    """Say whether the header names the instance, so that its hash is not needed to."""
+    return bool(_sop_uid(dataset))
+
+
+def instance_of(dataset: Dataset, pixels: PixelData, facts: FileFacts) -> Instance:
+    """Keep what matters of the parsed header of an image, under ``quiet``."""
+    set_aside, faults = image_faults(dataset, pixels, facts.n_bytes)
+    moment = acquired_at(dataset)
+    sex = text_of(dataset, "PatientSex").upper()
     raw = {
         "StudyInstanceUID": text_of(dataset, "StudyInstanceUID"),
         "SeriesInstanceUID": text_of(dataset, "SeriesInstanceUID"),
-        "SOPInstanceUID": text_of(dataset, "SOPInstanceUID") or meta_uid,
+        "SOPInstanceUID": _sop_uid(dataset),
     }
     uids = {keyword: usable_uid(uid) for keyword, uid in raw.items()}
     return Instance(
-        file=file,
-        sha256=sha256,
+        file=facts.file,
+        sha256=facts.sha256,
         study_uid=uids["StudyInstanceUID"],
         series_uid=uids["SeriesInstanceUID"],
-        sop_uid=uids["SOPInstanceUID"] or derived_uid("instance", sha256),
+        sop_uid=uids["SOPInstanceUID"] or derived_uid("instance", facts.sha256),
         replaced_uids=tuple(key for key, uid in raw.items() if not uid or uid != uids[key]),
         patient_id=text_of(dataset, "PatientID"),
         birth_date=text_of(dataset, "PatientBirthDate"),
+        sex=sex if sex in _SEXES else "",
+        issuer=text_of(dataset, "IssuerOfPatientID"),
         study_hint=_texts(dataset, "StudyDate", "StudyTime", "AccessionNumber", "StudyID"),
         series_hint=_texts(dataset, "SeriesNumber", "SeriesDescription", "SeriesTime"),
         modality=_modality(dataset),
         description=text_of(dataset, "SeriesDescription")[:128],
+        scanner=_scanner(dataset),
+        acquired_at=None if moment is None else moment.at,
+        is_day_only=moment is not None and moment.is_day_only,
+        utc_offset_minutes=None if moment is None else moment.utc_offset_minutes,
         about=about_of(dataset),
-        acquired_at=acquired_at(dataset),
         frames=frames_of(dataset, set_aside, faults),
     )
-
-
-def _read(source: FileBytes) -> Instance | Unread:
-    dataset, pixels = parse_dataset(source.head, source.n_bytes)
-    if not is_image(dataset, pixels):
-        sop_class = text_of(dataset, "SOPClassUID") or _meta_class(dataset)
-        if not sop_class:
-            return _nameless(source)
-        name = class_name(sop_class)
-        severity = Severity.INFO if name else Severity.WARNING
-        why = f"no image: {name or 'a DICOM object of unknown class'}"
-        unread = _unread(source, IssueCode.FILE_NOT_IMAGE, severity, why)
-        study = usable_uid(text_of(dataset, "StudyInstanceUID"))
-        return Unread(file=unread.file, issue=unread.issue, sha256=source.sha256, study_uid=study)
-    return instance_of(
-        dataset, pixels, file=source.file, sha256=source.sha256, n_bytes=source.n_bytes
-    )
-
-
-def _nameless(source: FileBytes) -> Unread:
-    if source.head[_PREAMBLE_BYTES : _PREAMBLE_BYTES + 4] == b"DICM":
-        why = "the header does not say what the file holds; it may be cut short"
-        return _unread(source, IssueCode.FILE_UNREADABLE, Severity.WARNING, why)
-    return _unread(source, IssueCode.FILE_NOT_DICOM, Severity.INFO, "not a DICOM file")
 
 
 def is_image(dataset: Dataset, pixels: PixelData) -> bool:
     """Say whether an object is, or by its class should be, an image."""
     sop_class = UID(text_of(dataset, "SOPClassUID") or _meta_class(dataset))
-    if sop_class == RawDataStorage:
+    name = class_name(sop_class)
+    if any(word in name for word in _NEVER_IMAGES):
         return False
-    should_be = class_name(sop_class).endswith("Image Storage")
+    should_be = name.endswith("Image Storage")
     return pixels.is_present or should_be or (not sop_class and "Rows" in dataset)
 
 
-def syntax_of(dataset: Dataset) -> UID:
-    """Return the transfer syntax, or, of a file that does not say, the one it was read as."""
-    syntax = UID(text_of(dataset.file_meta, "TransferSyntaxUID"))
-    if syntax:
-        return syntax
-    is_little = dataset.original_encoding[1] is not False
-    return ImplicitVRLittleEndian if is_little else ExplicitVRBigEndian
-
-
-def _pixel_data(dataset: Dataset, stream: io.BytesIO, n_bytes: int) -> PixelData:
-    syntax = syntax_of(dataset)
-    if syntax.is_transfer_syntax and syntax.is_deflated:
-        return PixelData(syntax, is_present=True, offset=None)
-    start = stream.tell()
-    order: Literal["little", "big"] = "big" if dataset.original_encoding[1] is False else "little"
-    head = stream.read(12)
-    tag = int.from_bytes(head[:2], order) << 16 | int.from_bytes(head[2:4], order)
-    has_long_vr = _EXPLICIT_VR.fullmatch(head[4:6]) is not None
-    offset = start + (12 if has_long_vr else 8)
-    is_encapsulated = head[8:12] == b"\xff\xff\xff\xff"
-    return PixelData(
-        syntax,
-        is_present=tag in _PIXEL_TAGS,
-        offset=offset,
-        is_cut=is_encapsulated and ends_early(stream.getvalue(), offset, n_bytes),
-    )
+def kind_of_object(sop_class: str) -> str:
+    """Say in plain words, with the standard's name, what an object is; empty if unknown."""
+    name = class_name(sop_class)
+    kind = next((kind for word, kind in _KINDS.items() if word in name), "")
+    return f"{kind}, {name}" if kind else name
 
 
 def _modality(dataset: Dataset) -> Literal["CT", "MR", "OTHER"]:
@@ -204,6 +207,16 @@ def _texts(dataset: Dataset, *keywords: str) -> tuple[str, ...]:
     return tuple(text_of(dataset, keyword) for keyword in keywords)
 
 
-def _unread(source: FileBytes, code: IssueCode, severity: Severity, message: str) -> Unread:
-    issue = Issue(code=code, severity=severity, message=message)
-    return Unread(file=source.file, issue=issue)
+def _scanner(dataset: Dataset) -> str:
+    parts = (text_of(dataset, "Manufacturer"), text_of(dataset, "ManufacturerModelName"))
+    return " ".join(part for part in parts if part)[:64]
+
+
+def _sop_uid(dataset: Dataset) -> str:
+    own = text_of(dataset, "SOPInstanceUID")
+    return own or text_of(dataset.file_meta, "MediaStorageSOPInstanceUID")
+
+
+def unread(file: str, code: IssueCode, severity: Severity, message: str) -> Unread:
+    """Say why a file is no image."""
+    return Unread(file=file, issue=Issue(code=code, severity=severity, message=message))

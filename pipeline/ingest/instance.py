@@ -80,15 +80,25 @@ class Instance:
     """Keywords of the UIDs that were empty or malformed."""
     patient_id: str = field(repr=False)
     birth_date: str = field(repr=False)
+    sex: str = field(default="", repr=False)
+    """Patient's Sex (0010,0040): M, F or O; empty if unknown or malformed."""
+    issuer: str = field(default="", repr=False)
+    """Issuer of Patient ID (0010,0021): two hospitals may give the same ID to two patients."""
     study_hint: tuple[str, ...] = field(default=(), repr=False)
     """Groups files into studies where the Study Instance UID is empty."""
     series_hint: tuple[str, ...] = field(default=(), repr=False)
     """Groups files into series where the Series Instance UID is empty."""
     modality: Literal["CT", "MR", "OTHER"]
     description: str = field(default="", repr=False)
+    scanner: str = ""
+    """Manufacturer (0008,0070) and Manufacturer's Model Name (0008,1090)."""
     about: About = field(default_factory=About)
     """What its words help to choose it by."""
     acquired_at: datetime | None = None
+    is_day_only: bool = False
+    """Whether only the day of the acquisition is known."""
+    utc_offset_minutes: int | None = None
+    """What ``acquired_at`` is ahead of UTC; None if unknown."""
     frames: tuple[Frame, ...]
 
 
@@ -108,3 +118,5 @@ class Unread:
     issue: Issue
     sha256: str = ""
     study_uid: str = ""
+    references: tuple[str, ...] = field(default=(), repr=False)
+    """Files that a DICOMDIR lists, as paths below its own folder."""

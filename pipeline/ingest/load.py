@@ -1,29 +1,36 @@
 """A Series becomes a Volume whose every slice is proved to lie where its header says."""
 
 import hashlib
-import io
-from collections.abc import Iterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset
-from pydicom.filereader import dcmread
-from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import RLELossless
 
 from pipeline.errors import IngestError
-from pipeline.ingest.header import instance_of, syntax_of
+from pipeline.ingest.archive import DAMAGE
+from pipeline.ingest.beginning import CHUNK_BYTES, Beginning, read_beginning, read_head
+from pipeline.ingest.codecs import Pixels
+from pipeline.ingest.header import FileFacts, has_sop_uid, instance_of
 from pipeline.ingest.instance import Frame, Instance
-from pipeline.ingest.pixel_format import PixelData
 from pipeline.ingest.proof import Proof
 from pipeline.ingest.quiet import quiet
 from pipeline.ingest.resample import volume_of
+from pipeline.ingest.store import N_THREADS, FileStore, OpenFile
+from pipeline.ingest.stored import StoredFrame, stored_frames
 from pipeline.volume import Volume
+from schemas.issue import IssueCode
 from schemas.series import FrameSource, Series
 
-Pixels = NDArray[np.integer[Any]]
+Members = list[tuple[int, FrameSource]]
+Slices = list[tuple[int, Frame]]
+
+_WAITING_PER_THREAD = 2
+_EXACT_BELOW = 2.0**23
 
 
 def load_volume(folder: Path, series: Series) -> Volume:
@@ -58,115 +65,143 @@ def load_volume(folder: Path, series: Series) -> Volume:
         msg = f"the series was refused and has no volume: {codes}"
         raise IngestError(msg)
     proof = Proof.of(series)
-    array = np.empty(proof.shape, dtype=np.float32)
-    for index, frame, pixels in _slices(folder, series.frames):
-        proof.check(index, frame)
-        slope, intercept = frame.rescale or (1.0, 0.0)
-        array[index] = pixels * slope + intercept
-    return volume_of(array, series, proof)
+    target = _Target(proof, np.empty(proof.shape, dtype=np.float32))
+    with FileStore(folder) as store, quiet(), ThreadPoolExecutor(N_THREADS) as pool:
+        _run(pool, _jobs(store, series.frames, target))
+    return volume_of(target.array, series, proof)
 
 
-def _slices(folder: Path, sources: Sequence[FrameSource]) -> Iterator[tuple[int, Frame, Pixels]]:
-    """Give each slice's index, header and stored pixels, file by file."""
-    wanted: dict[str, list[tuple[int, FrameSource]]] = {}
-    for index, source in enumerate(sources):
-        wanted.setdefault(source.file, []).append((index, source))
-    for file, members in wanted.items():
-        dataset, instance = _open(folder, file)
-        if any(source.sop_instance_uid != instance.sop_uid for _, source in members):
-            msg = f"{file} holds another instance than when it was found"
-            raise IngestError(msg)
-        frames = {frame.number: frame for frame in instance.frames}
-        missing = [source.frame for _, source in members if source.frame not in frames]
-        if missing:
-            msg = f"{file} has no frame {missing[0]}"
-            raise IngestError(msg)
-        chosen = [(index, frames[source.frame]) for index, source in members]
-        try:
-            yield from _decoded(dataset, chosen)
-        except IngestError as error:
-            msg = f"{file}: {error}"
-            raise IngestError(msg) from None
+@dataclass(frozen=True, slots=True, eq=False)
+class _Target:
+    """The volume that is being filled."""
+
+    proof: Proof
+    array: NDArray[np.float32]
 
 
-def _open(folder: Path, file: str) -> tuple[Dataset, Instance]:
-    path = folder / file
-    if not path.resolve().is_relative_to(folder.resolve()):
-        msg = f"{file} lies outside the folder"
-        raise IngestError(msg)
+def _run(pool: ThreadPoolExecutor, jobs: Iterable[Callable[[], None]]) -> None:
+    """Run jobs in parallel, a bounded number of them waiting; the first fault stops it."""
+    waiting: deque[Future[None]] = deque()
     try:
-        content = path.read_bytes()
+        for job in jobs:
+            waiting.append(pool.submit(job))
+            if len(waiting) > _WAITING_PER_THREAD * N_THREADS:
+                waiting.popleft().result()
+        while waiting:
+            waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _jobs(
+    store: FileStore, sources: Sequence[FrameSource], target: _Target
+) -> Iterator[Callable[[], None]]:
+    """Give one job a file, or, of a file of several slices, one a stored frame."""
+    wanted: dict[str, Members] = defaultdict(list)
+    for index, source in enumerate(sources):
+        wanted[source.file].append((index, source))
+    for file, members in wanted.items():
+        if len(members) == 1:
+            yield partial(_fill_from_file, store, file, members, target)
+        else:
+            for frame, slices in _stored_slices(store, file, members):
+                yield partial(_fill, file, frame, slices, target)
+
+
+def _fill_from_file(store: FileStore, file: str, members: Members, target: _Target) -> None:
+    for frame, slices in _stored_slices(store, file, members):
+        _fill(file, frame, slices, target)
+
+
+def _fill(file: str, stored: StoredFrame, slices: Slices, target: _Target) -> None:
+    """Decode one stored frame and write the slices that it holds: several of a mosaic."""
+    try:
+        for index, frame in slices:
+            target.proof.check(index, frame)
+        pixels = stored.decoded()
+        for index, frame in slices:
+            row, column = frame.tile_origin or (0, 0)
+            tile = pixels[row : row + frame.rows, column : column + frame.columns]
+            _scale_into(target.array[index], tile, frame.rescale)
+    except IngestError as error:
+        msg = f"{file}: {error}"
+        raise IngestError(msg, error.code) from None
+
+
+def _scale_into(
+    out: NDArray[np.float32], pixels: Pixels, rescale: tuple[float, float] | None
+) -> None:
+    """Write ``pixels * slope + intercept``, rounded once."""
+    slope, intercept = rescale or (1.0, 0.0)
+    is_exact = pixels.dtype.itemsize <= 2 and slope == 1.0 and abs(intercept) < _EXACT_BELOW
+    if is_exact and intercept.is_integer():
+        np.add(pixels, np.float32(intercept), out=out)
+    else:
+        out[...] = pixels * slope + intercept
+
+
+def _stored_slices(
+    store: FileStore, file: str, members: Members
+) -> Iterator[tuple[StoredFrame, Slices]]:
+    """Give each stored frame of a file with the index and header of the slices that it holds."""
+    try:
+        with store.open(file) as found:
+            beginning, instance = _open(found, file)
+            slices = _slices_by_frame(instance, members)
+            for number, frame in stored_frames(found, beginning, sorted(slices)):
+                yield frame, slices.pop(number)
+            if slices:
+                msg = f"frame {min(slices)} is not there"
+                raise IngestError(msg)
+    except IngestError as error:
+        msg = f"{file}: {error}"
+        raise IngestError(msg, error.code) from None
     except OSError as error:
         msg = f"{file} cannot be opened: {error.strerror}"
-        raise IngestError(msg) from error
+        raise IngestError(msg, IssueCode.FILE_UNREADABLE) from error
+    except DAMAGE as error:
+        msg = f"{file}: the member of an archive is damaged ({type(error).__name__})"
+        raise IngestError(msg, IssueCode.ARCHIVE_UNREADABLE) from None
+
+
+def _slices_by_frame(instance: Instance, members: Members) -> dict[int, Slices]:
+    """Find the slices in the instance; the tiles of a mosaic lie in its one frame."""
+    if any(source.sop_instance_uid != instance.sop_uid for _, source in members):
+        msg = "holds another instance than when it was found"
+        raise IngestError(msg)
+    frames = {frame.number: frame for frame in instance.frames}
+    slices: dict[int, Slices] = defaultdict(list)
+    for index, source in members:
+        if source.frame not in frames:
+            msg = f"has no frame {source.frame}"
+            raise IngestError(msg)
+        frame = frames[source.frame]
+        slices[1 if frame.tile_origin else frame.number].append((index, frame))
+    return slices
+
+
+def _open(found: OpenFile, file: str) -> tuple[Beginning, Instance]:
     try:
-        with quiet():
-            dataset = dcmread(io.BytesIO(content), force=True)
-            if "PixelData" not in dataset:
-                msg = f"{file} is cut short before the end of its pixel data"
-                raise IngestError(msg)
-            sha256 = hashlib.sha256(content).hexdigest()
-            pixels = PixelData(syntax_of(dataset), is_present=True, offset=None)
-            instance = instance_of(dataset, pixels, file=file, sha256=sha256, n_bytes=len(content))
-    except IngestError:
+        beginning = read_beginning(found, read_head(found))
+        sha256 = "" if has_sop_uid(beginning.dataset) else _sha256(found)
+        facts = FileFacts(file, found.n_bytes, sha256)
+        instance = instance_of(beginning.dataset, beginning.pixels, facts)
+    except OSError:
         raise
-    except Exception as error:
-        msg = f"{file}: the header cannot be read ({type(error).__name__})"
+    except Exception as error:  # an untrusted file may fail in any way
+        msg = f"the header cannot be read ({type(error).__name__})"
         raise IngestError(msg) from None  # the cause may show what the header holds
     faults = [fault.phrase for frame in instance.frames for fault in frame.faults if fault.is_error]
     if faults:
-        msg = f"{file} is an image {faults[0]}"
+        msg = f"an image {faults[0]}"
         raise IngestError(msg)
-    return dataset, instance
+    return beginning, instance
 
 
-def _decoded(
-    dataset: Dataset, chosen: Sequence[tuple[int, Frame]]
-) -> Iterator[tuple[int, Frame, Pixels]]:
-    """Decode the stored frames once each and cut tiles out of a mosaic."""
-    whole = None if chosen[0][1].tile_origin is None else _stored_image(dataset, 0)
-    for index, frame in chosen:
-        pixels = _stored_image(dataset, frame.number - 1) if whole is None else whole
-        row, column = frame.tile_origin or (0, 0)
-        tile = pixels[row : row + frame.rows, column : column + frame.columns]
-        if tile.shape != (frame.rows, frame.columns):
-            msg = f"pixels of {tile.shape} where the header says {(frame.rows, frame.columns)}"
-            raise IngestError(msg)
-        yield index, frame, tile
-
-
-def _stored_image(dataset: Dataset, number: int) -> Pixels:
-    """Decode one frame, counted from 0."""
-    syntax = syntax_of(dataset)
-    is_plain = not syntax.is_compressed or syntax == RLELossless
-    try:
-        with quiet():
-            image, _ = get_decoder(syntax).as_array(
-                dataset,
-                index=number,
-                raw=True,
-                correct_unused_bits=not is_plain,  # type: ignore[arg-type]
-                # pylibjpeg's RLE decoder aborts with a panic, no Exception, on damaged data.
-                decoding_plugin="pydicom" if syntax == RLELossless else "",
-            )
-    except Exception as error:
-        msg = f"the pixels cannot be decoded ({type(error).__name__})"
-        raise IngestError(msg) from None  # the cause may show what the header holds
-    return _within_stored_bits(image, dataset) if is_plain else image
-
-
-def _within_stored_bits(image: Pixels, dataset: Dataset) -> Pixels:
-    """Extend the sign of values in fewer bits than allocated; the unused bits must be unused.
-
-    They must be zero or repeat the sign (PS3.5 8.1.1). An old overlay may lie there, or Bits
-    Stored (0028,0101) may be wrong; values that differ by which it is cannot be told.
-    """
-    n_unused = int(dataset.BitsAllocated) - int(dataset.BitsStored)
-    if n_unused == 0:
-        return image
-    extended = (image << n_unused) >> n_unused
-    is_sign = np.array_equal(image, extended)
-    if not is_sign and not np.array_equal(image, extended & (2 ** int(dataset.BitsStored) - 1)):
-        msg = f"pixel values use more than the {dataset.BitsStored} bits stored by the header"
-        raise IngestError(msg)
-    return extended
+def _sha256(found: OpenFile) -> str:
+    found.stream.seek(0)
+    digest = hashlib.sha256()
+    while chunk := found.stream.read(CHUNK_BYTES):
+        digest.update(chunk)
+    return digest.hexdigest()

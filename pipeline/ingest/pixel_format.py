@@ -1,13 +1,14 @@
 """Whether an image is one that ingest reads, told from its header before a pixel is decoded."""
 
-from dataclasses import dataclass
+from typing import BinaryIO
 
 from pydicom.dataset import Dataset
-from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
+from pipeline.ingest.codecs import is_decodable
 from pipeline.ingest.elements import count_of, number_of, text_of, words_of
 from pipeline.ingest.instance import Fault
+from pipeline.ingest.parse import UNDEFINED, PixelData
 from schemas.issue import IssueCode
 
 MAX_VOXELS = 2**29
@@ -33,47 +34,31 @@ _LOSSY = {
 }
 
 
+_PROJECTIONS = {"PROJECTION IMAGE", "MIP", "MINIP", "MPR", "MPR_VRT", "VOLUME_RENDERING"}
 _ITEM = b"\xfe\xff\x00\xe0"
 _END_OF_ITEMS = b"\xfe\xff\xdd\xe0"
 
 
-@dataclass(frozen=True, slots=True)
-class PixelData:
-    """What is known of the pixel data without reading it."""
-
-    syntax: UID
-    """Transfer Syntax UID (0002,0010), or the one that the file was read as."""
-    is_present: bool
-    offset: int | None
-    """Bytes before its value; None if deflated."""
-    is_cut: bool = False
-    """Whether its compressed fragments run beyond the end of the file."""
-
-    @property
-    def is_native(self) -> bool:
-        """Whether it is neither compressed nor deflated."""
-        is_known = self.syntax.is_transfer_syntax
-        return is_known and not (self.syntax.is_compressed or self.syntax.is_deflated)
-
-
-def ends_early(content: bytes, offset: int, n_bytes: int) -> bool:
+def ends_early(stream: BinaryIO, offset: int, n_bytes: int) -> bool:
     """Say whether encapsulated pixel data (PS3.5 A.4) lacks its end.
 
     Parameters
     ----------
-    content
-        The file's first bytes.
+    stream
+        The file, or its first bytes: what lies beyond them is taken on trust.
     offset
         Where the first item begins.
     n_bytes
-        Size of the whole file; what lies beyond ``content`` is taken on trust.
+        Size of the whole file.
     """
-    while offset + 8 <= len(content):
-        tag, length = content[offset : offset + 4], content[offset + 4 : offset + 8]
-        if tag != _ITEM:
-            return tag != _END_OF_ITEMS
-        offset += 8 + int.from_bytes(length, "little")
-    return offset + 8 > n_bytes
+    while True:
+        stream.seek(offset)
+        item = stream.read(8)
+        if len(item) < 8:
+            return offset + 8 > n_bytes
+        if item[:4] != _ITEM:
+            return item[:4] != _END_OF_ITEMS
+        offset += 8 + int.from_bytes(item[4:], "little")
 
 
 def image_faults(
@@ -98,10 +83,12 @@ def kind_of(image_type: tuple[str, ...], *, is_lossy: bool) -> Fault | None:
 
     An image compressed with loss must call itself DERIVED (PS3.3 C.7.6.1.1.5) and stays a slice.
     """
-    if "LOCALIZER" in image_type:
+    if {"LOCALIZER", "SCOUT"} & set(image_type):
         return Fault(IssueCode.SERIES_LOCALIZER, "a localizer")
     if image_type[:1] == ("DERIVED",) and not (is_lossy and image_type[1:2] == ("PRIMARY",)):
         return Fault(IssueCode.SERIES_DERIVED, "derived, not the scanner's primary image")
+    if _PROJECTIONS & set(image_type[2:]):
+        return Fault(IssueCode.SERIES_DERIVED, "a projection or a reformatted image")
     return None
 
 
@@ -145,13 +132,14 @@ def _foreign(dataset: Dataset) -> Fault | None:
 
 
 def _decodable(pixels: PixelData) -> Fault | None:
-    try:
-        is_available = get_decoder(pixels.syntax).is_available
-    except NotImplementedError:
-        is_available = False
-    if is_available:
-        return None
-    return Fault(IssueCode.SERIES_UNSUPPORTED, "in a transfer syntax that is not read")
+    if not is_decodable(pixels.syntax):
+        return Fault(IssueCode.SERIES_UNSUPPORTED, "in a transfer syntax that is not read")
+    if pixels.is_present and not pixels.is_integer:
+        return Fault(IssueCode.SERIES_UNSUPPORTED, "of floating point values")
+    if pixels.is_present and pixels.syntax.is_encapsulated != (pixels.length == UNDEFINED):
+        phrase = "whose pixel data is not stored as its transfer syntax says"
+        return Fault(IssueCode.PIXELS_UNREADABLE, phrase)
+    return None
 
 
 def _sizes(dataset: Dataset) -> Fault | None:
@@ -182,9 +170,10 @@ def _complete(dataset: Dataset, pixels: PixelData, n_bytes: int) -> Fault | None
         return Fault(IssueCode.PIXELS_UNREADABLE, "without pixel data; the file may be cut short")
     if pixels.is_cut:
         return Fault(IssueCode.PIXELS_UNREADABLE, "with pixel data that is cut short")
-    if not pixels.is_native or pixels.offset is None:
+    if pixels.offset is None or pixels.length == UNDEFINED:
         return None
-    if n_bytes - pixels.offset < n_voxels(dataset) * count_of(dataset, "BitsAllocated") // 8:
+    n_there = pixels.length if pixels.syntax.is_deflated else n_bytes - pixels.offset
+    if min(n_there, pixels.length) < n_voxels(dataset) * count_of(dataset, "BitsAllocated") // 8:
         return Fault(IssueCode.PIXELS_UNREADABLE, "with less pixel data than the header says")
     return None
 

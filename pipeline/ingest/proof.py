@@ -77,7 +77,7 @@ class Proof:
                 f"{IssueCode.GEOMETRY_MISMATCH}: slice {index} lies {worst:.3f} mm from where its "
                 f"header says; at most {self.bound_mm:.3f} mm is allowed"
             )
-            raise IngestError(msg)
+            raise IngestError(msg, IssueCode.GEOMETRY_MISMATCH)
         self.planes[index] = frame.plane
 
     def check_resampled(
@@ -110,7 +110,17 @@ class Proof:
         index = random.integers(0, made.shape, size=(_N_SAMPLES, 3))
         position = index @ affine[:3, :3].T + affine[:3, 3]
         planes = [self.planes[number] for number in range(len(self.planes))]
-        expected = np.array([_value_at(point, planes, scanned) for point in position])
+        normal = normal_of(planes[0])
+        depth = np.array([np.array(plane.position) @ normal for plane in planes])
+        pairs = _pairs_around(position @ normal, depth)
+        expected = np.array(
+            [
+                _between(
+                    point, planes[upper - 1 : upper + 1], share, scanned[upper - 1 : upper + 1]
+                )
+                for point, upper, share in zip(position, *pairs, strict=True)
+            ]
+        )
         is_inside = np.isfinite(expected[:, 0])
         found = made[tuple(index.T)]
         spread = float(scanned.max()) - float(scanned.min())
@@ -121,7 +131,7 @@ class Proof:
                 f"{IssueCode.GEOMETRY_MISMATCH}: a resampled voxel differs by {off.max():.3g} from "
                 "the slices around it"
             )
-            raise IngestError(msg)
+            raise IngestError(msg, IssueCode.GEOMETRY_MISMATCH)
 
 
 def _bound_mm(series: Series, affine: NDArray[np.float64]) -> float:
@@ -138,25 +148,24 @@ def _step_mm(affine: NDArray[np.float64]) -> float:
     return float(np.linalg.norm(affine[:3, 1:3], axis=0).min())
 
 
-def _value_at(
-    point: NDArray[np.float64], planes: list[Plane], scanned: NDArray[np.float32]
-) -> tuple[float, float]:
-    """Return the value at a point, and the contrast around it; NaN outside what was scanned."""
-    depth = np.array([np.array(plane.position) @ normal_of(planes[0]) for plane in planes])
-    at = float(np.clip(point @ normal_of(planes[0]), depth[0], depth[-1]))
-    upper = int(np.clip(np.searchsorted(depth, at), 1, len(depth) - 1))
-    share = (at - depth[upper - 1]) / (depth[upper] - depth[upper - 1])
-    return _between(point, planes[upper - 1], planes[upper], share, scanned[upper - 1 : upper + 1])
+def _pairs_around(
+    at: NDArray[np.float64], depth: NDArray[np.float64]
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Return the upper of the two slices around each depth, and how far it is from the lower."""
+    inside = np.clip(at, depth[0], depth[-1])
+    upper = np.clip(np.searchsorted(depth, inside), 1, len(depth) - 1)
+    return upper, (inside - depth[upper - 1]) / (depth[upper] - depth[upper - 1])
 
 
 def _between(
-    point: NDArray[np.float64],
-    lower: Plane,
-    upper: Plane,
-    share: float,
-    pair: NDArray[np.float32],
+    point: NDArray[np.float64], planes: list[Plane], share: float, pair: NDArray[np.float32]
 ) -> tuple[float, float]:
-    """Look along the stack's own way from one slice to the next, so that shear is undone."""
+    """Return the value at a point between two slices, and the contrast around it.
+
+    It looks along the stack's own way from one slice to the next, so that shear is undone; NaN
+    outside what was scanned.
+    """
+    lower, upper = planes
     origin = (1 - share) * np.array(lower.position) + share * np.array(upper.position)
     offset = point - origin
     row = float(offset @ lower.along_column) / lower.spacing_mm[0]

@@ -44,8 +44,14 @@ _ENHANCED = (
     ("flip angle", "MRTimingAndRelatedParametersSequence", "FlipAngle"),
     ("acquisition", "FrameContentSequence", "FrameAcquisitionNumber"),
 )
+# Where legacy converted images keep what a classic header said (PS3.3 C.7.6.16.2.25).
+_CONVERTED = (
+    "UnassignedPerFrameConvertedAttributesSequence",
+    "UnassignedSharedConvertedAttributesSequence",
+)
 # In-Stack Position Number, Image Position (Patient), Slice Location, Stack ID.
 _PLACE_POINTERS = {0x00209057, 0x00200032, 0x00201041, 0x00209056}
+_GE_FLAG = 1e9
 _COMPONENTS: dict[str, Component] = {
     **dict.fromkeys(("M", "MAGNITUDE"), "magnitude"),
     **dict.fromkeys(("P", "PHASE", "PHASE MAP"), "phase"),
@@ -57,9 +63,7 @@ _COMPONENTS: dict[str, Component] = {
 def classic_traits(dataset: Dataset) -> Traits:
     """Return the traits of a classic image, most telling first."""
     named = [("image type", "\\".join(words_of(dataset, "ImageType")[2:]))]
-    named += [(name, text_of(dataset, keyword)) for name, keyword in _CLASSIC.items()]
-    named += [("b-value", value) for value in _private_b_values(dataset)]
-    return _present(named)
+    return _present(named + _classic(dataset))
 
 
 def enhanced_traits(
@@ -77,6 +81,8 @@ def enhanced_traits(
     if diffusion is not None:
         direction = text_of(diffusion, "DiffusionGradientOrientation")
         named.insert(3, ("gradient direction", direction))
+    for sequence in _CONVERTED:
+        named += _classic(groups.get(sequence) or Dataset())
     content = groups.get("FrameContentSequence")
     indices = "" if content is None else text_of(content, "DimensionIndexValues")
     named += zip(dimensions, indices.split("\\"), strict=False)
@@ -93,7 +99,12 @@ def dimension_names(dataset: Dataset) -> tuple[str, ...]:
     return tuple(names)
 
 
-ENHANCED_GROUPS = tuple(dict.fromkeys(sequence for _, sequence, _ in _ENHANCED))
+ENHANCED_GROUPS = (*dict.fromkeys(sequence for _, sequence, _ in _ENHANCED), *_CONVERTED)
+
+
+def _classic(dataset: Dataset) -> list[tuple[str, str]]:
+    named = [(name, text_of(dataset, keyword)) for name, keyword in _CLASSIC.items()]
+    return named + [("b-value", value) for value in _private_b_values(dataset)]
 
 
 def component_of(component: str, image_type: tuple[str, ...]) -> Component:
@@ -119,8 +130,17 @@ def _private_b_values(dataset: Dataset) -> list[str]:
         except KeyError:
             continue
         first = value if isinstance(value, str | bytes | int | float) else next(iter(value), "")
-        found.append(str(first))
+        found.append(_b_value(str(first)))
     return found
+
+
+def _b_value(text: str) -> str:
+    """Return a b-value without the flag of 1e9 that GE adds to it."""
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return f"{number % _GE_FLAG:g}" if number >= _GE_FLAG else text
 
 
 def _present(named: list[tuple[str, str]]) -> Traits:

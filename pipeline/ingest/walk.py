@@ -1,17 +1,17 @@
 """Every regular file below a folder, never one outside it."""
 
 import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.errors import UsageError
 from pipeline.ingest.instance import Unread
+from pipeline.ingest.names import shown_name
 from schemas.issue import Issue, IssueCode, Severity
 
 
 def files_below(folder: Path) -> tuple[list[str], list[Unread]]:
-    """List the files below a folder as sorted relative paths with forward slashes.
+    """List the files below a folder as sorted names.
 
     Links to folders are not followed; links to files only where the file lies below the folder.
     Pipes, sockets and devices are not opened.
@@ -19,7 +19,7 @@ def files_below(folder: Path) -> tuple[list[str], list[Unread]]:
     Returns
     -------
     files, unread
-        Paths to read, and what was passed over.
+        Names to read, and what was passed over.
 
     Raises
     ------
@@ -32,9 +32,9 @@ def files_below(folder: Path) -> tuple[list[str], list[Unread]]:
     root = folder.resolve()
     files: list[str] = []
     unread: list[Unread] = []
-    for path in _walk(root, unread):
-        name = _shown(path.relative_to(root).as_posix())
-        why = _why_not(path, root)
+    for entry in _walk(root, unread):
+        name = _name_of(root, entry.path)
+        why = _why_not(entry, root)
         if why:
             unread.append(_passed_over(name, why))
         else:
@@ -42,33 +42,41 @@ def files_below(folder: Path) -> tuple[list[str], list[Unread]]:
     return sorted(files), unread
 
 
-def _walk(root: Path, unread: list[Unread]) -> Iterator[Path]:
-    def note(error: OSError) -> None:
-        name = _shown(Path(error.filename).relative_to(root).as_posix())
-        unread.append(_passed_over(name, "the folder cannot be opened"))
+def _walk(root: Path, unread: list[Unread]) -> Iterator[os.DirEntry[str]]:
+    """Give what is no folder; the folders wait in a list, so that depth costs no recursion."""
+    waiting = [str(root)]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            with os.scandir(folder) as entries:
+                found = list(entries)
+        except OSError:
+            unread.append(_passed_over(_name_of(root, folder), "the folder cannot be opened"))
+            continue
+        for entry in found:
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(entry.path)
+            else:
+                yield entry
 
-    for parent, folders, names in os.walk(root, onerror=note, followlinks=False):
-        links = [name for name in folders if Path(parent, name).is_symlink()]
-        yield from (Path(parent, name) for name in [*names, *links])
 
-
-def _why_not(path: Path, root: Path) -> str:
+def _why_not(entry: os.DirEntry[str], root: Path) -> str:
+    if not entry.is_symlink():
+        return "" if entry.is_file(follow_symlinks=False) else "not a regular file"
+    path = Path(entry.path)
     try:
-        mode = path.stat().st_mode
-        target = path.resolve()
+        target = path.resolve(strict=True)
     except (OSError, RuntimeError):
         return "the file cannot be opened"
-    if _shown(str(path)) != str(path):
-        return "the file's name or folder is not valid UTF-8; rename it"
-    if path.is_symlink() and stat.S_ISDIR(mode):
+    if target.is_dir():
         return "a link to a folder is not followed"
-    if not stat.S_ISREG(mode):
+    if not target.is_file():
         return "not a regular file"
     return "" if target.is_relative_to(root) else "a link out of the folder is not followed"
 
 
-def _shown(name: str) -> str:
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+def _name_of(root: Path, path: str) -> str:
+    return shown_name(os.fsencode(path).removeprefix(os.fsencode(root)).lstrip(b"/"))
 
 
 def _passed_over(name: str, why: str) -> Unread:

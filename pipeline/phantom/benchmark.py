@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from pipeline.case import Case
 from pipeline.history import Records as HistoryRecords
 from pipeline.history import history_at
-from pipeline.history.frames import parse_times
 from pipeline.phantom.case import PhantomCase, draw_case
 from pipeline.phantom.dicom import uid_from
 from pipeline.phantom.patient import Design
@@ -103,24 +102,25 @@ def _volume(design: Design, drawn: PhantomCase, scan: Scan) -> Volume:
 
 def memory_records(records: Iterable[Records], protocol: Protocol) -> HistoryRecords:
     """Give records as ``load_records`` would after they were written to a cohort folder."""
-    names = {column.name for column in protocol.table}
-    tables, notes = {}, {}
-    for record in records:
-        values = [
-            (row_time(row), name, text, row.units.get(name, ""))
-            for row in record.rows
-            for name, text in row.values.items()
-            if name in names
-        ]
-        told = [(note.written_at.isoformat(), note.kind, note.text) for note in record.notes]
-        if values:
-            tables[record.patient_id] = _frame(values, ("recorded_at", "name", "text", "unit"))
-        if told:
-            notes[record.patient_id] = _frame(told, ("written_at", "kind", "text"))
-    return HistoryRecords(tables, notes, has_table=True, has_notes=True)
+    listed = list(records)
+    values = [
+        (record.patient_id, row_time(row), name, text, row.units.get(name, ""))
+        for record in listed
+        for row in record.rows
+        for name, text in row.values.items()
+    ]
+    told = [
+        (record.patient_id, note.written_at.isoformat(), note.kind, note.text)
+        for record in listed
+        for note in record.notes
+    ]
+    return HistoryRecords.from_frames(
+        _frame(values, ("patient_id", "recorded_at", "name", "text", "unit")),
+        _frame(told, ("patient_id", "written_at", "kind", "text")),
+        protocol,
+    )
 
 
 def _frame(rows: Sequence[tuple[str, ...]], names: tuple[str, ...]) -> pd.DataFrame:
-    frame = pd.DataFrame(rows, columns=list(names), dtype=str)
-    frame[names[0]] = parse_times(frame[names[0]], where=f"simulated records, {names[0]}")
-    return frame
+    frame = pd.DataFrame(rows, columns=list(names), dtype="str")
+    return frame.assign(source="simulated records", row=range(1, len(frame) + 1))

@@ -72,8 +72,8 @@ class _Style:
 
 
 _STYLES: Mapping[Family, _Style] = {
-    "a": _Style(grain_mm=12.0, brightness=(1.35, 1.85), dark_core=0.4),
-    "b": _Style(grain_mm=8.0, brightness=(1.32, 1.8), dark_core=0.65),
+    "a": _Style(grain_mm=12.0, brightness=(1.4, 1.85), dark_core=0.4),
+    "b": _Style(grain_mm=8.0, brightness=(1.35, 1.8), dark_core=0.65),
 }
 
 
@@ -176,7 +176,7 @@ def _with_vessels(
 ) -> Array:
     """Add vessels brighter than lesions: long, thin ones, and now and then a wide one."""
     within = np.argwhere(tissue > 0.3)
-    radii = [*rng.uniform(0.7, 1.3, rng.integers(2, 12)), *rng.uniform(2.0, 3.6, rng.poisson(1.5))]
+    radii = [*rng.uniform(0.7, 1.3, rng.integers(2, 12)), *rng.uniform(1.6, 2.6, rng.poisson(1.0))]
     for radius in radii:
         start = geometry.to_mm(within[rng.integers(len(within))])
         path = wander(rng, start, rng.standard_normal(3), length_mm=rng.uniform(35.0, 80.0))
@@ -191,11 +191,12 @@ def _with_spots(
     """Add what is bright and round but no lesion: outside brain tissue, or tiny inside it."""
     outside = np.argwhere((tissue < 0.05) & (intensity > 0.4))
     fluid = np.argwhere((tissue < 0.2) & (depth > 8.0))
-    for places, count in ((outside, rng.integers(0, 8)), (fluid, rng.integers(0, 4))):
+    kinds = ((outside, rng.integers(0, 11), 17.0), (fluid, rng.integers(0, 4), 9.0))
+    for places, count, largest_mm in kinds:
         for _ in range(count if len(places) else 0):
             centre = geometry.to_mm(places[rng.integers(len(places))])
-            spot = soft_blob(rng, geometry, centre, rng.uniform(3.0, 15.0)) * (1.0 - tissue)
-            intensity = intensity + spot * (rng.uniform(1.8, 2.6) - intensity)
+            spot = soft_blob(rng, geometry, centre, rng.uniform(3.0, largest_mm)) * (1.0 - tissue)
+            intensity = intensity + spot * (rng.uniform(1.7, 2.6) - intensity)
     within = np.argwhere(tissue > 0.8)
     for _ in range(rng.integers(0, 8)):
         centre = geometry.to_mm(within[rng.integers(len(within))])

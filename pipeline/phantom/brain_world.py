@@ -114,7 +114,7 @@ BRAIN_MR = World(
     anatomy=BRAIN,
     finding="lesion",
     finding_chance=0.34,
-    radius_mm=(6.0, 16.0),
+    radius_mm=(7.0, 17.0),
     place=Place(name="front", direction=(0.0, -1.0, 0.0), middle_mm=-18.0, half_mm=60.0),
     columns=_COLUMNS,
     topics=BRAIN_TOPICS,

@@ -79,7 +79,7 @@ def table_input(history: History, transform: TableTransform) -> TableInput | Non
             values[position, _choices(variable).index(str(value.value))] = 1.0
     if not is_known.any():
         return None
-    return TableInput(values=torch.from_numpy(values), is_known=torch.from_numpy(is_known))
+    return TableInput(torch.from_numpy(values), torch.from_numpy(is_known), len(transform.concepts))
 
 
 def _values(history: History) -> tuple[TableValue | ConceptValue, ...]:

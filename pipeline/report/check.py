@@ -57,17 +57,16 @@ def _check_withheld(risk: Risk) -> None:
 
 
 def _check_result(risk: Risk) -> None:
-    slope, intercept = risk.calibration_slope, risk.calibration_intercept
-    if risk.logit is None or risk.evidence is None or slope is None or intercept is None:
+    if risk.logit is None or risk.evidence is None or risk.calibrated_logit is None:
         msg = f"task {risk.task}: a probability needs its logit, evidence and calibration"
         raise ValueError(msg)
     total = risk.evidence.total()
     if not abs(total - risk.logit) <= SUM_TOLERANCE * max(1.0, abs(risk.logit)):
         msg = f"task {risk.task}: evidence sums to {total}, logit is {risk.logit}"
         raise ValueError(msg)
-    expected = 0.5 * (1.0 + math.tanh(0.5 * (slope * risk.logit + intercept)))
+    expected = 0.5 * (1.0 + math.tanh(0.5 * risk.calibrated_logit))
     if not abs(expected - (risk.probability or 0.0)) <= SUM_TOLERANCE:
-        msg = f"task {risk.task}: the logit becomes {expected}, not {risk.probability}"
+        msg = f"task {risk.task}: the calibrated logit means {expected}, not {risk.probability}"
         raise ValueError(msg)
     lower = 0.0 if risk.lower is None else risk.lower
     upper = 1.0 if risk.upper is None else risk.upper

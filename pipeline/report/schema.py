@@ -7,9 +7,9 @@ import json
 from functools import cache
 
 from jsonschema import Draft202012Validator
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core.core_schema import DatetimeSchema
+from pydantic.json_schema import JsonSchemaValue
 
+from pipeline.published import published_schema, schema_file
 from schemas.report import RiskReport
 
 TITLE = "Synopt risk report"
@@ -17,27 +17,16 @@ DESCRIPTION = (
     "One study's report, as Synopt writes it to report.json. "
     "Decision support for research; not a medical device."
 )
-TIME_PATTERN = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?$"
-
-
-class _LocalTimes(GenerateJsonSchema):
-    """Times may lack a zone (the scanner's local time), which the format ``date-time`` forbids."""
-
-    def datetime_schema(self, schema: DatetimeSchema) -> JsonSchemaValue:
-        """Return ISO 8601 with an optional zone."""
-        return {"type": "string", "pattern": TIME_PATTERN}
 
 
 def report_schema() -> JsonSchemaValue:
     """Return the schema of a written report: every field is there, and no other."""
-    body = RiskReport.model_json_schema(mode="serialization", schema_generator=_LocalTimes)
-    body |= {"title": TITLE, "description": DESCRIPTION}
-    return {"$schema": GenerateJsonSchema.schema_dialect, **body}
+    return published_schema(RiskReport, title=TITLE, description=DESCRIPTION)
 
 
 def schema_text() -> str:
     """Return the published file's content."""
-    return json.dumps(report_schema(), indent=2, ensure_ascii=False) + "\n"
+    return schema_file(report_schema())
 
 
 def check_json(text: str) -> None:

@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 
 from pipeline.model.image_encoder import STRIDE
-from pipeline.tensors import ImageInput, ModelInput, TableInput
+from pipeline.tensors import ImageInput, ModelInput
 from schemas.protocol import Protocol
 
 MAX_SHIFT_TOKENS = 1
 MAX_GAIN = 0.1
+LEFT = (("notes", "table"), ("image", "table"), ("image", "notes"), ("image",))
+"""What is left when the image, the notes, the table or the whole history is hidden."""
 
 
 def augmented(
@@ -31,30 +33,10 @@ def augmented(
     image = model_input.image
     if image is not None:
         image, masks = _jittered(image, masks, random)
-    hidden = None
+    shown = ModelInput(image, model_input.text, model_input.table)
     if random.random() < protocol.training.modality_dropout:
-        hidden = random.choice(["image", "text", "table", "history"])
-    shown = ModelInput(
-        image=None if hidden == "image" else image,
-        text=None if hidden in ("text", "history") else model_input.text,
-        table=_table_left(model_input.table, hidden, len(protocol.concepts)),
-    )
+        shown = shown.only(LEFT[int(random.integers(len(LEFT)))])
     return shown, masks
-
-
-def _table_left(table: TableInput | None, hidden: str | None, n_concepts: int) -> TableInput | None:
-    """Hide columns with the table and concepts with the notes that they were read from."""
-    if table is None or hidden == "history":
-        return None
-    is_known = table.is_known.clone()
-    n_columns = len(is_known) - n_concepts
-    if hidden == "table":
-        is_known[:n_columns] = False
-    if hidden == "text":
-        is_known[n_columns:] = False
-    if not is_known.any():
-        return None
-    return replace(table, values=table.values * is_known[:, None], is_known=is_known)
 
 
 def _jittered(

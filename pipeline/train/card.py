@@ -1,27 +1,44 @@
 """The model card: what a bundle is, how it was made, how well it did, what it must not do."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from pipeline.bundle import Bundle
-from schemas.bundle import Interval, TaskMetrics
+from pipeline.bundle import LEAKS, SPLITS, Bundle
+from schemas.base import FrozenModel
+from schemas.leaks import LeakReport
+from schemas.metrics import Interval, Performance, TaskMetrics
+from schemas.splits import SplitRecord
+
+_COVERAGE = "coverage of negatives / positives"
 
 
-def model_card(bundle: Bundle, sizes: Mapping[str, int]) -> str:
-    """Return the card as Markdown.
+@dataclass(frozen=True, slots=True)
+class Making:
+    """How a bundle came about: sizes of its parts, who was where, what the guard saw."""
 
-    Parameters
-    ----------
-    sizes
-        Cases in each part.
-    """
+    sizes: Mapping[str, int]
+    split: SplitRecord
+    leaks: LeakReport
+
+    def records(self) -> Mapping[str, FrozenModel]:
+        """Return what the bundle keeps of it, by file name."""
+        return {SPLITS: self.split, LEAKS: self.leaks}
+
+
+def model_card(bundle: Bundle, making: Making) -> str:
+    """Return the card as Markdown."""
     protocol = bundle.protocol
     origin = (
         "**Trained on simulated data. Its numbers say nothing about real patients.**"
         if protocol.is_simulated
         else "Trained on the cohort that its owner named; see the protocol."
     )
-    parts = ", ".join(f"{name} {count}" for name, count in sizes.items())
+    parts = ", ".join(f"{name} {count}" for name, count in making.sizes.items())
     rows = "\n".join(_row(metrics) for metrics in bundle.metrics)
+    calibration_rows = "\n".join(_calibration_row(metrics) for metrics in bundle.metrics)
+    group_rows = "\n".join(
+        _group_row(metrics.task, group) for metrics in bundle.metrics for group in metrics.groups
+    )
     questions = "\n".join(f"- `{task.name}`: {task.question}" for task in protocol.tasks)
     return f"""# {protocol.title}
 
@@ -38,8 +55,13 @@ Decision support for research; not a medical device.
 - image encoder: {bundle.identity.image_encoder}, grid {protocol.grid.size} at
   {protocol.grid.spacing_mm} mm
 - text encoder: {bundle.text_encoder.name}, frozen, SHA-256 {bundle.text_encoder.sha256}
-- cases: {parts}; parts are by patient, seed {protocol.training.seed}
-- calibration: temperature scaling, one slope a task, on the calibration part
+- cases: {parts}; parts are by patient ({making.split.by}), seed {making.split.seed}; who was
+  where, as hashes, is in {SPLITS}
+- calibration: {_calibration(bundle)}
+
+## Leak guard
+
+{_guard(making.leaks)}
 
 ## Test patients
 
@@ -49,21 +71,75 @@ Nothing was fitted on them. 95 % intervals by patient bootstrap.
 | --- | --- | --- | --- | --- | --- | --- | --- |
 {rows}
 
+| task | slope | observed / expected | ECE (of a perfect model) | {_COVERAGE} | set size |
+| --- | --- | --- | --- | --- | --- |
+{calibration_rows}
+
+## Groups
+
+| task | group | cases | events | AUROC | calibration slope | observed / expected |
+| --- | --- | --- | --- | --- | --- | --- |
+{group_rows}
+
 ## Limits
 
-Intervals and conformal sets are not computed by this version. Cases unlike the training cases are
+Cases unlike the training cases are
 flagged by the distance of their image features and by the range of spacing, extent and table
 values; that check is not proof that a case is alike.
 """
 
 
+def _guard(leaks: LeakReport) -> str:
+    if not leaks.is_checked:
+        return "**Off. Nothing is known of leaks between the parts.**"
+    closest = "none" if leaks.closest_images is None else f"{leaks.closest_images:.3f}"
+    return f"""Found no leak, or there would be no bundle; all numbers are in {LEAKS}.
+
+- patients: {sum(leaks.n_patients.values())}, none in two parts
+- images compared: {leaks.n_images}; closest pair of two parts correlates {closest}, allowed is less
+  than {leaks.image_limit}
+- notes: {leaks.n_notes}, of which {leaks.n_notes_compared} have enough words of their own to be
+  compared; closest pair of two parts shares {leaks.closest_notes:.3f}, allowed is less than
+  {leaks.note_limit}
+- label words: found in no note of the look-back"""
+
+
+def _calibration(bundle: Bundle) -> str:
+    maps = ", ".join(f"{known.task} by {known.map.method}" for known in bundle.calibrators)
+    return f"{maps}, on the calibration part; thresholds on the conformal part"
+
+
 def _row(metrics: TaskMetrics) -> str:
-    return (
-        f"| {metrics.task} | {metrics.n_cases} | {metrics.n_events} | {_shown(metrics.auroc)} | "
-        f"{_shown(metrics.brier)} | {_shown(metrics.log_loss)} | "
-        f"{metrics.log_loss_uncalibrated:.3f} | {metrics.prevalence_log_loss:.3f} |"
-    )
+    whole = metrics.whole
+    return _line(
+        metrics.task, whole.n_cases, whole.n_events, in_interval(whole.auroc),
+        in_interval(whole.brier), in_interval(whole.log_loss),
+        f"{metrics.log_loss_uncalibrated:.3f}", f"{metrics.prevalence_log_loss:.3f}",
+    )  # fmt: skip
 
 
-def _shown(interval: Interval) -> str:
+def _calibration_row(metrics: TaskMetrics) -> str:
+    whole, held, kept = metrics.whole, metrics.whole.reliability, metrics.whole.conformal
+    error = "-" if held is None else f"{held.ece:.3f} ({held.ece_of_a_perfect_model:.3f})"
+    cover = "-" if kept is None else f"{kept.coverage_negative:.2f} / {kept.coverage_positive:.2f}"
+    size = "-" if kept is None else f"{kept.mean_size:.2f}"
+    slope, ratio = in_interval(whole.slope), in_interval(whole.observed_to_expected)
+    return _line(metrics.task, slope, ratio, error, cover, size)
+
+
+def _group_row(task: str, group: Performance) -> str:
+    return _line(
+        task, group.group, group.n_cases, group.n_events, in_interval(group.auroc),
+        in_interval(group.slope), in_interval(group.observed_to_expected),
+    )  # fmt: skip
+
+
+def _line(*cells: object) -> str:
+    return f"| {' | '.join(str(cell) for cell in cells)} |"
+
+
+def in_interval(interval: Interval | None) -> str:
+    """Return a statistic with its interval as text; a dash where it is undefined."""
+    if interval is None:
+        return "-"
     return f"{interval.value:.3f} ({interval.lower:.3f} to {interval.upper:.3f})"

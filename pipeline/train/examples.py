@@ -1,6 +1,7 @@
 """A labelled cohort as examples in memory: what the network reads, and what is known of it."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.cohort import Cohort, read_case
 from pipeline.errors import UsageError
+from pipeline.history import Labels
 from pipeline.inputs import main_volume, quantities, read_image, read_notes
 from pipeline.model.image_encoder import STRIDE
 from pipeline.model.text_encoder import TextEncoder
@@ -16,11 +18,14 @@ from pipeline.preprocess import TableTransform, table_input
 from pipeline.progress import Progress
 from pipeline.tensors import ImageInput, ModelInput, TextInput
 from pipeline.train.annotations import token_masks
-from pipeline.train.splits import Part, part_of, place_of
+from pipeline.train.fingerprints import Fingerprint, fingerprint_of
+from pipeline.train.splits import place_of
 from schemas.history import History
 from schemas.issue import has_errors
 from schemas.protocol import Protocol
 from schemas.series import Study
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,19 +38,22 @@ class Example:
         0, 1, or NaN where unknown.
     masks : shape (K, S/4, P/4, L/4)
         Tokens that show the finding; NaN where there is no mask.
+    fingerprint
+        Of the image on the model's grid; None without one.
     quantities
         For the out-of-distribution check.
     """
 
     study_uid: str
     patient_id: str
-    part: Part
+    fingerprint: Fingerprint | None
     image: ImageInput | None
     text: TextInput | None
     history: History
     labels: NDArray[np.float32]
     masks: NDArray[np.float32]
     quantities: Mapping[str, float]
+    scanner: str = ""
 
     def model_input(self, transform: TableTransform) -> ModelInput:
         """Return what the network reads, its table transformed."""
@@ -54,53 +62,59 @@ class Example:
 
 def read_examples(
     cohort: Cohort,
-    labels: Mapping[str, Mapping[str, int | None]],
+    labels: Labels,
     encoder: TextEncoder,
     *,
     progress: Progress,
 ) -> list[Example]:
-    """Read every labelled study of a cohort, leaving out those that cannot be read.
+    """Read every labelled study of a cohort; those that cannot be read are left out and counted.
 
     Raises
     ------
     UsageError
-        If no labelled study can be read, or a mask cannot.
+        If no labelled study can be read, a label is of another patient, or a mask cannot be read.
     """
-    studies = [study for study in cohort.inventory.studies if study.study_uid in labels]
+    studies = [study for study in cohort.inventory.studies if study.study_uid in labels.values]
+    labels.require_same_patients(studies)
     examples = []
     for number, study in enumerate(studies):
         progress("reading cases", number, len(studies))
-        example = _read_example(cohort, study, labels[study.study_uid], encoder)
+        example = _read_example(cohort, study, labels.values[study.study_uid], encoder)
         if example is not None:
             examples.append(example)
     progress("reading cases", len(studies), len(studies))
     if not examples:
         msg = "no study of the cohort has both a readable image or history and a row in labels.csv"
         raise UsageError(msg)
+    n_absent, n_unread = len(labels.values) - len(studies), len(studies) - len(examples)
+    if n_absent or n_unread:
+        logger.warning(
+            "%s: of %d studies, %d are not in the cohort and %d cannot be read; they were left out",
+            labels.source, len(labels.values), n_absent, n_unread,
+        )  # fmt: skip
     return examples
 
 
 def _read_example(
-    cohort: Cohort, study: Study, labels: Mapping[str, int | None], encoder: TextEncoder
+    cohort: Cohort, study: Study, labels: Sequence[float | None], encoder: TextEncoder
 ) -> Example | None:
     case = read_case(cohort, study)
     if case.is_empty or has_errors(case.issues) or not study.patient_id:
         return None
     protocol = cohort.protocol
-    known = [labels[task.name] for task in protocol.tasks]
-    training = protocol.training
     volume = main_volume(case, protocol)
     image = read_image(case, protocol)
     return Example(
         study_uid=study.study_uid,
         patient_id=study.patient_id,
-        part=part_of(study.patient_id, training.splits, seed=training.seed),
+        fingerprint=None if image is None else fingerprint_of(image.voxels[0].numpy()),
         image=image,
         text=read_notes(case.history, encoder),
         history=case.history,
-        labels=np.array([np.nan if label is None else label for label in known], np.float32),
+        labels=np.array([np.nan if label is None else label for label in labels], np.float32),
         masks=_masks(cohort.folder, study, image, protocol),
         quantities=quantities(volume, case.history),
+        scanner=study.scanner,
     )
 
 

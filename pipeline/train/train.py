@@ -1,19 +1,17 @@
 """Read, split, fit, calibrate, judge, keep."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from pipeline.bundle import Bundle, bundle_identity, load_bundle, save_bundle
-from pipeline.calibration import Reference, fit_reference, fit_temperature, judge
+from pipeline.calibration import Reference
 from pipeline.cohort import open_cohort
 from pipeline.errors import UsageError
-from pipeline.files import whole_folder
+from pipeline.files import whole_folder, write_text
 from pipeline.history import read_labels
 from pipeline.inputs import read_notes
 from pipeline.model.network import FusedNetwork
@@ -21,25 +19,35 @@ from pipeline.model.text_encoder import TextEncoder, encode_phrases, load_text_e
 from pipeline.model.text_tuning import TunableText
 from pipeline.preprocess import TableTransform, fit_table_transform
 from pipeline.progress import Progress, silent
-from pipeline.train.card import model_card
+from pipeline.train.calibrate import calibrated
+from pipeline.train.card import Making, model_card
 from pipeline.train.examples import Example, read_examples
+from pipeline.train.leaks import find_leaks, require_clean
 from pipeline.train.loop import fit
-from pipeline.train.splits import Part
-from schemas.bundle import TaskMetrics
+from pipeline.train.splits import PARTS, Member, Part, assign_parts, split_record
+from schemas.leaks import LeakReport
 from schemas.protocol import Protocol
 
 MIN_CASES = 20
-BATCH = 32
 MIN_SCALE = 1e-6
 
 
 def train_bundle(
-    cohort_folder: Path, protocol: Protocol, out: Path, *, progress: Progress = silent
+    cohort_folder: Path,
+    protocol: Protocol,
+    out: Path,
+    *,
+    database: str = "",
+    progress: Progress = silent,
+    leak_guard: bool = True,
 ) -> Bundle:
     """Train on a labelled cohort and write a bundle, whole or not at all.
 
     Weights and the table transform are fitted on the train part, stopping on the validation part,
-    calibrators on the calibration part; the test part is only judged. Parts are by patient.
+    calibration maps on the calibration part, thresholds on the conformal part; the test part is
+    only judged. Parts are by patient. Before anything is fitted the guard looks for leaks between
+    the parts; if it finds one it refuses, and what it saw lies beside ``out``, in
+    ``<name>_leaks.json``.
 
     Parameters
     ----------
@@ -47,20 +55,30 @@ def train_bundle(
         A cohort folder with ``labels.csv``.
     out
         Where the bundle is put; must not exist, or be empty.
+    leak_guard
+        False only to show what leaks do; the bundle then says that nothing was checked.
+    database
+        URL of an OMOP database that holds the records instead of the folder; "" for none.
 
     Raises
     ------
     UsageError
         If the cohort cannot be used or is too small, or ``out`` cannot be written to.
+    LeakError
+        If the guard finds a leak.
     CalibrationError
         If a task has too few outcomes to be calibrated or judged.
     """
+    _require_binary(protocol)
     with whole_folder(out) as folder:
-        labels = read_labels(cohort_folder, protocol.tasks)
-        cohort = open_cohort(cohort_folder, protocol, progress=progress)
+        labels = read_labels(cohort_folder, protocol)
+        cohort = open_cohort(cohort_folder, protocol, database=database, progress=progress)
         encoder = load_text_encoder(protocol.model)
         examples = read_examples(cohort, labels, encoder, progress=progress)
-        parts = _divide(examples)
+        parts, making = _divide(examples, protocol)
+        if leak_guard:
+            making = replace(making, leaks=find_leaks(parts, protocol.tasks))
+            _require_clean(making.leaks, out)
         transform = fit_table_transform(
             [example.history for example in parts["train"]], protocol.table, protocol.concepts
         )
@@ -70,26 +88,51 @@ def train_bundle(
             encoder = network.tunable_text.tuned(encoder)
             network.tunable_text = None
             parts = {part: _reread(cases, encoder) for part, cases in parts.items()}
-        bundle = _finish(network, encoder, transform, parts, protocol)
-        save_bundle(folder, bundle, model_card(bundle, _sizes(parts)))
+        bundle = _uncalibrated(network, encoder, transform, protocol, len(parts["train"]))
+        bundle = calibrated(bundle, parts, progress=progress)
+        save_bundle(folder, bundle, model_card(bundle, making), making.records())
     return load_bundle(out)
 
 
-def _divide(examples: Sequence[Example]) -> dict[Part, list[Example]]:
-    parts: dict[Part, list[Example]] = {
-        "train": [], "validation": [], "calibration": [], "test": []
-    }  # fmt: skip
+def _require_binary(protocol: Protocol) -> None:
+    others = [task.name for task in protocol.tasks if task.kind != "binary"]
+    if others:
+        msg = (
+            f"task {', '.join(others)}: the network learns multiclass, ordinal and survival tasks, "
+            "but this version calibrates and reports binary ones only"
+        )
+        raise UsageError(msg)
+
+
+def _divide(
+    examples: Sequence[Example], protocol: Protocol
+) -> tuple[dict[Part, list[Example]], Making]:
+    training = protocol.training
+    members = [
+        Member(example.patient_id, example.history.at, tuple(example.labels.tolist()))
+        for example in examples
+    ]
+    assigned = assign_parts(members, training.splits, seed=training.seed)
+    parts: dict[Part, list[Example]] = {part: [] for part in PARTS}
     for example in examples:
-        parts[example.part].append(example)
-    short = [f"{part}: {len(cases)}" for part, cases in parts.items() if len(cases) < MIN_CASES]
+        parts[assigned[example.patient_id]].append(example)
+    shares = training.splits.shares()
+    short = [
+        f"{part}: {len(cases)}" for part, cases in parts.items()
+        if shares[part] > 0 and len(cases) < MIN_CASES
+    ]  # fmt: skip
     if short:
         msg = f"each part needs at least {MIN_CASES} cases, got {', '.join(short)}: use more"
         raise UsageError(msg)
-    return parts
+    sizes = {str(part): len(cases) for part, cases in parts.items()}
+    record = split_record(assigned, training.splits, seed=training.seed)
+    return parts, Making(sizes, record, LeakReport(is_checked=False))
 
 
-def _sizes(parts: dict[Part, list[Example]]) -> Counter[str]:
-    return Counter({part: len(cases) for part, cases in parts.items()})
+def _require_clean(report: LeakReport, out: Path) -> None:
+    if not report.is_clean:
+        write_text(out.parent / f"{out.name}_leaks.json", report.model_dump_json(indent=1) + "\n")
+    require_clean(report)
 
 
 def _new_network(
@@ -117,66 +160,13 @@ def _reread(examples: Sequence[Example], encoder: TextEncoder) -> list[Example]:
     return [replace(example, text=read_notes(example.history, encoder)) for example in examples]
 
 
-def _finish(
+def _uncalibrated(
     network: FusedNetwork,
     encoder: TextEncoder,
     transform: TableTransform,
-    parts: dict[Part, list[Example]],
     protocol: Protocol,
+    n_train: int,
 ) -> Bundle:
-    """Fit reference and calibrators and judge the result on the test part."""
     nothing = Reference(np.zeros(1), np.eye(1), np.inf, ())
-    identity = bundle_identity(protocol, encoder, len(parts["train"]), sha256="")
-    bundle = Bundle(protocol, network, encoder, transform, (), nothing, (), identity)
-    logits, summaries = {}, {}
-    for part, examples in parts.items():
-        logits[part], summaries[part] = _predict(bundle, examples)
-    reference = fit_reference(
-        summaries["train"],
-        np.concatenate([summaries["validation"], summaries["calibration"]]),
-        [example.quantities for example in parts["train"]],
-    )
-    calibrators = tuple(
-        fit_temperature(*_known(logits["calibration"], parts["calibration"], number)[:2],
-                        task=task.name)
-        for number, task in enumerate(protocol.tasks)
-    )  # fmt: skip
-    bundle = replace(bundle, reference=reference, calibrators=calibrators)
-    metrics = tuple(
-        _judge(bundle, number, logits["test"], parts) for number in range(len(protocol.tasks))
-    )
-    return replace(bundle, metrics=metrics)
-
-
-def _judge(
-    bundle: Bundle, number: int, logits: NDArray[np.float64], parts: dict[Part, list[Example]]
-) -> TaskMetrics:
-    train_labels = np.array([example.labels[number] for example in parts["train"]])
-    score, labels, patients = _known(logits, parts["test"], number)
-    return judge(
-        bundle.calibrators[number], score, labels, patients,
-        train_prevalence=float(np.nanmean(train_labels)),
-    )  # fmt: skip
-
-
-def _predict(
-    bundle: Bundle, examples: Sequence[Example]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return logits, shape (n, K), and pooled features of those with an image, shape (m, C)."""
-    logits, summaries = [], []
-    for start in range(0, len(examples), BATCH):
-        chosen = examples[start : start + BATCH]
-        output = bundle.predict([case.model_input(bundle.table_transform) for case in chosen])
-        logits.append(output.logits.double().cpu().numpy())
-        has_image = [case.image is not None for case in chosen]
-        summaries.append(output.summary.double().cpu().numpy()[has_image])
-    return np.concatenate(logits), np.concatenate(summaries)
-
-
-def _known(
-    logits: NDArray[np.float64], examples: Sequence[Example], number: int
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.str_]]:
-    labels = np.array([example.labels[number] for example in examples])
-    patients = np.array([example.patient_id for example in examples])
-    known = ~np.isnan(labels)
-    return logits[known, number], labels[known].astype(np.int64), patients[known]
+    identity = bundle_identity(protocol, encoder, n_train, sha256="")
+    return Bundle(protocol, network, encoder, transform, (), nothing, (), identity)

@@ -92,7 +92,7 @@ def test_a_mistake_gives_one_clear_line_and_leaves_nothing(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("command", ["demo", "phantom", "train", "assess", "serve"])
+@pytest.mark.parametrize("command", ["demo", "phantom", "ingest", "train", "assess", "serve"])
 def test_every_command_explains_itself(command: str) -> None:
     shown = CliRunner().invoke(app, [command, "--help"])
     assert shown.exit_code == 0

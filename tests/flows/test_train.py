@@ -9,6 +9,7 @@ from monai.bundle import ConfigParser
 from flows.cli import main
 from pipeline.bundle import load_bundle
 from pipeline.errors import CheckpointError
+from schemas.leaks import LeakReport
 
 PROTOCOLS = Path(__file__).parents[2] / "data_samples" / "protocols"
 
@@ -28,7 +29,7 @@ def protocol(tmp_path_factory: pytest.TempPathFactory) -> Path:
     content["training"] = {
         "epochs": 5,
         "batch_size": 8,
-        "splits": {"train": 0.5, "validation": 0.15, "calibration": 0.17},
+        "splits": {"train": 0.5, "validation": 0.15, "calibration": 0.17, "conformal": 0.0},
     }
     path = tmp_path_factory.mktemp("protocol") / "lesion.yaml"
     path.write_text(yaml.safe_dump(content))
@@ -51,8 +52,15 @@ def test_from_nothing_to_reports_with_a_bundle_of_ones_own(
     assert "lesion: test AUROC" in capsys.readouterr().out
     loaded = load_bundle(bundle)
     (metrics,) = loaded.metrics
-    assert metrics.auroc.value > 0.6
+    assert metrics.whole.auroc is not None
+    assert metrics.whole.auroc.value > 0.6
     assert "Trained on simulated data" in (bundle / "docs" / "README.md").read_text()
+    split = json.loads((bundle / "configs" / "splits.json").read_text())
+    assert sum(len(patients) for patients in split["parts"].values()) > 150
+    assert "BR003" not in json.dumps(split)
+    leaks = LeakReport.model_validate_json((bundle / "configs" / "leaks.json").read_text())
+    assert leaks.is_clean
+    assert leaks.n_images > 100
     parser = ConfigParser()
     parser.read_meta(str(bundle / "configs" / "metadata.json"))
     assert parser.get("_meta_")["network_data_format"]["outputs"]["pred"]["num_channels"] == 1

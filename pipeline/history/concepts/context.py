@@ -1,5 +1,6 @@
 """How a sentence speaks of the words in it: by clauses, and cues that reach within them."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -58,9 +59,9 @@ class Words:
 
     def clause(self, place: int) -> tuple[int, int]:
         """Return first token and one past the last of the clause that holds a token."""
-        start = max(start for start in self.clause_starts if start <= place)
-        later = [start for start in self.clause_starts if start > place]
-        return start, later[0] if later else len(self.words)
+        starts = self.clause_starts
+        number = bisect_right(starts, place)
+        return starts[number - 1], starts[number] if number < len(starts) else len(self.words)
 
     def before(self, hit: Hit, *kinds: Kind) -> list[Cue]:
         """Return the cues of these kinds before a hit in its clause, the nearest last."""
@@ -81,7 +82,9 @@ class Words:
 
 
 def is_negated(text: Words, hit: Hit) -> bool:
-    """Say whether a hit is denied, before or after it."""
+    """Say whether a hit is denied, before, within or after it."""
+    if any(cue.kind is Kind.NOT and cue.first in hit.skipped for cue in text.cues):
+        return True  # "the chest does not hurt"
     return any(
         text.is_open(cue.last, hit.first, ":") for cue in text.before(hit, Kind.NOT)
     ) or _is_denied_after(text, hit)
@@ -104,7 +107,8 @@ def _is_denied_after(text: Words, hit: Hit) -> bool:
 
 
 def _is_named_none(behind: Sequence[str]) -> bool:
-    """Read ``: none`` and ``- no``: a field and its value."""
+    """Read ``: none`` and ``- no``: a field, of one word more at most, and its value."""
+    behind = behind[1:] if behind[:1] and behind[0].isalpha() else behind
     if len(behind) < 2 or behind[0] not in {":", "-", "="} or behind[1] not in NAMED_VALUES_NONE:
         return False
     return len(behind) == 2 or not behind[2].isalnum()

@@ -67,9 +67,11 @@ _CUES = {
         no clear trigger|no obvious trigger|no trigger|no cause|no improvement in|
         since childhood|since infancy|since birth|from childhood""",
     Kind.NOT: """
+        no plan to|no plans to|no intention to|no intention of|no reason to|no need to|
         no|not|non|never|without|w / o|denies|denied|denying|deny|denial of|neither|nor|none of|
         none|nobody|nil|zero|free of|free from|clear of|absence of|absent|lack of|lacks|
-        negative for|no evidence of|no sign of|no signs of|no history of|no hx of|no h / o|not known to|
+        negative for|no evidence of|no sign of|no signs of|no history of|no hx of|no h / o|
+        not known to|
         not have|n't|doesn't|didn't|hasn't|haven't|hadn't|isn't|wasn't|weren't|aren't|don't|won't|
         cannot|can't|couldn't|doesnt|didnt|hasnt|wasnt|no one|nothing to suggest|nothing like|
         no longer|no more|nowhere|unremarkable for|fails to reveal|failed to reveal|
@@ -79,6 +81,7 @@ _CUES = {
         ruled out|was excluded|were excluded|is excluded|been excluded|are excluded|excluded by|
         is absent|are absent|was absent|were absent|absent|is denied|are denied|was denied|
         were denied|denied|has resolved|have resolved|had resolved|resolved completely|
+        resolved|has settled|have settled|fully resolved|
         has disappeared|have disappeared|has gone|is gone|have gone|free|is negative|was negative|
         are negative|were negative|unlikely|is unlikely|is not likely|no longer|not present|
         is nil|fully recovered|has recovered|recovered fully|has subsided""",
@@ -215,9 +218,10 @@ _CUES = {
     Kind.STOP_AFTER: """
         stopped|discontinued|ceased|withdrawn|was withdrawn|weaned off|weaned and stopped|
         tapered off|tailed off|tapered and stopped|phased out|finished|completed|given up|ended|
-        paused|held|withheld|halted|suspended|terminated|broken off|off|d / c|d / c'd|dc'd|dc|
-        d / ced|until|till|no longer required|no longer needed|no longer taken|no longer given|
-        is no longer|are no longer|no longer|has run out|ran out|is over|was over|dropped|omitted|
+        paused|on hold|put on hold|held|withheld|halted|suspended|terminated|broken off|off|
+        d / c|d / c'd|dc'd|dc|d / ced|until|till|no longer required|no longer needed|
+        no longer taken|no longer given|is no longer|are no longer|no longer|has run out|ran out|
+        is over|was over|dropped|omitted|
         was cut short|came to an end|to an end|cancelled|taken away|abandoned|stopped taking""",
     Kind.AGAIN: """
         restarted|resumed|recommenced|reintroduced|re started|re introduced|reinstated|

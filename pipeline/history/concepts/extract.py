@@ -119,26 +119,29 @@ class Extractor:
                 concept=hit.concept,
                 start=tokens[hit.first].start,
                 end=tokens[hit.last].end,
-                value=self._value(text, hit, hits),
-                contexts=_contexts(text, hit, self.concepts[hit.concept], section),
+                value=self._value(text, hit, hits, denied),
+                contexts=_contexts(text, hit, self.concepts[hit.concept], section, denied),
                 year=_year(text, hit),
             )
-            for hit in hits
+            for hit, denied in ((hit, is_negated(text, hit)) for hit in hits)
         ]
 
-    def _value(self, text: Words, hit: Hit, hits: Sequence[Hit]) -> ConceptFact | None:
+    def _value(
+        self, text: Words, hit: Hit, hits: Sequence[Hit], denied: bool
+    ) -> ConceptFact | None:
         concept = self.concepts[hit.concept]
         if concept.kind == "number":
             return number_value(text, hit, concept.low or 0.0, concept.high or 0.0)
         if concept.kind == "drug":
-            return drug_value(text, hit)  # type: ignore[return-value]
-        if is_negated(text, hit):
+            return drug_value(text, hit, denied=denied)
+        if hit.role != "words":
+            says_absent = denied if hit.role == "wider" else not denied
+            return "absent" if says_absent else None
+        if denied:
             return "absent"
-        if hit.is_wider:
-            return None
         if concept.kind == "side":
             others = [other for other in hits if other != hit and other.concept == hit.concept]
-            return side_value(text, hit, others)  # type: ignore[return-value]
+            return side_value(text, hit, others)
         return "present"
 
 
@@ -148,9 +151,11 @@ def extractor_for(concepts: tuple[Concept, ...]) -> Extractor:
     return Extractor(concepts)
 
 
-def _contexts(text: Words, hit: Hit, concept: Concept, section: str) -> tuple[Context, ...]:
+def _contexts(
+    text: Words, hit: Hit, concept: Concept, section: str, denied: bool
+) -> tuple[Context, ...]:
     contexts: list[Context] = []
-    if is_negated(text, hit):
+    if denied:
         contexts.append("negated")
     if is_unsure(text, hit):
         contexts.append("uncertain")

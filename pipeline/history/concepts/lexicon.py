@@ -8,22 +8,27 @@ from typing import Literal
 from pipeline.history.concepts.words import stem, tokens_of
 from schemas.notes_rule import Concept
 
-MAX_GAP = 3
+MAX_GAP = 5
 GAP = "..."
 _BREAKS = frozenset(".;!?:,()")
+
+
+Role = Literal["words", "wider", "opposites", "but_not"]
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
     """Words of a concept: the tokens ``first`` to ``last``, both included.
 
-    ``is_wider`` if they name a wider kind of thing.
+    ``role`` says of which list of the concept they are, ``skipped`` which tokens between are not
+    theirs.
     """
 
     concept: int
     first: int
     last: int
-    is_wider: bool = False
+    role: Role = "words"
+    skipped: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,7 @@ class _Phrase:
     concept: int
     stems: tuple[str, ...]
     """With ``GAP`` where up to ``MAX_GAP`` words may stand."""
-    role: Literal["words", "wider", "but_not"]
+    role: Role
 
 
 class Lexicon:
@@ -50,13 +55,12 @@ class Lexicon:
         for number, concept in enumerate(concepts):
             self._add(number, "words", concept.words)
             self._add(number, "wider", concept.wider)
+            self._add(number, "opposites", concept.opposites)
             self._add(number, "but_not", concept.but_not)
         self.first_stems = frozenset(self._phrases)
         """A sentence without any of these names no concept."""
 
-    def _add(
-        self, concept: int, role: Literal["words", "wider", "but_not"], phrases: Iterable[str]
-    ) -> None:
+    def _add(self, concept: int, role: Role, phrases: Iterable[str]) -> None:
         for phrase in phrases:
             parts = [
                 part
@@ -76,9 +80,11 @@ class Lexicon:
         excluded: list[Hit] = []
         for first, one in enumerate(stems):
             for phrase in self._phrases.get(one, ()):
-                last = _match(stems, first, phrase.stems)
-                if last is not None:
-                    hit = Hit(phrase.concept, first, last, phrase.role == "wider")
+                places = _match(stems, first, phrase.stems)
+                if places:
+                    last = places[-1]
+                    skipped = tuple(sorted(set(range(first, last)) - set(places)))
+                    hit = Hit(phrase.concept, first, last, phrase.role, skipped)
                     (excluded if phrase.role == "but_not" else found).append(hit)
         kept: list[Hit] = []
         for hit in sorted(found, key=lambda hit: (hit.first - hit.last, hit.first)):
@@ -93,8 +99,10 @@ def _joined(hits: Sequence[Hit]) -> list[Hit]:
     for hit in hits:
         before = joined[-1] if joined else None
         if before and before.concept == hit.concept and before.last + 1 == hit.first:
-            is_wider = before.is_wider and hit.is_wider
-            joined[-1] = Hit(hit.concept, before.first, hit.last, is_wider)
+            role: Role = "words" if "words" in {before.role, hit.role} else hit.role
+            joined[-1] = Hit(
+                hit.concept, before.first, hit.last, role, (*before.skipped, *hit.skipped)
+            )  # fmt: skip
         else:
             joined.append(hit)
     return sorted(joined, key=lambda hit: hit.first)
@@ -105,18 +113,21 @@ def _overlap(one: Hit, other: Hit) -> bool:
     return one.concept == other.concept and not apart
 
 
-def _match(stems: Sequence[str], first: int, phrase: Sequence[str]) -> int | None:
-    """Return where a phrase that begins at ``first`` ends; None if it does not stand there."""
-    place, may_skip = first, False
+def _match(stems: Sequence[str], first: int, phrase: Sequence[str]) -> list[int]:
+    """Return where the words of a phrase that begins at ``first`` stand; none if it does not."""
+    places: list[int] = []
+    may_skip = False
     for part in phrase:
         if part == GAP:
             may_skip = True
             continue
-        found = _next(stems, place, part, MAX_GAP if may_skip else 0)
+        start = places[-1] + 1 if places else first
+        found = _next(stems, start, part, MAX_GAP if may_skip else 0)
         if found is None:
-            return None
-        place, may_skip = found + 1, False
-    return place - 1
+            return []
+        places.append(found)
+        may_skip = False
+    return places
 
 
 def _next(stems: Sequence[str], start: int, part: str, may_skip: int) -> int | None:

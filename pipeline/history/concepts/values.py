@@ -1,19 +1,21 @@
 """What a sentence says of a concept: taken or stopped, which side, how much."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
-from pipeline.history.concepts.context import REACH_AFTER, Words, is_negated
+from pipeline.history.concepts.context import REACH_AFTER, Words
 from pipeline.history.concepts.cues import Cue, Kind
 from pipeline.history.concepts.lexicon import Hit
 
 LIMBS = frozenset({
     "arm", "arms", "leg", "legs", "hand", "hands", "foot", "feet", "limb", "limbs", "face",
     "facial", "side", "sided", "hemi", "hemiparesis", "hemiplegia", "upper", "lower", "forearm",
-    "thigh", "shoulder", "hip", "knee", "ankle", "wrist", "grip", "finger", "fingers", "thumb", "toe",
-    "toes", "calf", "elbow", "body", "ue", "le", "ul", "ll", "eye", "ear", "lobe", "breast",
-    "kidney", "hemisphere", "pronator",
+    "thigh", "shoulder", "hip", "knee", "ankle", "wrist", "grip", "finger", "thumb", "toe",
+    "fingers", "toes", "calf", "elbow", "body", "ue", "le", "ul", "ll", "eye", "ear", "lobe",
+    "breast", "kidney", "hemisphere", "pronator",
 })  # fmt: skip
-_SIDES = {
+Side = Literal["left", "right", "both", "present"]
+_SIDES: Mapping[str, Side] = {
     "left": "left", "right": "right", "lt": "left", "rt": "right", "lue": "left", "lle": "left",
     "rue": "right", "rle": "right", "leftsided": "left", "rightsided": "right", "lhs": "left",
     "rhs": "right", "bilateral": "both", "bilaterally": "both", "both": "both", "l": "left",
@@ -24,25 +26,29 @@ _LEFT_VERB = frozenset({
     "the", "hospital", "home", "work", "school", "for", "at", "his", "her", "us", "him",
     "unchanged", "me", "behind", "over", "without", "after", "before", "yesterday", "today",
 })  # fmt: skip
-_NOT_A_SIDE = frozenset({"handed", "away", "now", "after", "before", "handedness", "hander"})
+_NOT_A_SIDE = frozenset({"handed", "away", "now", "after", "before", "handedness"})
 COMMA_PENALTY, BEHIND_PENALTY, OTHER_HIT_PENALTY = 6, 1, 12
 MAX_STOP_GAP = 5
 NUMBER_REACH = 6
 
 
-def drug_value(text: Words, hit: Hit) -> str:
+def drug_value(text: Words, hit: Hit, *, denied: bool) -> Literal["present", "absent"]:
     """Return ``present`` while the sentence has the drug taken, ``absent`` if it is not.
 
-    A denied stop is a drug that is taken: `was not stopped`, `never came off`.
+    Parameters
+    ----------
+    denied
+        Whether the drug itself is denied. A denied stop is a drug that is taken: `was not
+        stopped`, `never came off`.
     """
     stops = [*_stops_before(text, hit), *_stops_after(text, hit)]
     again = [cue for cue in text.cues if cue.kind is Kind.AGAIN]
     if stops:
         stop = stops[-1]
-        resumed = any(cue.first > stop.last for cue in again)
+        resumed = any(cue.first > stop.last and not _is_denied(text, cue, hit) for cue in again)
         return "present" if resumed or _is_denied(text, stop, hit) else "absent"
     former = text.before(hit, Kind.FORMER)
-    if is_negated(text, hit) or (former and not again):
+    if denied or (former and not again):
         return "absent"
     return "present"
 
@@ -51,7 +57,7 @@ def _stops_before(text: Words, hit: Hit) -> list[Cue]:
     return [
         cue
         for cue in text.before(hit, Kind.STOP)
-        if hit.first - cue.last <= MAX_STOP_GAP and text.is_open(cue.last, hit.first, ",", ":")
+        if hit.first - cue.last <= MAX_STOP_GAP and text.is_open(cue.last, hit.first, ",")
     ]
 
 
@@ -75,7 +81,7 @@ def _is_denied(text: Words, stop: Cue, hit: Hit) -> bool:
     )  # fmt: skip
 
 
-def side_value(text: Words, hit: Hit, others: Sequence[Hit]) -> str:
+def side_value(text: Words, hit: Hit, others: Sequence[Hit]) -> Side:
     """Return left, right or both, whichever stands nearest in the clause; present without one."""
     start, end = text.clause(hit.first)
     sides = {place: side for place in range(start, end) if (side := _side_at(text.words, place))}
@@ -96,20 +102,22 @@ def _distance(words: Sequence[str], place: int, hit: Hit, others: Sequence[Hit])
     return high - low + COMMA_PENALTY * commas + OTHER_HIT_PENALTY * between + behind
 
 
-def _side_at(words: Sequence[str], place: int) -> str:
-    side = _SIDES.get(words[place], "")
+def _side_at(words: Sequence[str], place: int) -> Side | None:
+    side = _SIDES.get(words[place])
+    if side is None:
+        return None
     before = words[place - 1] if place else ""
     behind = words[place + 1] if place + 1 < len(words) else ""
     if words[place] in {"l", "r"} and not (behind in LIMBS or (before == "(" and behind == ")")):
         is_last = before.startswith("weak") and behind in {"", ".", ",", ";"}
-        return side if is_last or behind.startswith(("weak", "hemi", "pare")) else ""
+        return side if is_last or behind.startswith(("weak", "hemi", "pare")) else None
     if behind in _NOT_A_SIDE or (words[place] == "both" and behind in {"on", "sides", "of", "in"}):
-        return "both" if words[place] == "both" and behind in {"sides", "of"} else ""
+        return "both" if words[place] == "both" and behind in {"sides", "of"} else None
     is_verb = words[place] == "left" and before not in {"the", "on", "in", "of"}
-    return "" if is_verb and behind in _LEFT_VERB else side
+    return None if is_verb and behind in _LEFT_VERB else side
 
 
-def _is_pair(words: Sequence[str], sides: dict[int, str]) -> bool:
+def _is_pair(words: Sequence[str], sides: Mapping[int, Side]) -> bool:
     """Say whether two sides stand as a pair: ``left and right``."""
     return any(
         {side, sides.get(place + 2)} == {"left", "right"} and words[place + 1] in {"and", "&", "/"}

@@ -62,7 +62,7 @@ def stem(word: str) -> str:
             is_doubled = base[-1] == base[-2] and base[-1] not in "aeiouls"
             word = base[:-1] if is_doubled else base
             break
-    return word[:-1] if len(word) > 4 and word.endswith("e") else word
+    return word[:-1] if len(word) > 3 and word.endswith("e") else word
 
 
 def _without_plural(word: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.geometry import LPS_TO_RAS
 from pipeline.ingest import discover, load_volume
-from tests.factories import PLANES, write_ball
+from tests.series_factory.slices import ORIENTATIONS, Case, Modality, save
 
 PROGRAM = shutil.which("dcm2niix") or shutil.which(
     "dcm2niix", path=str(Path(sys.executable).parent)
@@ -19,15 +19,14 @@ PROGRAM = shutil.which("dcm2niix") or shutil.which(
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="the package dcm2niix is not installed")
 
 
-@pytest.mark.parametrize("plane", PLANES)
-@pytest.mark.parametrize("is_oblique", [False, True])
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
 @pytest.mark.parametrize("modality", ["CT", "MR"])
 def test_dcm2niix_sees_the_same_volume(
-    tmp_path: Path, plane: str, is_oblique: bool, modality: str
+    tmp_path: Path, orientation: str, modality: Modality
 ) -> None:
     dicom, out = tmp_path / "dicom", tmp_path / "out"
     out.mkdir()
-    write_ball(dicom, plane, modality=modality, is_oblique=is_oblique)
+    save(Case(orientation, modality).slices(), dicom)
     assert PROGRAM is not None
     command = [PROGRAM, "-z", "n", "-b", "n", "-f", "volume", "-o", str(out), str(dicom)]
     subprocess.run(command, check=True, capture_output=True)

@@ -1,9 +1,7 @@
-import io
 import logging
 import os
 import shutil
 import warnings
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +17,7 @@ from pipeline.ingest.uids import is_uid
 from pipeline.phantom.dicom import uid_from
 from schemas.issue import IssueCode
 from schemas.series import Inventory
-from tests.factories import SHAPE, copy_as, edit, put, write_ball
+from tests.factories import SHAPE, ball, copy_as, edit, grid, put, write_ball
 
 
 def skipped(inventory: Inventory) -> dict[str, IssueCode]:
@@ -188,12 +186,15 @@ def test_links_and_pipes_are_not_followed_out_of_the_folder(tmp_path: Path) -> N
     assert set(skipped(inventory)) == {"file", "folder", "loop", "gone"}
 
 
-def test_a_name_that_is_no_text_is_listed(tmp_path: Path) -> None:
+def test_a_file_whose_name_is_no_text_is_read(tmp_path: Path) -> None:
     paths = write_ball(tmp_path)
-    paths[-1].rename(tmp_path / os.fsdecode(b"\xff.dcm"))
+    for name, path in zip((b"\xff.dcm", b"a\nb", b"\\x41"), paths, strict=False):
+        path.rename(tmp_path / os.fsdecode(name))
     inventory = discover(tmp_path)
-    assert skipped(inventory) == {"\\udcff.dcm": IssueCode.FILE_UNREADABLE}
-    assert inventory.model_dump_json()
+    (series,) = inventory.studies[0].series
+    assert {frame.file for frame in series.frames} > {r"\xff.dcm", r"a\x0ab", r"\x5cx41"}
+    assert np.array_equal(load_volume(tmp_path, series).array, ball(grid()))
+    assert inventory.model_dump_json().isascii()
 
 
 def test_text_that_cannot_be_printed_does_no_harm(tmp_path: Path) -> None:
@@ -283,14 +284,6 @@ def test_an_element_of_four_gigabytes_takes_no_memory(tmp_path: Path) -> None:
     assert inventory.skipped[0].file == path.name
 
 
-def test_a_zip_archive_is_no_image(tmp_path: Path) -> None:
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        archive.writestr("a", b"0" * 1000)
-    (tmp_path / "a.dcm").write_bytes(content.getvalue())
-    assert skipped(discover(tmp_path)) == {"a.dcm": IssueCode.FILE_NOT_DICOM}
-
-
 def test_nothing_about_the_patient_is_shown(tmp_path: Path) -> None:
     paths = write_ball(tmp_path)
     cut = paths[4].read_bytes()
@@ -299,3 +292,11 @@ def test_nothing_about_the_patient_is_shown(tmp_path: Path) -> None:
     assert "P0001" not in text
     assert "NOBODY" not in text
     assert "ball" not in text
+
+
+def test_the_scanner_is_named_unless_files_differ(tmp_path: Path) -> None:
+    files = write_ball(tmp_path)
+    put(files, Manufacturer="ACME", ManufacturerModelName="One")
+    assert discover(tmp_path).studies[0].scanner == "ACME One"
+    put(files[0], ManufacturerModelName="Two")
+    assert discover(tmp_path).studies[0].scanner == ""

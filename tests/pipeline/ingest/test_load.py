@@ -13,12 +13,13 @@ from pydicom.uid import (
 )
 
 from pipeline.errors import IngestError
-from pipeline.ingest import discover, load_volume
+from pipeline.ingest import discover, load_volume, resample
 from pipeline.phantom.dicom import uid_from
 from pipeline.volume import Volume
 from schemas.issue import IssueCode, Severity
 from schemas.series import Series
 from tests.factories import SHAPE, ball, edit, grid, move, put, write_ball, write_enhanced
+from tests.series_factory.slices import Case, moved, save
 
 
 def only_series(folder: Path) -> Series:
@@ -214,3 +215,43 @@ def test_a_path_out_of_the_folder_is_not_opened(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     with pytest.raises(IngestError, match="outside the folder"):
         load_volume(tmp_path / "other", changed)
+
+
+def tilted_series(folder: Path) -> Series:
+    slices = Case("oblique").slices()
+    for index, one in enumerate(slices):
+        moved(one, 0.9 * index * np.array(one.ImageOrientationPatient[3:], float))
+    save(slices, folder)
+    return only_series(folder)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        pytest.param("_moved", id="half a voxel along the rows or columns"),
+        pytest.param("_slice_at", id="the neighbouring slice"),
+        pytest.param("_put", id="never written"),
+    ],
+)
+def test_a_resampling_that_goes_wrong_is_noticed_before_the_volume_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    series = tilted_series(tmp_path)
+    assert load_volume(tmp_path, series).array.shape[0] == 9
+    right = getattr(resample, part)
+    wrong = {
+        "_moved": lambda image, place, axis: right(image, np.clip(place - 0.5, 0, None), axis),
+        "_slice_at": lambda array, places, place: right(array, places, max(place - 1.0, 0.0)),
+        "_put": lambda target, image, corner: None,
+    }
+    monkeypatch.setattr(resample, part, wrong[part])
+    with pytest.raises(IngestError, match="geometry-mismatch: a resampled voxel differs"):
+        load_volume(tmp_path, series)
+
+
+def test_a_tilted_slice_that_moved_since_it_was_found_is_a_mismatch(tmp_path: Path) -> None:
+    series = tilted_series(tmp_path)
+    path = next(tmp_path / one.file for one in series.frames[5:6])
+    move(path, [0.0, 0.03, 0.0])
+    with pytest.raises(IngestError, match=r"geometry-mismatch: slice 5 lies 0\.030 mm"):
+        load_volume(tmp_path, series)

@@ -299,3 +299,16 @@ def test_a_gap_is_bridged_only_where_the_protocol_allows_its_size() -> None:
         [source.sop_instance_uid for source in volume.sources[:3]],
         [source.sop_instance_uid for source in series.frames[:3]],
     )
+
+
+@pytest.mark.parametrize("name", ["ct_body_totalseg", "mr_siemens_t1_sag"])
+def test_a_regular_series_is_the_volume_that_dcm2niix_makes(name: str) -> None:
+    (reference,) = [
+        path for path in (folder(name) / "Ref_made").glob("*.nii.gz") if "dcm2niix" in path.name
+    ]
+    (series,) = all_series(f"{name}/dicom")
+    volume = load_volume(folder(f"{name}/dicom"), series)
+    ours = as_canonical(volume.array.transpose(2, 1, 0), ras_column_row_slice(volume))
+    theirs = nibabel.as_closest_canonical(nibabel.load(reference))
+    assert np.abs(ours.affine - theirs.affine).max() < 1e-3
+    assert np.array_equal(ours.get_fdata(), theirs.get_fdata())

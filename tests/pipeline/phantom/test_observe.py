@@ -79,4 +79,4 @@ def test_the_tables_of_truth_follow_the_strength(design: Design) -> None:
         draw_patient(design, i).observable[task] != draw_patient(off, i).observable[task]
         for i in range(10)
     ]
-    assert all(changed)
+    assert any(changed)

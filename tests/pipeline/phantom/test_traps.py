@@ -11,6 +11,7 @@ from pipeline.cohort import open_cohort
 from pipeline.history import history_at
 from pipeline.phantom.mixups import draw_mixups, lookalike_id
 from pipeline.phantom.patient import Design, draw_patient
+from pipeline.phantom.records import draw_records
 from pipeline.phantom.traps import Trap
 from pipeline.protocol import read_protocol
 from schemas.history import History
@@ -36,15 +37,13 @@ def histories(cohort: Path, design: Design) -> dict[str, History]:
     opened = open_cohort(cohort, read_protocol(PROTOCOLS / f"{design.world.name}.yaml"))
     return {
         study.patient_id: history_at(
-            opened.records, study.patient_id, study.acquired_at, opened.protocol
+            opened.pairing.records, study.patient_id, study.acquired_at, opened.protocol
         )
         for study in opened.inventory.studies
     }
 
 
 def test_every_kind_is_planted_somewhere(design: Design) -> None:
-    from pipeline.phantom.records import draw_records
-
     found: set[Trap] = set()
     for index in range(150):
         patient = draw_patient(design, index)

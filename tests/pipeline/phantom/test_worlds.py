@@ -8,7 +8,7 @@ from pipeline.phantom.patient import Design, Patient, draw_patient
 from pipeline.phantom.scan import Look, Target, draw_scan
 from pipeline.phantom.site import Matrix
 from pipeline.phantom.truth import task_limit
-from pipeline.phantom.world import FAMILIES
+from pipeline.phantom.world import FAMILIES, Risk
 
 MANY = 1500
 BAYES = {
@@ -55,26 +55,25 @@ def test_the_finding_alone_decides_its_task(design: Design, patients: list[Patie
         assert patient.risks[design.world.finding] == pytest.approx(expected, abs=1e-3)
 
 
-def test_without_interaction_no_risk_has_a_product(design: Design) -> None:
-    """With s = 0 the log-odds of two facts together are the sum of what each adds alone."""
+def log_odds(risk: Risk, strength: float, *on: str) -> float:
+    """Log-odds where these facts are 1 and all others 0."""
+    p = risk.probability(dict.fromkeys(risk.facts, 0.0) | dict.fromkeys(on, 1.0), strength)
+    return float(np.log(p / (1 - p)))
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.5, 1.0])
+def test_two_facts_together_add_the_product_as_far_as_it_is_on(
+    design: Design, strength: float
+) -> None:
+    n_products = 0
     for risk in design.world.risks:
+        nothing = log_odds(risk, strength)
         for product in risk.products:
-            one, two = product.facts
-
-            def logit(on: dict[str, float], strength: float) -> float:
-                p = risk.probability(dict.fromkeys(risk.facts, 0.0) | on, strength)
-                return float(np.log(p / (1 - p)))
-
-            for strength, expected in (
-                (0.0, 0.0),
-                (0.5, 0.5 * product.weight),
-                (1.0, product.weight),
-            ):
-                together = logit({one: 1.0, two: 1.0}, strength) - logit({}, strength)
-                alone = sum(
-                    logit({name: 1.0}, strength) - logit({}, strength) for name in (one, two)
-                )
-                assert together - alone == pytest.approx(expected)
+            alone = sum(log_odds(risk, strength, name) - nothing for name in product.facts)
+            together = log_odds(risk, strength, *product.facts) - nothing
+            assert together - alone == pytest.approx(strength * product.weight)
+            n_products += 1
+    assert n_products == 4
 
 
 def test_the_strength_changes_outcomes_and_nothing_else(design: Design) -> None:

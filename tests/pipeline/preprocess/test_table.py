@@ -1,9 +1,11 @@
 from datetime import datetime
 
 import numpy as np
+import pytest
 
 from pipeline.preprocess import fit_table_transform, table_input
-from schemas.history import History, TableValue
+from schemas.history import ConceptFact, ConceptValue, History, TableValue
+from schemas.notes_rule import Concept
 from schemas.protocol import Protocol
 
 SCAN = datetime(2024, 5, 31)
@@ -36,3 +38,37 @@ def test_a_missing_value_is_marked_and_not_a_zero_that_counts(protocol: Protocol
 def test_a_table_without_any_value_is_no_table(protocol: Protocol) -> None:
     transform = fit_table_transform([history(40.0)], protocol.table)
     assert table_input(history(None), transform) is None
+
+
+CONCEPTS = (
+    Concept(name="side", kind="side", words=("weak",)),
+    Concept(name="fits", words=("fit",)),
+    Concept(name="score", kind="number", words=("score",), low=0, high=100),
+)
+
+
+def told(side: ConceptFact | None, fits: ConceptFact | None, score: ConceptFact | None) -> History:
+    concepts = {"side": side, "fits": fits, "score": score}
+    return history(50.0).model_copy(
+        update={"concepts": tuple(ConceptValue(name=n, value=v) for n, v in concepts.items())}
+    )
+
+
+def test_concepts_follow_the_columns_one_hot_and_unknown_is_missing(protocol: Protocol) -> None:
+    train = [told("left", None, 40.0), told(None, "present", 60.0)]
+    transform = fit_table_transform(train, protocol.table, CONCEPTS)
+    table = table_input(told("right", "absent", 60.0), transform)
+    assert table is not None
+    assert transform.width == 5  # absent, left, right, both, present
+    assert table.values[3].tolist() == [0, 0, 1, 0, 0]
+    assert table.values[4].tolist() == [1, 0, 0, 0, 0]
+    assert table.values[5].tolist() == [1, 0, 0, 0, 0]  # (60 - 50) / 10
+    unknown = table_input(told(None, None, None), transform)
+    assert unknown is not None
+    assert unknown.is_known.tolist() == [True, False, False, False, False, False]
+
+
+def test_a_history_without_its_concepts_is_refused(protocol: Protocol) -> None:
+    transform = fit_table_transform([told(None, None, None)], protocol.table, CONCEPTS)
+    with pytest.raises(ValueError, match="zip"):
+        table_input(history(50.0), transform)

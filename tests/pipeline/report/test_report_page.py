@@ -4,6 +4,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from report_examples import (
+    SCANNED_AT,
     UNLIKE,
     evidence,
     geometry,
@@ -18,6 +19,7 @@ from report_examples import (
 from pipeline.report import words
 from pipeline.report.page import render_page
 from schemas.issue import IssueCode, Severity
+from schemas.prediction import ConceptEvidence
 from schemas.report import SeriesScore, SeriesUse
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
@@ -96,10 +98,10 @@ def test_the_probability_stands_beside_the_training_prevalence():
 
 
 def test_an_interval_is_shown_where_there_is_one_and_else_said_to_be_absent():
-    assert "Interval: not yet computed by this version." in text_of(report())
+    assert "No interval: the bundle had too few calibration cases for one." in text_of(report())
     shown = text_of(report(risk(lower=0.3, upper=0.52)))
-    assert "Interval: 30 % to 52 %." in shown
-    assert "not yet computed" not in shown
+    assert "90 % interval: 30 % to 52 %." in shown
+    assert "No interval" not in shown
 
 
 def test_the_parts_their_sum_and_the_calibration_are_all_there():
@@ -110,7 +112,7 @@ def test_the_parts_their_sum_and_the_calibration_are_all_there():
         "age 71 years +0.50",
         "neurology, 2025-03-11 09:30 No history of seizures. \u22120.25",
         "\u22120.17",
-        "slope 2.000, logit \u22120.175 and intercept 0.000",
+        "the logit \u22120.175 becomes \u22120.350 log-odds",
     ):
         assert part in text
 
@@ -212,6 +214,27 @@ def test_hostile_text_stays_text():
     assert names == [tag for tag, _ in plain.tags if tag in ("script", "img")]
     assert not any(name.startswith("on") for _, attrs in hostile.tags for name in attrs)
     assert hostile.text.count("alert(1)") >= 7 * 2
+
+
+def test_a_concept_shows_its_value_and_sentence_or_why_none_counts():
+    concepts = (
+        ConceptEvidence(
+            name="weakness", label="Side of a weakness", value="left", kind="letter",
+            written_at=SCANNED_AT, quote=f"Left arm weak. {HOSTILE}", contribution=0.3,
+        ),
+        ConceptEvidence(
+            name="fits", value=None, kind="clinic", written_at=SCANNED_AT,
+            quote="The mother has epilepsy.", contexts=("someone_else",), contribution=-0.1,
+        ),
+        ConceptEvidence(name="steroids", value=None, contribution=0.0),
+    )  # fmt: skip
+    parts = evidence().model_copy(update={"concepts": concepts})
+    page = page_of(report(risk(parts=parts)))
+    text = text_of(report(risk(parts=parts)))
+    assert HOSTILE not in page
+    assert "left (letter, 2025-03-14 16:42) Left arm weak." in text
+    assert "not counted: about someone else (clinic, 2025-03-14 16:42) The mother" in text
+    assert "steroids not in the notes 0.00" in text
 
 
 def test_text_that_hides_or_turns_its_neighbours_is_made_visible():

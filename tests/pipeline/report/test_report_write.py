@@ -190,9 +190,9 @@ NO_NUMBER = "without a probability there is no logit"
     ("made", "match"),
     [
         pytest.param(report(risk(logit=1.0)), "evidence sums to", id="logit"),
-        pytest.param(report(risk(probability=0.9)), "the logit becomes", id="probability"),
-        pytest.param(report(risk(calibration_slope=None)), "calibration", id="slope"),
-        pytest.param(report(risk(calibration_intercept=3.0)), "becomes", id="intercept"),
+        pytest.param(report(risk(probability=0.9)), "the calibrated logit means", id="probability"),
+        pytest.param(report(risk(calibrated_logit=None)), "calibration", id="calibration"),
+        pytest.param(report(risk(calibrated_logit=3.0)), "means", id="another probability"),
         pytest.param(report(risk(lower=0.5)), "must hold the probability", id="lower"),
         pytest.param(report(risk(upper=0.3)), "must hold the probability", id="upper"),
         pytest.param(report(risk(upper=1.5)), "must hold the probability", id="upper above 1"),

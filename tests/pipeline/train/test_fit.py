@@ -14,7 +14,8 @@ from pipeline.tensors import ImageInput
 from pipeline.train.augment import augmented
 from pipeline.train.examples import Example
 from pipeline.train.loop import fit
-from schemas.history import History, TableValue
+from schemas.history import ConceptValue, History, TableValue
+from schemas.notes_rule import Concept
 from schemas.protocol import Protocol
 
 SHAPE = (16, 24, 32)
@@ -51,7 +52,7 @@ def example(number: int) -> Example:
     )
     masks = np.full((2, 4, 6, 8), np.nan, np.float32)
     labels = np.array([has_block, np.nan if number % 5 == 0 else age > 50], np.float32)
-    return Example(f"1.{number}", f"p{number}", "train", image, None, history, labels, masks, {})
+    return Example(f"1.{number}", f"p{number}", None, image, None, history, labels, masks, {})
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +131,25 @@ def test_augmentation_moves_the_masks_and_the_scanned_part_with_the_voxels(
         no_mask = torch.full_like(masks, torch.nan)
         _, still_none = augmented(case.model_input(transform), no_mask, random, protocol)
         assert still_none.isnan().all()
+
+
+def test_concepts_are_hidden_with_the_notes_and_not_with_the_table(protocol: Protocol) -> None:
+    concepts = (Concept(name="fits", words=("fit",)),)
+    training = protocol.training.model_copy(update={"modality_dropout": 0.999})
+    asked = protocol.model_copy(update={"training": training, "concepts": concepts})
+    told = example(1).history.model_copy(
+        update={"concepts": (ConceptValue(name="fits", value="present"),)}
+    )
+    case = replace(example(1), history=told)
+    transform = fit_table_transform([told], asked.table, concepts)
+    random = np.random.default_rng(0)
+    seen = set()
+    for _ in range(60):
+        shown, _ = augmented(case.model_input(transform), torch.zeros(2, 4, 6, 8), random, asked)
+        table = shown.table
+        seen.add(None if table is None else tuple(table.is_known.tolist()))
+        if table is not None:
+            assert (table.values[~table.is_known] == 0).all()
+    # all shown; columns hidden; concepts hidden with the notes; history hidden
+    everything, notes_only = (True, True, False, True), (False, False, False, True)
+    assert seen == {everything, notes_only, (True, True, False, False), None}

@@ -1,35 +1,126 @@
+from datetime import datetime, timedelta
+from itertools import pairwise, product
+
 import numpy as np
-import torch
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pipeline.train.loop import masked_loss
-from pipeline.train.splits import part_of
-from schemas.settings import SplitFractions
+from pipeline.train.splits import PARTS, Member, Part, assign_parts, place_of, split_record
+from schemas.settings import SplitRule
 
-FRACTIONS = SplitFractions(train=0.6, validation=0.1, calibration=0.1)
-
-
-def test_a_patient_is_always_in_the_same_part() -> None:
-    parts = [part_of("007", FRACTIONS, seed=1) for _ in range(3)]
-    assert len(set(parts)) == 1
+NAN = float("nan")
+RULE = SplitRule(by="hash", train=0.6, validation=0.1, calibration=0.1, conformal=0.05)
+FIRST = datetime(2020, 1, 1)
 
 
-def test_parts_have_their_shares_and_change_with_the_seed() -> None:
-    patients = [f"p{number}" for number in range(20_000)]
-    first = np.array([part_of(patient, FRACTIONS, seed=1) for patient in patients])
-    second = np.array([part_of(patient, FRACTIONS, seed=2) for patient in patients])
-    shares = {part: (first == part).mean() for part in np.unique(first)}
-    # Binomial standard error at n = 20,000 is at most 0.0035.
-    assert abs(shares["train"] - 0.6) < 0.015
-    assert abs(shares["test"] - 0.2) < 0.015
-    assert 0.3 < (first != second).mean() < 0.8
+def rule(by: str) -> SplitRule:
+    return SplitRule.model_validate(RULE.model_dump() | {"by": by})
 
 
-def test_unknown_labels_do_not_enter_the_loss() -> None:
-    logits = torch.tensor([[2.0, -1.0], [0.5, 9.0]])
-    labels = torch.tensor([[1.0, float("nan")], [float("nan"), float("nan")]])
-    # log(1 + exp(-2)) = 0.126928, the one known label
-    assert abs(masked_loss(logits, labels).item() - 0.126928) < 1e-5
+def members(count: int, seed: int = 0) -> list[Member]:
+    """Patients with two tasks; the second is bad in 2 % and unknown in a quarter."""
+    random = np.random.default_rng(seed)
+    return [
+        Member(
+            f"p{number}",
+            FIRST + timedelta(days=int(random.integers(0, 1500))),
+            (
+                float(random.random() < 0.3),
+                NAN if random.random() < 0.25 else float(random.random() < 0.02),
+            ),
+        )
+        for number in range(count)
+    ]
 
 
-def test_a_batch_without_any_label_has_no_loss() -> None:
-    assert masked_loss(torch.ones(2, 1), torch.full((2, 1), float("nan"))).item() == 0.0
+@pytest.mark.parametrize("by", ["hash", "stratified", "time"])
+def test_parts_do_not_depend_on_the_order_of_the_studies(by: str) -> None:
+    cohort = members(300)
+    shuffled = [cohort[place] for place in np.random.default_rng(1).permutation(300)]
+    forward, backward = (assign_parts(some, rule(by), seed=7) for some in (cohort, shuffled))
+    assert dict(forward) == dict(backward)
+
+
+@pytest.mark.parametrize("by", ["hash", "stratified"])
+def test_parts_change_with_the_seed_and_with_nothing_else(by: str) -> None:
+    cohort = members(2000)
+    first, again, other = (assign_parts(cohort, rule(by), seed=seed) for seed in (1, 1, 2))
+    assert dict(first) == dict(again)
+    moved = np.mean([first[who] != other[who] for who in first])
+    # Two independent draws differ with chance 1 - (.36 + .01 + .01 + .0025 + .0225) = 0.595.
+    assert 0.5 < moved < 0.7
+
+
+@pytest.mark.parametrize("by", ["hash", "stratified", "time"])
+def test_every_part_has_its_share(by: str) -> None:
+    parts = list(assign_parts(members(5000), rule(by), seed=1).values())
+    for part, share in RULE.shares().items():
+        # Binomial standard error of a hash's share at n = 5,000 is at most 0.007.
+        assert abs(parts.count(part) / 5000 - share) < 0.025
+
+
+@pytest.mark.parametrize(("task", "label"), list(product([0, 1], [0.0, 1.0])))
+def test_stratified_parts_have_their_share_of_every_outcome(task: int, label: float) -> None:
+    cohort = members(3000)
+    parts = assign_parts(cohort, rule("stratified"), seed=1)
+    mine = [parts[member.patient_id] for member in cohort if member.labels[task] == label]
+    assert len(mine) > 30
+    for part, share in RULE.shares().items():
+        assert abs(mine.count(part) - share * len(mine)) <= 2
+
+
+def test_a_rare_outcome_reaches_every_part_that_it_can() -> None:
+    cohort = [Member(f"p{n}", FIRST, (float(n < 5),)) for n in range(1000)]
+    even = SplitRule(by="stratified", train=0.2, validation=0.2, calibration=0.2, conformal=0.2)
+    parts = assign_parts(cohort, even, seed=3)
+    assert sorted(parts[f"p{n}"] for n in range(5)) == sorted(PARTS)
+
+
+def test_all_studies_and_spellings_of_a_patient_fall_in_one_part() -> None:
+    spellings = ["007", "7", "0 07", "7"]
+    cohort = members(200) + [Member(who, FIRST, (1.0, NAN)) for who in spellings]
+    for by in ("hash", "stratified", "time"):
+        parts = assign_parts(cohort, rule(by), seed=1)
+        assert len({parts[who] for who in spellings}) == 1
+
+
+def test_by_time_nobody_in_training_was_scanned_after_anybodys_last_study_in_test() -> None:
+    cohort = [*members(500), *members(500, seed=9)]  # two studies each
+    parts = assign_parts(cohort, rule("time"), seed=1)
+    last: dict[str, datetime] = {}
+    for member in cohort:
+        assert member.acquired_at is not None
+        last[member.patient_id] = max(last.get(member.patient_id, FIRST), member.acquired_at)
+    spans = {
+        part: [when for who, when in last.items() if parts[who] == part] for part in PARTS
+    }  # fmt: skip
+    for earlier, later in pairwise(PARTS):
+        assert max(spans[earlier]) <= min(spans[later])
+
+
+def test_new_patients_move_nobody_in_a_split_by_hash() -> None:
+    few, many = members(100), members(1000)
+    before = assign_parts(few, RULE, seed=1)
+    after = assign_parts(many, RULE, seed=1)
+    assert all(after[who] == part for who, part in before.items())
+
+
+def test_a_part_without_a_share_stays_empty() -> None:
+    none = SplitRule(train=0.6, validation=0.2, calibration=0.1, conformal=0.0)
+    assert "conformal" not in assign_parts(members(500), none, seed=0).values()
+
+
+def test_the_record_names_nobody_and_finds_everybody_who_is_known() -> None:
+    parts: dict[str, Part] = {"BR-1": "train", "BR-2": "test"}
+    record = split_record(parts, RULE, seed=5)
+    assert "BR-" not in record.model_dump_json()
+    # printf 5:BR-2 | sha256sum
+    digest = "466e224a1084dc748d06029bda81ce20ff0ab043d26828c41281386deae0c339"
+    assert record.parts["test"] == (digest,)
+    assert [part for part, hashes in record.parts.items() if hashes] == ["train", "test"]
+
+
+@given(st.text(), st.integers(0, 2**31))
+def test_a_place_is_below_one(name: str, seed: int) -> None:
+    assert 0.0 <= place_of(name, seed=seed) < 1.0

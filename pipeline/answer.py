@@ -1,0 +1,93 @@
+"""One task's answer: from a raw score to what the report says."""
+
+import numpy as np
+
+from pipeline.calibration import in_words, interval, label_set, to_log_odds, to_probability
+from pipeline.heatmap import Heatmap
+from pipeline.report import heatmap_name
+from pipeline.volume import Volume
+from schemas.calibration import Calibrator
+from schemas.prediction import Evidence, RiskEstimate
+from schemas.report import Decision, HeatmapPeak, Risk
+
+
+def estimate(
+    calibrator: Calibrator, logit: float, present: tuple[str, ...], evidence: Evidence
+) -> RiskEstimate:
+    """Return the calibrated probability of a raw score, its interval and its set.
+
+    Parameters
+    ----------
+    logit
+        Log-odds before calibration.
+    present
+        The modalities that the network read.
+    """
+    probability = float(to_probability(calibrator, logit, present))
+    lower, upper = interval(calibrator, logit, present, spread=0.0) or (None, None)
+    return RiskEstimate(
+        task=calibrator.task,
+        logit=logit,
+        probability=probability,
+        calibrated_logit=float(to_log_odds(calibrator, logit, present)),
+        lower=lower,
+        upper=upper,
+        label_set=label_set(calibrator.conformal, probability),
+        evidence=evidence,
+    )
+
+
+def answered(
+    blank: Risk, found: RiskEstimate, calibrator: Calibrator, present: tuple[str, ...]
+) -> Risk:
+    """Return the report's entry with its numbers."""
+    return blank.model_copy(
+        update={
+            "probability": found.probability,
+            "lower": found.lower,
+            "upper": found.upper,
+            "set": found.label_set,
+            "set_coverage": calibrator.conformal.coverage if calibrator.conformal else None,
+            "logit": found.logit,
+            "calibrated_logit": found.calibrated_logit,
+            "calibration": in_words(calibrator, present),
+            "decisions": _decisions(calibrator, found.probability),
+            "evidence": found.evidence,
+        }
+    )
+
+
+def with_heatmap(risk: Risk, heatmap: Heatmap | None, reason: str, volume: Volume | None) -> Risk:
+    """Return the entry with its heatmap's file name and peak, or the reason why there is none."""
+    return risk.model_copy(
+        update={
+            "heatmap": None if heatmap is None else heatmap_name(risk.task),
+            "heatmap_reason": reason,
+            "peak": _peak(heatmap, volume),
+        }
+    )
+
+
+def _decisions(calibrator: Calibrator, probability: float) -> tuple[Decision, ...]:
+    return tuple(
+        Decision(
+            goal=point.goal,
+            at_least=point.at_least,
+            confidence=point.confidence,
+            threshold=point.threshold,
+            is_positive=None if point.threshold is None else probability >= point.threshold,
+        )
+        for point in calibrator.operating
+    )
+
+
+def _peak(heatmap: Heatmap | None, volume: Volume | None) -> HeatmapPeak | None:
+    index = None if heatmap is None else heatmap.peak_index()
+    if index is None or volume is None:
+        return None
+    source = volume.sources[index[0]]
+    x, y, z = np.round(volume.geometry.to_mm(index), 3).tolist()
+    return HeatmapPeak(
+        position_mm=(x, y, z), index=index, sop_instance_uid=source.sop_instance_uid,
+        frame=source.frame,
+    )  # fmt: skip

@@ -1,0 +1,62 @@
+"""Class-conditional (Mondrian) split conformal sets (Vovk et al., 2005)."""
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from schemas.calibration import ConformalThresholds
+
+
+def fit_conformal(
+    probability: ArrayLike, labels: ArrayLike, *, coverage: float
+) -> ConformalThresholds | None:
+    """Set the thresholds on patients on whom the calibration map was not fitted.
+
+    A class's score is one minus its probability; its threshold is the k-th smallest score of its
+    own cases, k = ceil((n + 1) coverage). A new case of the class, exchangeable with them, is then
+    covered with at least that probability at any n.
+
+    Parameters
+    ----------
+    probability : shape (n,)
+        Calibrated.
+    labels : shape (n,), 0 or 1
+    coverage
+        For each class.
+
+    Returns
+    -------
+    ConformalThresholds
+        None if a class has too few cases for k to exist: then nothing can be ruled out.
+    """
+    p, y = np.asarray(probability, dtype=np.float64), np.asarray(labels)
+    least = [_least_probability(q, coverage) for q in (1.0 - p[y == 0], p[y == 1])]
+    if least[0] is None or least[1] is None:
+        return None
+    return ConformalThresholds(
+        coverage=coverage, negative=least[0], positive=least[1],
+        n_negative=int((y == 0).sum()), n_positive=int((y == 1).sum()),
+    )  # fmt: skip
+
+
+def _least_probability(own: NDArray[np.float64], coverage: float) -> float | None:
+    """Return the probability from which a class stays in the set."""
+    k = math.ceil((len(own) + 1) * coverage)
+    return float(np.sort(own)[::-1][k - 1]) if 1 <= k <= len(own) else None
+
+
+def label_set(thresholds: ConformalThresholds | None, probability: float) -> tuple[str, ...]:
+    """Return the labels that cannot be ruled out; empty without thresholds.
+
+    A set never stays empty: where both classes fall short, the nearer one is kept, which can only
+    raise the coverage.
+    """
+    if thresholds is None:
+        return ()
+    excess = {
+        "0": 1.0 - probability - thresholds.negative,
+        "1": probability - thresholds.positive,
+    }
+    kept = tuple(label for label, value in excess.items() if value >= 0.0)
+    return kept or (max(excess, key=lambda label: excess[label]),)

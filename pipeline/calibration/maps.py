@@ -1,0 +1,71 @@
+"""Score to calibrated log-odds and probability: what a fitted calibrator does."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit, logit
+
+from schemas.calibration import CalibrationMap, Calibrator, SubsetShift
+
+MODALITIES = ("image", "notes", "table")
+_WHOLE = SubsetShift(present=MODALITIES, slope=1.0, intercept=0.0, spread=0.0, n_cases=0)
+
+
+def to_probability(
+    calibrator: Calibrator, logits: ArrayLike, present: Iterable[str] = MODALITIES
+) -> NDArray[np.float64]:
+    """Return calibrated probabilities, same shape as ``logits``.
+
+    Parameters
+    ----------
+    logits
+        Raw scores of cases in which the same modalities are there.
+    present
+        Those modalities.
+    """
+    return np.asarray(expit(to_log_odds(calibrator, logits, present)))
+
+
+def to_log_odds(
+    calibrator: Calibrator, logits: ArrayLike, present: Iterable[str] = MODALITIES
+) -> NDArray[np.float64]:
+    """Return calibrated log-odds: the common map, the subset's shift, the site's own."""
+    shift = shift_for(calibrator, present)
+    odds = shift.slope * map_log_odds(calibrator.map, logits) + shift.intercept
+    site = calibrator.recalibration
+    return odds if site is None else site.slope * odds + site.intercept
+
+
+def shift_for(calibrator: Calibrator, present: Iterable[str]) -> SubsetShift:
+    """Return what is changed for cases with these modalities; nothing if none was fitted."""
+    wanted = frozenset(present)
+    return next((shift for shift in calibrator.shifts if set(shift.present) == wanted), _WHOLE)
+
+
+def in_words(calibrator: Calibrator, present: Iterable[str]) -> str:
+    """Say how a score becomes a probability for a case with these modalities."""
+    absent = [name for name in MODALITIES if name not in set(present)]
+    parts = [f"{calibrator.map.method}, fitted on {calibrator.n_cases} patients"]
+    if shift_for(calibrator, present) is not _WHOLE:
+        parts.append(f"adjusted for cases without {' and '.join(absent)}")
+    if calibrator.recalibration is not None:
+        parts.append(f"updated on {calibrator.recalibration.n_cases} patients of the site")
+    return "; ".join(parts)
+
+
+def map_log_odds(fitted: CalibrationMap, logits: ArrayLike) -> NDArray[np.float64]:
+    """Apply one map; log-odds to log-odds."""
+    x = np.asarray(logits, dtype=np.float64)
+    match fitted.method:
+        case "beta":
+            # Kull et al. (2017) in log-odds: a ln s - b ln(1 - s) + c with s = sigmoid(x).
+            return np.asarray(
+                fitted.slope * np.logaddexp(0.0, x)
+                - fitted.slope_low * np.logaddexp(0.0, -x)
+                + fitted.intercept
+            )
+        case "isotonic":
+            return np.asarray(logit(np.interp(x, fitted.knots, fitted.levels)))
+        case _:
+            return np.asarray(fitted.slope * x + fitted.intercept)

@@ -1,0 +1,90 @@
+"""A site's own outcomes on top of a task's calibration."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+from pipeline.calibration.fit import fit_platt
+from pipeline.calibration.statistics import calibration_intercept
+from schemas.calibration import Calibrator, ConformalThresholds, OperatingPoint, Recalibration
+
+MIN_EVENTS, EVENTS_FOR_SLOPE = 50, 200
+
+Array = NDArray[np.float64]
+
+
+def recalibrated(
+    calibrator: Calibrator,
+    odds: Array,
+    labels: Array,
+    *,
+    labels_sha256: str,
+    from_bundle_sha256: str,
+) -> Calibrator | None:
+    """Return a task's calibrator updated on a site; None where its outcomes are too few.
+
+    From ``MIN_EVENTS`` of the rarer outcome on the intercept is updated, from
+    ``EVENTS_FOR_SLOPE`` on the slope as well (Steyerberg, 2004). Thresholds by class, conformal
+    ones and those of a sensitivity, are carried along: they call the same cases as before, which
+    another prevalence does not spoil. A guaranteed predictive value does not carry over and is
+    dropped.
+
+    Parameters
+    ----------
+    odds : shape (n,)
+        Calibrated log-odds that the bundle gave.
+    labels : shape (n,), 0 or 1
+
+    Raises
+    ------
+    CalibrationError
+        If the answers do not rank the site's cases.
+    """
+    n_events = int(labels.sum())
+    rarer = min(n_events, len(labels) - n_events)
+    if rarer < MIN_EVENTS:
+        return None
+    slope = 1.0
+    intercept = float(calibration_intercept(labels, expit(odds), np.ones((1, len(odds))))[0])
+    if rarer >= EVENTS_FOR_SLOPE:
+        line = fit_platt(odds, labels)
+        slope, intercept = line.slope, line.intercept
+    before = calibrator.recalibration
+    site = Recalibration(
+        slope=slope * (before.slope if before else 1.0),
+        intercept=slope * (before.intercept if before else 0.0) + intercept,
+        n_cases=len(labels),
+        n_events=n_events,
+        labels_sha256=labels_sha256,
+        from_bundle_sha256=from_bundle_sha256,
+    )
+    return calibrator.model_copy(
+        update={
+            "recalibration": site,
+            "conformal": _carried(calibrator.conformal, slope, intercept),
+            "operating": tuple(_moved(point, slope, intercept) for point in calibrator.operating),
+        }
+    )
+
+
+def _carried(
+    sets: ConformalThresholds | None, slope: float, intercept: float
+) -> ConformalThresholds | None:
+    if sets is None:
+        return None
+    return sets.model_copy(
+        update={
+            "positive": _mapped(sets.positive, slope, intercept),
+            "negative": 1.0 - _mapped(1.0 - sets.negative, slope, intercept),
+        }
+    )
+
+
+def _moved(point: OperatingPoint, slope: float, intercept: float) -> OperatingPoint:
+    keeps = point.goal == "sensitivity" and point.threshold is not None
+    threshold = _mapped(point.threshold or 0.0, slope, intercept) if keeps else None
+    return point.model_copy(update={"threshold": threshold})
+
+
+def _mapped(probability: float, slope: float, intercept: float) -> float:
+    return float(expit(slope * logit(probability) + intercept))

@@ -1,0 +1,68 @@
+"""What changes where a modality is absent, pulled towards no change where cases are few."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from pipeline.calibration.maps import MODALITIES, map_log_odds
+from schemas.calibration import CalibrationMap, SubsetShift
+
+MIN_CASES = 20
+PRIOR_SD_INTERCEPT, PRIOR_SD_SLOPE = 1.0, 0.3
+
+Subset = tuple[str, ...]
+
+
+def fit_shifts(
+    common: CalibrationMap,
+    logits: Mapping[Subset, NDArray[np.float64]],
+    labels: NDArray[np.float64],
+) -> tuple[SubsetShift, ...]:
+    """Fit slope and intercept for each subset of the modalities, as a penalised Platt map.
+
+    The penalty is that of normal priors around no change: an intercept of 0 with standard
+    deviation ``PRIOR_SD_INTERCEPT`` and a slope of 1 with ``PRIOR_SD_SLOPE``. A few dozen cases
+    hardly move it, a thousand decide it.
+
+    Parameters
+    ----------
+    common
+        The task's common map.
+    logits
+        For each subset the raw scores of all calibration cases, read with just those modalities;
+        NaN where a case lacks one of them. Shape (n,) each.
+    labels : shape (n,), 0 or 1
+    """
+    whole = map_log_odds(common, logits[MODALITIES]) if MODALITIES in logits else None
+    shifts = []
+    for present, scores in logits.items():
+        known = ~np.isnan(scores)
+        if present == MODALITIES or not known.sum() >= MIN_CASES:
+            continue
+        odds = map_log_odds(common, scores[known])
+        slope, intercept = _penalised(odds, labels[known])
+        moved = _spread(whole, slope * map_log_odds(common, scores) + intercept)
+        shifts.append(SubsetShift(present=present, slope=slope, intercept=intercept,
+                                  spread=moved, n_cases=int(known.sum())))  # fmt: skip
+    return tuple(shifts)
+
+
+def _penalised(odds: NDArray[np.float64], labels: NDArray[np.float64]) -> tuple[float, float]:
+    def loss(p: NDArray[np.float64]) -> float:
+        shifted = p[0] * odds + p[1]
+        fit = np.sum(np.logaddexp(0.0, shifted) - labels * shifted)
+        prior = ((p[0] - 1.0) / PRIOR_SD_SLOPE) ** 2 + (p[1] / PRIOR_SD_INTERCEPT) ** 2
+        return float(fit + prior / 2.0)
+
+    found = minimize(loss, [1.0, 0.0], bounds=[(0.0, None), (None, None)], method="L-BFGS-B")
+    return float(found.x[0]), float(found.x[1])
+
+
+def _spread(whole: NDArray[np.float64] | None, part: NDArray[np.float64]) -> float:
+    """Return how far the whole answer lies from the part's, over cases that have both."""
+    if whole is None:
+        return 0.0
+    moved = (whole - part)[np.isfinite(whole) & np.isfinite(part)]
+    return float(np.sqrt(np.mean(moved**2))) if moved.size >= MIN_CASES else 0.0

@@ -1,0 +1,293 @@
+"""The elements that ingest needs out of a file's first bytes, and where its pixel data lies.
+
+``parse_header`` reads the usual file, little endian and without anything odd before its pixels, by
+a short walk of its own: about five times as fast as pydicom, which reads every other file.
+"""
+
+import io
+import re
+import struct
+import zlib
+from collections.abc import Mapping, MutableSequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Literal
+
+from pydicom.charset import convert_encodings, default_encoding
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filereader import dcmread
+from pydicom.tag import BaseTag
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from pipeline.ingest.elements import text_of
+
+PREAMBLE_BYTES = 128
+UNDEFINED = 0xFFFFFFFF
+_MAX_INFLATED_HEADER = 64 * 2**20
+_MAX_DEPTH = 64
+_DEFLATED = DeflatedExplicitVRLittleEndian.encode()
+_NOT_DEFLATED = ExplicitVRLittleEndian.encode().ljust(len(_DEFLATED), b"\0")
+_PIXEL_TAGS = {tag_for_keyword(f"{kind}PixelData") for kind in ("", "Float", "DoubleFloat")}
+_INTEGER_PIXEL_TAG = 0x7FE00010
+_META_TAGS = {tag: BaseTag(tag) for tag in (0x00020002, 0x00020003, 0x00020010)}
+_CHARACTER_SET = BaseTag(0x00080005)
+_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_EXPLICIT_VR = re.compile(rb"[A-Z]{2}")
+_LONG_VRS = {
+    vr.encode(): vr
+    for vr in ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV")
+}
+_SHORT_VRS = {
+    vr.encode(): vr
+    for vr in (
+        *("AE", "AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO", "LT", "PN"),
+        *("SH", "SL", "SS", "ST", "TM", "UI", "UL", "US"),
+    )
+}
+_SHORT = struct.Struct("<HH2sH").unpack_from
+_IMPLICIT = struct.Struct("<HHL").unpack_from
+_LENGTH = struct.Struct("<L").unpack_from
+
+
+@dataclass(frozen=True, slots=True)
+class PixelData:
+    """What is known of the pixel data without reading it."""
+
+    syntax: UID
+    """Transfer Syntax UID (0002,0010), or the one that the file was read as."""
+    is_present: bool
+    offset: int | None = None
+    """Bytes before its value; None if deflated or absent."""
+    length: int = UNDEFINED
+    """Bytes of its value by its own element; ``UNDEFINED`` if in fragments."""
+    is_integer: bool = True
+    """Whether it is Pixel Data (7FE0,0010), not Float or Double Float Pixel Data."""
+    is_words: bool = False
+    """Whether its value representation is OW."""
+    is_cut: bool = False
+    """Whether its fragments run beyond the end of the file."""
+
+
+Elements = dict[BaseTag, DataElement | RawDataElement]
+
+
+class _UnusualError(Exception):
+    """The short walk met something that it leaves to pydicom."""
+
+
+def parse_header(head: bytes, wanted: Mapping[int, BaseTag]) -> tuple[Dataset, PixelData]:
+    """Read elements from a file's first bytes. Call it under ``quiet``.
+
+    Parameters
+    ----------
+    head
+        Begins at the file's first byte and may end anywhere.
+    wanted
+        Tags of the elements to keep; those inside sequences come with their sequence.
+
+    Returns
+    -------
+    dataset, pixels
+        Of a deflated file the offset counts in what ``inflated`` returns.
+
+    Raises
+    ------
+    Exception
+        Of many kinds, if the bytes are no DICOM header.
+    """
+    try:
+        meta, start = _meta(head)
+        if _syntax(meta) != DeflatedExplicitVRLittleEndian:
+            return _walked(head, meta, start, wanted)
+    except (_UnusualError, struct.error, LookupError):
+        return _by_pydicom(head, wanted)
+    dataset, pixels = parse_header(inflated(head, _MAX_INFLATED_HEADER), wanted)
+    return dataset, replace(pixels, syntax=DeflatedExplicitVRLittleEndian)
+
+
+def inflated(content: bytes, max_bytes: int) -> bytes:
+    """Turn a file in Deflated Explicit VR Little Endian (PS3.5 A.5) into one that is not deflated.
+
+    Parameters
+    ----------
+    content
+        The file, or its beginning.
+    max_bytes
+        No more are inflated, whatever the file claims.
+
+    Raises
+    ------
+    zlib.error
+        If the stream is damaged.
+    """
+    _, start = _meta(content)
+    body = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content[start:], max_bytes)
+    return content[:start].replace(_DEFLATED, _NOT_DEFLATED, 1) + body
+
+
+def _syntax(meta: FileMetaDataset) -> UID:
+    return UID(text_of(meta, "TransferSyntaxUID"))
+
+
+def _by_pydicom(head: bytes, wanted: Mapping[int, BaseTag]) -> tuple[Dataset, PixelData]:
+    if _DEFLATED in head:
+        msg = "a deflated file whose file meta information is damaged"  # pydicom inflates all of it
+        raise ValueError(msg)
+    stream = io.BytesIO(head)
+    dataset = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=list(wanted))
+    is_little = dataset.original_encoding[1] is not False
+    assumed = ImplicitVRLittleEndian if is_little else ExplicitVRBigEndian
+    syntax = _syntax(dataset.file_meta) or assumed
+    return dataset, _pixel_data(head, stream.tell(), syntax, is_little=is_little)
+
+
+def _walked(
+    head: bytes, meta: FileMetaDataset, start: int, wanted: Mapping[int, BaseTag]
+) -> tuple[Dataset, PixelData]:
+    syntax = _syntax(meta)
+    if not syntax.is_transfer_syntax or syntax == ExplicitVRBigEndian:
+        raise _UnusualError
+    is_implicit = syntax == ImplicitVRLittleEndian
+    # Some writers say one and write the other.
+    if is_implicit == (_EXPLICIT_VR.match(head, start + 4) is not None):
+        raise _UnusualError
+    elements, at = _elements(head, start, wanted, is_implicit=is_implicit)
+    dataset = Dataset(elements)
+    dataset.file_meta = meta
+    charset: str | MutableSequence[str] = default_encoding
+    if _CHARACTER_SET in elements:
+        charset = convert_encodings(dataset[_CHARACTER_SET].value)
+    dataset.set_original_encoding(is_implicit, True, charset)
+    return dataset, _pixel_data(head, at, syntax, is_little=True)
+
+
+def _meta(head: bytes) -> tuple[FileMetaDataset, int]:
+    """Read the file meta information, always explicit VR little endian, and where it ends."""
+    if head[PREAMBLE_BYTES : PREAMBLE_BYTES + 4] != b"DICM":
+        raise _UnusualError
+    at = PREAMBLE_BYTES + 4
+    meta: Elements = {}
+    while head[at : at + 2] == b"\x02\x00":
+        tag, vr, length, value_at = _explicit_element(head, at)
+        at = value_at + length
+        if length == UNDEFINED or at > len(head):
+            raise _UnusualError
+        if tag in _META_TAGS:
+            meta[_META_TAGS[tag]] = _raw(_META_TAGS[tag], vr, head[value_at:at], value_at)
+    if len(meta) != len(_META_TAGS):
+        raise _UnusualError
+    found = FileMetaDataset(meta)
+    found.set_original_encoding(False, True, default_encoding)
+    return found, at
+
+
+def _elements(
+    head: bytes, at: int, wanted: Mapping[int, BaseTag], *, is_implicit: bool
+) -> tuple[Elements, int]:
+    """Collect the wanted elements from ``at`` to the pixel data or the end; return that place."""
+    read = _implicit_element if is_implicit else _explicit_element
+    found: Elements = {}
+    before, end = 0, len(head)
+    while at < end:
+        tag, vr, length, value_at = read(head, at)
+        if tag in _PIXEL_TAGS:
+            break
+        if tag <= before:
+            raise _UnusualError
+        before = tag
+        if tag in wanted and length and (length == UNDEFINED or _is_sequence(tag, vr)):
+            raise _UnusualError
+        if length == UNDEFINED:
+            at = _after_sequence(head, value_at, is_implicit=is_implicit)
+            continue
+        at = value_at + length
+        if at > end:
+            raise _UnusualError
+        if tag in wanted:
+            found[wanted[tag]] = _raw(wanted[tag], vr, head[value_at:at], value_at)
+    return found, at
+
+
+@cache
+def _is_sequence(tag: int, vr: str | None) -> bool:
+    if vr is None and not BaseTag(tag).is_private:
+        vr = dictionary_VR(tag)
+    return vr == "SQ"
+
+
+def _explicit_element(head: bytes, at: int) -> tuple[int, str | None, int, int]:
+    group, element, vr, length = _SHORT(head, at)
+    if vr in _SHORT_VRS:
+        return group << 16 | element, _SHORT_VRS[vr], length, at + 8
+    if vr not in _LONG_VRS:
+        raise _UnusualError
+    return group << 16 | element, _LONG_VRS[vr], _LENGTH(head, at + 8)[0], at + 12
+
+
+def _implicit_element(head: bytes, at: int) -> tuple[int, str | None, int, int]:
+    group, element, length = _IMPLICIT(head, at)
+    return group << 16 | element, None, length, at + 8
+
+
+def _after_sequence(head: bytes, at: int, *, is_implicit: bool) -> int:
+    """Return where a sequence of undefined length ends, whose first item begins at ``at``."""
+    open_levels = [_SEQUENCE_END]  # what ends each level: a sequence, an item in it, and so on
+    while open_levels:
+        if len(open_levels) > _MAX_DEPTH:
+            raise _UnusualError
+        tag, _, length, value_at = _implicit_element(head, at)
+        if tag == open_levels[-1]:
+            open_levels.pop()
+            at = value_at
+        elif open_levels[-1] == _SEQUENCE_END:
+            if tag != _ITEM:
+                raise _UnusualError
+            at = _entered(open_levels, _ITEM_END, length, value_at)
+        else:
+            vr: str | None = None
+            if not is_implicit:
+                _, vr, length, value_at = _explicit_element(head, at)
+            if length == UNDEFINED and vr not in ("SQ", None):
+                raise _UnusualError
+            at = _entered(open_levels, _SEQUENCE_END, length, value_at)
+    return at
+
+
+def _entered(open_levels: list[int], end: int, length: int, value_at: int) -> int:
+    """Open a level of undefined length, or pass over one whose length is known."""
+    if length == UNDEFINED:
+        open_levels.append(end)
+        return value_at
+    return value_at + length
+
+
+def _raw(tag: BaseTag, vr: str | None, value: bytes, at: int) -> RawDataElement:
+    return RawDataElement(tag, vr, len(value), value, at, vr is None, True)
+
+
+def _pixel_data(head: bytes, at: int, syntax: UID, *, is_little: bool) -> PixelData:
+    """Describe the pixel data whose element begins at ``at``."""
+    order: Literal["little", "big"] = "little" if is_little else "big"
+    element = head[at : at + 12]
+    tag = int.from_bytes(element[:2], order) << 16 | int.from_bytes(element[2:4], order)
+    if tag not in _PIXEL_TAGS:
+        return PixelData(syntax, is_present=False)
+    is_long = _EXPLICIT_VR.match(element, 4) is not None
+    start = 8 if is_long else 4
+    length = int.from_bytes(element[start : start + 4], order)
+    return PixelData(
+        syntax,
+        is_present=True,
+        offset=at + start + 4,
+        length=length,
+        is_integer=tag == _INTEGER_PIXEL_TAG,
+        is_words=element[4:6] != b"OB",
+    )

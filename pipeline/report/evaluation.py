@@ -1,0 +1,95 @@
+"""An evaluation as a page: tables, reliability diagrams, decision curves."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.files import make_folder, write_text
+from pipeline.report.page import render
+from schemas.evaluation import Evaluation
+from schemas.metrics import NetBenefit, Reliability, TaskMetrics
+
+PAGE = "evaluation.html"
+DOCUMENT = "evaluation.json"
+SIDE = 240.0
+"""Of a diagram, in pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One bin of a reliability diagram, in pixels from the lower left corner."""
+
+    x: float
+    y: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """One task on the page."""
+
+    metrics: TaskMetrics
+    points: tuple[Point, ...]
+    """Empty where there were too few cases for a diagram."""
+    model_line: str
+    """Net benefit over thresholds as the points of an SVG line."""
+    all_line: str
+    """The same of acting on everyone."""
+
+
+def write_evaluation(out: Path, evaluation: Evaluation) -> Path:
+    """Write evaluation.json and evaluation.html; return the page's path.
+
+    Raises
+    ------
+    UsageError
+        If the folder cannot be written to.
+    """
+    make_folder(out)
+    write_text(out / DOCUMENT, evaluation.model_dump_json(indent=2) + "\n")
+    write_text(out / PAGE, render_evaluation(evaluation))
+    return out / PAGE
+
+
+def render_evaluation(evaluation: Evaluation) -> str:
+    """Return the whole page."""
+    return render(
+        "evaluation.html.j2",
+        script="evaluation.js",
+        evaluation=evaluation,
+        views=[_view(metrics) for metrics in evaluation.tasks],
+        side=SIDE,
+    )
+
+
+def _view(metrics: TaskMetrics) -> TaskView:
+    curve = metrics.whole.net_benefit
+    top = max([metrics.whole.n_events / metrics.whole.n_cases, 0.01])
+    return TaskView(
+        metrics=metrics,
+        points=_points(metrics.whole.reliability),
+        model_line=_line(curve, [point.model for point in curve], top),
+        all_line=_line(curve, [point.all for point in curve], top),
+    )
+
+
+def _points(held: Reliability | None) -> tuple[Point, ...]:
+    if held is None:
+        return ()
+    return tuple(
+        Point(
+            x=bin_.predicted * SIDE, y=(1.0 - bin_.observed) * SIDE, low=(1.0 - bin_.lower) * SIDE,
+            high=(1.0 - bin_.upper) * SIDE,
+        )
+        for bin_ in held.bins
+    )  # fmt: skip
+
+
+def _line(curve: Sequence[NetBenefit], values: Sequence[float], top: float) -> str:
+    """Place values from -top / 4 to top on the diagram's height; what falls below is cut off."""
+    low = -top / 4.0
+    return " ".join(
+        f"{point.threshold * SIDE:.1f},{(top - max(value, low)) / (top - low) * SIDE:.1f}"
+        for point, value in zip(curve, values, strict=True)
+    )

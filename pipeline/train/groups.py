@@ -1,0 +1,42 @@
+"""Subgroups of examples in which a bundle is judged apart."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.train.examples import Example
+from schemas.protocol import Protocol
+
+MAX_SCANNERS = 12
+
+
+def groups_of(examples: Sequence[Example], protocol: Protocol) -> Mapping[str, NDArray[np.bool_]]:
+    """Return which examples belong to each group: category, flag, scanner, absent modality.
+
+    Categories and flags are the protocol's columns; of the scanners the ``MAX_SCANNERS`` commonest
+    are judged.
+    """
+    groups: dict[str, NDArray[np.bool_]] = {}
+    for place, column in enumerate(protocol.table):
+        if column.kind == "number":
+            continue
+        values = [example.history.values[place].value for example in examples]
+        for value in sorted({str(value) for value in values if value is not None}):
+            groups[f"{column.label or column.name}: {value}"] = _where(values, value)
+    scanners = [example.scanner for example in examples]
+    names, counts = np.unique([scanner for scanner in scanners if scanner], return_counts=True)
+    for name in sorted(names[np.argsort(-counts)][:MAX_SCANNERS].tolist()):
+        groups[f"scanner: {name}"] = _where(scanners, name)
+    absent = {
+        "without image": [example.image is None for example in examples],
+        "without notes": [example.text is None for example in examples],
+        "without table": [
+            all(value.value is None for value in example.history.values) for example in examples
+        ],
+    }
+    return groups | {name: np.array(flags, dtype=bool) for name, flags in absent.items()}
+
+
+def _where(values: Sequence[object], wanted: str) -> NDArray[np.bool_]:
+    return np.array([value is not None and str(value) == wanted for value in values], dtype=bool)

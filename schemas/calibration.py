@@ -1,0 +1,142 @@
+"""How a task's raw score becomes a probability, an interval, a set and a decision."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from schemas.base import FrozenModel
+
+Method = Literal["temperature", "platt", "beta", "isotonic"]
+
+
+class CalibrationMap(FrozenModel):
+    """Score to probability, monotone.
+
+    `temperature` and `platt`: sigmoid(slope x + intercept). `beta`: the same with another slope
+    below zero, joined smoothly. `isotonic`: straight lines between the knots.
+    """
+
+    method: Literal["temperature", "platt", "beta", "isotonic"]
+    """How it was fitted."""
+    slope: float = Field(default=1.0, ge=0)
+    """Of high scores; of all but for `beta`."""
+    slope_low: float = Field(default=1.0, ge=0)
+    """Of low scores; used by `beta` alone."""
+    intercept: float = 0.0
+    """Log-odds; 0 for `temperature`."""
+    knots: tuple[float, ...] = ()
+    """Scores, rising; used by `isotonic` alone."""
+    levels: tuple[float, ...] = ()
+    """Probabilities at the knots, never falling."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> "CalibrationMap":
+        if len(self.knots) != len(self.levels) or (self.method == "isotonic") != bool(self.knots):
+            msg = "an isotonic map needs as many levels as knots, and only it has any"
+            raise ValueError(msg)
+        return self
+
+
+class SubsetShift(FrozenModel):
+    """What is changed where only some modalities were there."""
+
+    present: tuple[str, ...]
+    """The modalities that were there."""
+    slope: float = Field(ge=0)
+    """On the log-odds of the common map."""
+    intercept: float
+    """Added to them."""
+    spread: float = Field(ge=0)
+    """Standard deviation, in log-odds, of what the absent modalities would have moved."""
+    n_cases: int = Field(ge=0)
+    """Calibration cases behind it."""
+
+
+class VennAbers(FrozenModel):
+    """Two calibrated answers for a score: had the case been a negative, had it been a positive."""
+
+    knots: tuple[float, ...] = Field(min_length=1)
+    """Calibrated log-odds of the calibration cases, rising."""
+    if_negative: tuple[float, ...]
+    """p0 at each knot."""
+    if_positive: tuple[float, ...]
+    """p1 at each knot."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> "VennAbers":
+        if not len(self.knots) == len(self.if_negative) == len(self.if_positive):
+            msg = "each knot needs both answers"
+            raise ValueError(msg)
+        return self
+
+
+class ConformalThresholds(FrozenModel):
+    """From which probability of a class on it may not be ruled out."""
+
+    coverage: float = Field(gt=0, lt=1)
+    """Share of each class's cases whose set holds the truth, at least."""
+    negative: float = Field(ge=0, le=1)
+    """"0" is in the set where 1 - probability is at least this."""
+    positive: float = Field(ge=0, le=1)
+    """"1" is in the set where the probability is at least this."""
+    n_negative: int = Field(ge=1)
+    """Negatives it was set on."""
+    n_positive: int = Field(ge=1)
+    """Positives it was set on."""
+
+
+class OperatingPoint(FrozenModel):
+    """A threshold with a guaranteed property."""
+
+    goal: Literal["sensitivity", "ppv"]
+    """What is guaranteed."""
+    at_least: float = Field(gt=0, lt=1)
+    """How much of it."""
+    confidence: float = Field(gt=0, lt=1)
+    """With which confidence over the draw of the patients it was set on."""
+    threshold: float | None = Field(default=None, ge=0, le=1)
+    """Positive from this probability on; None if no threshold can be guaranteed."""
+    n_cases: int = Field(ge=1)
+    """Patients it was set on."""
+    n_events: int = Field(ge=0)
+    """Positives among them."""
+
+
+class Recalibration(FrozenModel):
+    """A site's own outcomes, put on top of what the bundle had."""
+
+    slope: float = Field(gt=0)
+    """On the log-odds; 1 if only the intercept was updated."""
+    intercept: float
+    """Added to them."""
+    n_cases: int = Field(ge=1)
+    """Of the site."""
+    n_events: int = Field(ge=1)
+    """Positives among them."""
+    labels_sha256: str
+    """Hash of the file with the outcomes."""
+    from_bundle_sha256: str
+    """Identity of the bundle that was recalibrated."""
+
+
+class Calibrator(FrozenModel):
+    """All of this for one task."""
+
+    task: str
+    """The task."""
+    map: CalibrationMap
+    """Common to all cases."""
+    shifts: tuple[SubsetShift, ...] = ()
+    """For cases that lack a modality."""
+    venn_abers: VennAbers | None = None
+    """For the interval; None where there were too few cases."""
+    conformal: ConformalThresholds | None = None
+    """For the set; None where there were too few cases."""
+    operating: tuple[OperatingPoint, ...] = ()
+    """Thresholds that the protocol asks for."""
+    recalibration: Recalibration | None = None
+    """A site's own."""
+    n_cases: int = Field(ge=1)
+    """Labelled calibration cases."""
+    n_events: int = Field(ge=1)
+    """Positives among them."""

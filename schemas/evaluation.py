@@ -1,0 +1,64 @@
+"""How a bundle did on a labelled cohort."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from schemas.base import FrozenModel
+from schemas.bundle import BundleIdentity
+from schemas.metrics import Interval, TaskMetrics
+
+
+class SubsetResult(FrozenModel):
+    """One task read with only some modalities, on the cases that have all of them."""
+
+    task: str
+    """The task."""
+    present: tuple[str, ...]
+    """The modalities that were read."""
+    n_cases: int
+    """Labelled cases that have all modalities."""
+    auroc: Interval
+    """With only these."""
+    difference: Interval
+    """From the AUROC with all modalities, on the same cases and draws."""
+
+
+class Comparison(FrozenModel):
+    """One task of another bundle on the same cases."""
+
+    task: str
+    """The task."""
+    name: str
+    """The other bundle's name."""
+    sha256: str
+    """Its identity."""
+    auroc: Interval
+    """Its own."""
+    difference: Interval
+    """This bundle's AUROC less the other's, on the same draws."""
+    log_loss_difference: Interval
+    """This bundle's log loss less the other's: below 0 this one is better."""
+
+
+class Evaluation(FrozenModel):
+    """All of it, as evaluation.json holds it."""
+
+    schema_version: Literal["1.0"] = "1.0"
+    """Version of this document's form."""
+    bundle: BundleIdentity
+    """Which model."""
+    title: str
+    """The clinical question."""
+    n_studies: int = Field(ge=1)
+    """Labelled studies that were read."""
+    n_known_to_training: int = Field(ge=0)
+    """Studies left out since their patients were used to train or calibrate the bundle."""
+    n_unread: int = Field(ge=0)
+    """Labelled studies that could not be read."""
+    tasks: tuple[TaskMetrics, ...]
+    """One a task."""
+    subsets: tuple[SubsetResult, ...] = ()
+    """What each subset of the modalities can do."""
+    comparisons: tuple[Comparison, ...] = ()
+    """Other bundles on the same cases."""

@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from pipeline.calibration import label_set
+from pipeline.calibration.conformal import fit_conformal
+from pipeline.calibration.operating import fit_operating_point
+from tests.pipeline.calibration.drawn import drawn
+
+
+def test_the_threshold_is_the_finite_sample_quantile() -> None:
+    p = np.concatenate([np.full(9, 0.1), np.arange(1, 10) / 10])
+    labels = np.repeat([0, 1], 9)
+    found = fit_conformal(p, labels, coverage=0.9)
+    assert found is not None
+    # k = ceil(10 * 0.9) = 9: the largest of nine scores, that of the positive with p = 0.1.
+    assert found.positive == pytest.approx(0.1)
+    assert found.negative == pytest.approx(0.9)
+
+
+def test_too_few_of_a_class_rule_nothing_out() -> None:
+    assert fit_conformal(np.linspace(0, 1, 16), np.repeat([0, 1], 8), coverage=0.9) is None
+    assert label_set(None, 0.3) == ()
+
+
+def test_both_classes_are_covered_on_average_over_calibration_sets() -> None:
+    coverage = []
+    for seed in range(200):
+        logits, labels, _ = drawn(120, seed=seed)
+        new, truth, _ = drawn(120, seed=10_000 + seed)
+        p, q = 1 / (1 + np.exp(-logits)), 1 / (1 + np.exp(-new))
+        found = fit_conformal(p, labels, coverage=0.9)
+        assert found is not None
+        held = np.array([str(y) in label_set(found, x) for y, x in zip(truth, q, strict=True)])
+        coverage.append([held[truth == label].mean() for label in (0, 1)])
+    # 200 sets of about 40 positives: the mean has a standard error of about 0.006.
+    negatives, positives = np.mean(coverage, axis=0)
+    assert 0.885 < negatives < 0.94
+    assert 0.885 < positives < 0.94
+
+
+def test_a_set_is_never_empty() -> None:
+    found = fit_conformal(
+        np.concatenate([np.full(20, 0.01), np.full(20, 0.99)]), np.repeat([0, 1], 20), coverage=0.8
+    )
+    assert label_set(found, 0.6) == ("1",)
+    assert label_set(found, 0.4) == ("0",)
+
+
+def test_a_guaranteed_sensitivity_fails_no_more_often_than_said() -> None:
+    failures = 0
+    for seed in range(300):
+        logits, labels, _ = drawn(300, seed=seed)
+        p = 1 / (1 + np.exp(-logits))
+        point = fit_operating_point(
+            p, labels, goal="sensitivity", at_least=0.9, confidence=0.9
+        )  # fmt: skip
+        assert point.threshold is not None
+        many, truth, _ = drawn(20_000, seed=7)
+        q = 1 / (1 + np.exp(-many))
+        failures += (q[truth == 1] >= point.threshold).mean() < 0.9
+    assert failures <= binom.ppf(0.999, 300, 0.1)
+
+
+def test_a_ppv_threshold_holds_on_new_patients_and_is_none_where_it_cannot_be() -> None:
+    logits, labels, _ = drawn(2000)
+    p = 1 / (1 + np.exp(-logits))
+    point = fit_operating_point(p, labels, goal="ppv", at_least=0.7, confidence=0.95)
+    assert point.threshold is not None
+    many, truth, _ = drawn(50_000, seed=7)
+    assert truth[1 / (1 + np.exp(-many)) >= point.threshold].mean() >= 0.7
+    few = fit_operating_point(p[:20], labels[:20], goal="ppv", at_least=0.9, confidence=0.95)
+    assert few.threshold is None

@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
+
+from pipeline.calibration.choose import fit_map
+from pipeline.calibration.fit import CANDIDATES, fit_isotonic, fit_platt, fit_temperature
+from pipeline.calibration.maps import in_words, map_log_odds, to_log_odds, to_probability
+from pipeline.errors import CalibrationError
+from schemas.calibration import CalibrationMap, Calibrator, Recalibration, SubsetShift
+from tests.pipeline.calibration.drawn import drawn
+
+
+def test_temperature_finds_the_slope_of_an_overconfident_score() -> None:
+    logits, labels, _ = drawn(20_000, slope=0.5)
+    # Standard error of the slope is about 0.01 at this size.
+    assert fit_temperature(logits, labels).slope == pytest.approx(0.5, abs=0.03)
+
+
+def test_platt_finds_slope_and_shift() -> None:
+    fitted = fit_platt(*drawn(20_000, slope=0.5, shift=-0.7)[:2])
+    assert fitted.slope == pytest.approx(0.5, abs=0.03)
+    assert fitted.intercept == pytest.approx(-0.7, abs=0.06)
+
+
+def test_platt_agrees_with_unpenalised_logistic_regression() -> None:
+    logits, labels, _ = drawn(500, slope=0.5, shift=0.3)
+    line = LogisticRegression(C=np.inf, tol=1e-8).fit(logits[:, None], labels)
+    fitted = fit_platt(logits, labels)
+    assert fitted.slope == pytest.approx(line.coef_[0, 0], abs=1e-3)
+    assert fitted.intercept == pytest.approx(line.intercept_[0], abs=1e-3)
+
+
+@pytest.mark.parametrize("method", CANDIDATES)
+def test_no_map_changes_the_ranking(method: str) -> None:
+    logits, labels, _ = drawn(1500, slope=0.5)
+    odds = map_log_odds(CANDIDATES[method](logits, labels), np.sort(logits))
+    assert (np.diff(odds) >= 0).all()
+    assert np.isfinite(odds).all()
+
+
+def test_beta_is_the_formula_of_its_authors() -> None:
+    fitted = CalibrationMap(method="beta", slope=2.0, slope_low=0.5, intercept=0.1)
+    s = 0.3
+    score = np.log(s / (1 - s))
+    # a ln s - b ln(1 - s) + c; here a belongs to ln s (low scores) and b to ln(1 - s) (high ones).
+    expected = 0.5 * np.log(s) - 2.0 * np.log(1 - s) + 0.1
+    assert map_log_odds(fitted, score) == pytest.approx(expected)
+
+
+def test_isotonic_never_says_certain() -> None:
+    logits = np.linspace(-4, 4, 40)
+    fitted = fit_isotonic(logits, (logits > 0).astype(np.float64))
+    p = expit(map_log_odds(fitted, np.array([-100.0, 100.0])))
+    assert p == pytest.approx([1 / 42, 41 / 42])
+
+
+def test_the_simplest_map_wins_where_it_is_enough() -> None:
+    assert fit_map(*drawn(3000, slope=0.5)[:2], task="t").method == "temperature"
+
+
+def test_a_shifted_prevalence_needs_an_intercept() -> None:
+    assert fit_map(*drawn(3000, shift=-1.0)[:2], task="t").method == "platt"
+
+
+def test_a_bent_score_is_straightened_only_with_many_cases() -> None:
+    _, labels, truth = drawn(6000)
+    bent = np.where(truth < 0, truth * 0.1, truth * 5.0)
+    assert fit_map(bent, labels, task="t").method in {"beta", "isotonic"}
+    few = fit_map(bent[:400], labels[:400], task="t")
+    assert few.method != "isotonic"
+
+
+@pytest.mark.parametrize(
+    ("logits", "labels", "message"),
+    [
+        pytest.param(np.zeros(50), np.zeros(50), "each class needs", id="one class"),
+        pytest.param(np.full(50, np.nan), np.arange(50) % 2, "not finite", id="nan"),
+        pytest.param(-5.0 * (np.arange(50) % 2), np.arange(50) % 2, "rank", id="reversed"),
+    ],
+)
+def test_what_cannot_be_calibrated_is_refused(
+    logits: np.ndarray, labels: np.ndarray, message: str
+) -> None:
+    with pytest.raises(CalibrationError, match=f"task t: .*{message}"):
+        fit_map(logits, labels, task="t")
+
+
+def test_a_shift_and_a_site_act_after_the_common_map() -> None:
+    calibrator = Calibrator(
+        task="t",
+        map=CalibrationMap(method="platt", slope=2.0, intercept=1.0),
+        shifts=(
+            SubsetShift(present=("image",), slope=0.5, intercept=-1.0, spread=0.3, n_cases=9),
+        ),
+        recalibration=Recalibration(
+            slope=1.5, intercept=0.2, n_cases=60, n_events=50, labels_sha256="0",
+            from_bundle_sha256="0",
+        ),
+        n_cases=100, n_events=20,
+    )  # fmt: skip
+    # 2 * 3 + 1 = 7; the image alone: 0.5 * 7 - 1 = 2.5; the site: 1.5 x + 0.2.
+    assert to_log_odds(calibrator, 3.0) == pytest.approx(1.5 * 7 + 0.2)
+    assert to_log_odds(calibrator, 3.0, ["image"]) == pytest.approx(1.5 * 2.5 + 0.2)
+    assert to_probability(calibrator, 3.0, ["image"]) == pytest.approx(expit(3.95))
+    assert "without notes and table" in in_words(calibrator, ["image"])
+    assert "without" not in in_words(calibrator, ["image", "notes"])

@@ -1,0 +1,37 @@
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import RecordsError, UsageError
+from pipeline.history import read_labels
+from schemas.series import Study
+from tests.pipeline.history.malformed import PROTOCOL
+
+LABELS = "patient_id,study_uid,lesion\n007,1.2,1\n8,1.3,\n9,1.4,0.0\n10,1.5,N/A\n"
+
+
+def study(uid: str, patient_id: str) -> Study:
+    return Study(study_uid=uid, patient_id=patient_id, series=(), content_sha256="0" * 64)
+
+
+def test_an_empty_label_is_unknown(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text(LABELS)
+    labels = read_labels(tmp_path, PROTOCOL)
+    assert labels.values == {"1.2": (1.0,), "1.3": (None,), "1.4": (0.0,), "1.5": (None,)}
+
+
+def test_no_label_file_says_what_training_needs(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no labels"):
+        read_labels(tmp_path, PROTOCOL)
+
+
+def test_a_label_of_another_patient_is_named_by_its_study_alone(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text(LABELS)
+    labels = read_labels(tmp_path, PROTOCOL)
+    labels.require_same_patients([study("1.2", "007"), study("1.4", ""), study("1.9", "x")])
+    with pytest.raises(RecordsError) as caught:
+        labels.require_same_patients([study("1.2", "7"), study("1.3", "SECRET")])
+    assert [text.split(":")[0] for text in caught.value.faults] == [
+        "labels.csv, study 1.2", "labels.csv, study 1.3"
+    ]  # fmt: skip
+    assert "SECRET" not in str(caught.value)

@@ -1,0 +1,75 @@
+import json
+
+import numpy as np
+import pytest
+
+from pipeline.calibration import Answers, judge, paired_difference
+from pipeline.report.evaluation import DOCUMENT, PAGE, render_evaluation, write_evaluation
+from schemas.bundle import BundleIdentity
+from schemas.evaluation import Comparison, Evaluation, SubsetResult
+from schemas.metrics import TaskMetrics
+from tests.pipeline.calibration.drawn import drawn
+
+
+def metrics(n: int = 400, task: str = "mass") -> TaskMetrics:
+    logits, labels, _ = drawn(n, slope=0.7)
+    p = 1 / (1 + np.exp(-logits))
+    sets = tuple(("0",) if x < 0.3 else ("1",) if x > 0.7 else ("0", "1") for x in p)
+    told = Answers(p, p, labels.astype(np.float64), np.arange(n).astype(str), sets)
+    groups = {"Sex: F": np.arange(n) % 2 == 0, "scanner: <b>Acme</b>": np.arange(n) % 3 == 0}
+    return judge(task, told, train_prevalence=0.3, groups=groups)
+
+
+def evaluation(**changes: object) -> Evaluation:
+    some = paired_difference(np.linspace(0.6, 0.8, 50))
+    values = {
+        "bundle": BundleIdentity(
+            name="mass", sha256="a" * 64, protocol_sha256="b" * 64, image_encoder="MONAI x",
+            text_encoder="y", text_sha256="c" * 64, n_train=900, is_simulated=True,
+        ),
+        "title": "Mass <script>alert(1)</script>",
+        "n_studies": 400,
+        "n_known_to_training": 12,
+        "n_unread": 3,
+        "tasks": (metrics(),),
+        "subsets": (
+            SubsetResult(task="mass", present=("image",), n_cases=300, auroc=some, difference=some),
+        ),
+        "comparisons": (
+            Comparison(
+                task="mass", name="other", sha256="d" * 64, auroc=some, difference=some,
+                log_loss_difference=some,
+            ),
+        ),
+    }  # fmt: skip
+    return Evaluation(**(values | changes))
+
+
+def test_both_files_are_written_and_the_document_reads_back(tmp_path) -> None:
+    page = write_evaluation(tmp_path / "out", evaluation())
+    assert page.name == PAGE
+    text = (page.parent / DOCUMENT).read_text("utf-8")
+    assert Evaluation.model_validate_json(text) == evaluation()
+    assert json.loads(text)["tasks"][0]["whole"]["n_cases"] == 400
+
+
+def test_text_from_files_is_escaped() -> None:
+    page = render_evaluation(evaluation())
+    assert "<script>alert" not in page
+    assert "<b>Acme" not in page
+    assert "&lt;b&gt;Acme" in page
+
+
+def test_a_group_of_one_class_has_no_auroc_and_says_so() -> None:
+    told = metrics()
+    alone = told.groups[0].model_copy(
+        update={"auroc": None, "auprc": None, "slope": None, "intercept": None, "conformal": None}
+    )
+    shown = evaluation(tasks=(told.model_copy(update={"groups": (alone,)}),))
+    assert "not defined" in render_evaluation(shown)
+
+
+@pytest.mark.parametrize("n", [30, 400])
+def test_a_diagram_is_drawn_only_from_enough_cases(n: int) -> None:
+    page = render_evaluation(evaluation(tasks=(metrics(n),)))
+    assert ("Reliability diagram" in page) == (n >= 50)

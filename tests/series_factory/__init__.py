@@ -1,0 +1,1 @@
+"""Series of known truth: each voxel's value says where in the patient it lies."""
