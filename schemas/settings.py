@@ -41,6 +41,8 @@ class ModelSettings(FrozenModel):
     `image_only`, `history_only`: the other part is never read."""
     embedding: int = Field(default=32, ge=2, le=1024)
     """Width of the space in which image and history are compared."""
+    looked_at: int = Field(default=64, ge=1)
+    """How many image tokens, those of highest presence, the history may move."""
     said: int = Field(default=16, ge=1, le=256)
     """How many things an image token may say that the history's variables multiply."""
     width: int = Field(default=64, ge=8, le=1024)

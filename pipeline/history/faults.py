@@ -35,13 +35,20 @@ def cell_faults(cells: pd.DataFrame) -> list[str]:
     Parameters
     ----------
     cells
-        source, row, name (of the column), fault (the reason), in the order to be told.
+        source, row ("" if it has no number), name (of the column), fault (the reason), in the
+        order to be told.
     """
     keys = ["source", "name", "fault"]
     return [
-        fault(str(source), str(reason), column=str(name), rows=[int(row) for row in part])
+        fault(
+            str(source), str(reason), column=str(name), rows=[int(row) for row in part if row != ""]
+        )
         for (source, name, reason), part in cells.groupby(keys, sort=False, observed=True)["row"]
     ]
+
+
+def _numbers(rows: pd.Series) -> list[int]:
+    return [int(row) for row in rows if row != ""]
 
 
 def as_skipped(faults: Iterable[str], source: str) -> tuple[SkippedFile, ...]:

@@ -1,44 +1,27 @@
 """How the history moves what an image token adds: one class a way of fusing.
 
 Shape suffixes: B cases, Q logits, N image tokens, H history tokens, D width, P place features,
-U flat history variables.
+U flat history variables, M tokens that are looked at.
 """
 
-from dataclasses import dataclass
-
+import torch
 from torch import Tensor, nn
 
 from pipeline.model.fusion import CrossBlock, start_at_zero
-from pipeline.model.readout import HistoryAsks, Products, Projection, Seen
+from pipeline.model.readout import Heard, HistoryAsks, Products, Projection, Seen
 from schemas.settings import ModelSettings
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Heard:
-    """The history as read.
-
-    Parameters
-    ----------
-    tokens : shape (B, H, D)
-        Table variables, then sentences.
-    mask : shape (B, H)
-    variables : shape (B, U)
-        The same as one flat row.
-    asked : shape (B, Q, D)
-        The questions, having read it.
-    """
-
-    tokens: Tensor
-    mask: Tensor
-    variables: Tensor
-    asked: Tensor
-
-
 class CrossJoin(nn.Module):
-    """Cross-attention both ways, and products beside it; adds nothing before training."""
+    """Cross-attention both ways, and products beside it; adds nothing before training.
+
+    The history moves only what the tokens of highest presence add (``settings.looked_at`` of
+    them): where nothing shows, there is nothing to move, and a large grid stays affordable.
+    """
 
     def __init__(self, settings: ModelSettings, n_logits: int, n_places: int, n_variables: int):
         super().__init__()
+        self.looked_at = settings.looked_at
         self.image_asks = nn.ModuleList(CrossBlock(settings) for _ in range(settings.layers))
         self.reread = nn.Linear(settings.width, n_logits)
         self.history_asks = HistoryAsks(settings.width)
@@ -49,15 +32,29 @@ class CrossJoin(nn.Module):
         self, seen: Seen, image_BND: Tensor, mask_BN: Tensor, places_NP: Tensor, heard: Heard
     ) -> tuple[Tensor, Tensor]:
         """Return additions (B, Q, N) in log-odds, and the history's attention (B, H, N)."""
-        told_BND = image_BND
+        shown = seen.presence.amax(1).masked_fill(~mask_BN, -torch.inf)
+        chosen_BM = shown.topk(min(self.looked_at, shown.shape[1]), dim=1).indices
+        image_BMD = torch.take_along_dim(image_BND, chosen_BM[..., None], 1)
+        weights_BQM = torch.take_along_dim(seen.weights, chosen_BM[:, None], 2)
+        told_BMD = image_BMD
         for image_asks in self.image_asks:
-            told_BND = image_asks(told_BND, heard.tokens, heard.mask)
-        reread = self.reread(told_BND).transpose(1, 2) * seen.weights
+            told_BMD = image_asks(told_BMD, heard.tokens, heard.mask)
+        reread = self.reread(told_BMD).transpose(1, 2) * weights_BQM
         found, attention = self.history_asks(
-            heard.asked, heard.tokens, heard.mask, image_BND, mask_BN
+            heard, image_BMD, torch.take_along_dim(mask_BN, chosen_BM, 1)
         )
-        multiplied = self.products(seen, image_BND, places_NP, heard.variables)
-        return reread + found + multiplied, attention
+        multiplied, empty = self.products(
+            weights_BQM, image_BMD, places_NP[chosen_BM], heard.variables
+        )
+        moved = _put_back(reread + found + multiplied, chosen_BM, seen.weights)
+        return moved + empty[..., None] * seen.spread, _put_back(attention, chosen_BM, seen.weights)
+
+
+def _put_back(chosen_BQM: Tensor, places_BM: Tensor, like_BQN: Tensor) -> Tensor:
+    """Return what was computed for some tokens at their places among all, 0 at the others."""
+    batch, n_rows, _ = chosen_BQM.shape
+    whole = chosen_BQM.new_zeros(batch, n_rows, like_BQN.shape[2])
+    return whole.scatter(2, places_BM[:, None].expand_as(chosen_BQM), chosen_BQM)
 
 
 class ProjectionJoin(nn.Module):

@@ -75,6 +75,27 @@ class Seen:
     own: Tensor
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Heard:
+    """The history as read.
+
+    Parameters
+    ----------
+    tokens : shape (B, H, D)
+        Table variables, then sentences.
+    mask : shape (B, H)
+    variables : shape (B, U)
+        The same as one flat row.
+    asked : shape (B, Q, D)
+        The questions, having read it.
+    """
+
+    tokens: Tensor
+    mask: Tensor
+    variables: Tensor
+    asked: Tensor
+
+
 class ImageReadout(nn.Module):
     """Presence gate times what an image token says, whatever the history.
 
@@ -121,22 +142,20 @@ class Products(nn.Module):
         self.dropout = nn.Dropout(settings.dropout)
 
     def forward(
-        self, seen: Seen, tokens_BND: Tensor, places_NP: Tensor, variables_BU: Tensor
-    ) -> Tensor:
-        """Return additions (B, Q, N), in log-odds.
+        self, weights_BQN: Tensor, tokens_BND: Tensor, places_BNP: Tensor, variables_BU: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return additions (B, Q, N), and what finding nothing adds (B, Q), in log-odds.
 
         Every logit hears what was found for every question: where one finds nothing by itself, it
         may still matter what another found.
         """
-        places = places_NP.expand(len(tokens_BND), -1, -1)
-        said = torch.tanh(self.said(torch.cat([tokens_BND, places], -1)))
-        said_BNS = torch.cat([torch.ones_like(said[..., :1]), places, self.dropout(said)], -1)
+        said = torch.tanh(self.said(torch.cat([tokens_BND, places_BNP], -1)))
+        said_BNS = torch.cat([torch.ones_like(said[..., :1]), places_BNP, self.dropout(said)], -1)
         constant = torch.ones_like(variables_BU[:, :1])
         variables_BU = torch.cat([constant, self.dropout(variables_BU)], 1)
         meaning = torch.einsum("qjsu,bu->bqjs", self.weight, variables_BU)
-        moved = torch.einsum("bqjs,bns,bjn->bqn", meaning, said_BNS, seen.weights)
-        empty = variables_BU @ self.empty.T
-        return moved + empty[..., None] * seen.spread
+        moved = torch.einsum("bqjs,bns,bjn->bqn", meaning, said_BNS, weights_BQN)
+        return moved, variables_BU @ self.empty.T
 
 
 class Projection(nn.Module):
@@ -173,19 +192,16 @@ class HistoryAsks(nn.Module):
         self.value, self.meaning = nn.Linear(width, width), nn.Linear(width, width)
         start_at_zero(self.value)
 
-    def forward(
-        self, asked_BQD: Tensor, history_BHD: Tensor, mask_BH: Tensor,
-        tokens_BND: Tensor, mask_BN: Tensor,
-    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+    def forward(self, heard: Heard, tokens_BND: Tensor, mask_BN: Tensor) -> tuple[Tensor, Tensor]:
         """Return additions (B, Q, N), in log-odds, and the attention (B, H, N)."""
         scale = tokens_BND.shape[-1] ** -0.5
-        match = _match(self.query(history_BHD), self.key(tokens_BND)) * scale
+        match = _match(self.query(heard.tokens), self.key(tokens_BND)) * scale
         match = match.masked_fill(~mask_BN[:, None, :], -torch.inf)
         null = self.null.expand(*match.shape[:2], 1)
         attention = torch.softmax(torch.cat([match, null], -1), -1)[..., :-1]
-        hears = _match(self.weight_query(asked_BQD), self.weight_key(history_BHD)) * scale
-        hears = hears * mask_BH[:, None, :]
-        says = _match(self.meaning(history_BHD), self.value(tokens_BND)) * scale
+        hears = _match(self.weight_query(heard.asked), self.weight_key(heard.tokens)) * scale
+        hears = hears * heard.mask[:, None, :]
+        says = _match(self.meaning(heard.tokens), self.value(tokens_BND)) * scale
         return torch.einsum("bqh,bhn->bqn", hears, attention * says), attention
 
 

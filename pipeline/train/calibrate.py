@@ -28,6 +28,7 @@ from schemas.calibration import Calibrator
 from schemas.metrics import TaskMetrics
 
 BATCH = 32
+HELD_OUT: tuple[Part, ...] = ("validation", "calibration", "conformal")
 SUBSETS = tuple(
     subset for size in (3, 2, 1) for subset in combinations(MODALITIES, size)
 )  # fmt: skip
@@ -80,11 +81,11 @@ def calibrated(bundle: Bundle, parts: Parts, *, progress: Progress) -> Bundle:
         part: [example.model_input(bundle.table_transform) for example in examples]
         for part, examples in parts.items()
     }
-    scores = {}
-    for number, part in enumerate(parts):
+    scores: dict[Part, Scores] = {}
+    for number, part in enumerate(part for part, examples in parts.items() if examples):
         progress("scoring held-out patients", number, len(parts) + len(SUBSETS))
         scores[part] = score(bundle, inputs[part])
-    held_out: tuple[Part, ...] = ("validation", "calibration", "conformal")
+    held_out = [part for part in HELD_OUT if part in scores]
     reference = fit_reference(
         scores["train"].summaries,
         np.concatenate([scores[part].summaries for part in held_out]),
@@ -161,6 +162,8 @@ def _calibrator(
          if is_in],
         {subset: values[known, number] for subset, values in hidden.items()},
     )  # fmt: skip
+    if not parts["conformal"]:
+        return fitted
     labels = labels_of(parts["conformal"], number)
     known = ~np.isnan(labels)
     probability = probabilities(fitted, number, scores["conformal"])

@@ -69,6 +69,7 @@ def train_bundle(
     CalibrationError
         If a task has too few outcomes to be calibrated or judged.
     """
+    _require_binary(protocol)
     with whole_folder(out) as folder:
         labels = read_labels(cohort_folder, protocol)
         cohort = open_cohort(cohort_folder, protocol, database=database, progress=progress)
@@ -91,6 +92,16 @@ def train_bundle(
         bundle = calibrated(bundle, parts, progress=progress)
         save_bundle(folder, bundle, model_card(bundle, making), making.records())
     return load_bundle(out)
+
+
+def _require_binary(protocol: Protocol) -> None:
+    others = [task.name for task in protocol.tasks if task.kind != "binary"]
+    if others:
+        msg = (
+            f"task {', '.join(others)}: the network learns multiclass, ordinal and survival tasks, "
+            "but this version calibrates and reports binary ones only"
+        )
+        raise UsageError(msg)
 
 
 def _divide(

@@ -2,7 +2,6 @@ import json
 import sys
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import yaml
 from monai.bundle import ConfigParser
@@ -53,7 +52,8 @@ def test_from_nothing_to_reports_with_a_bundle_of_ones_own(
     assert "lesion: test AUROC" in capsys.readouterr().out
     loaded = load_bundle(bundle)
     (metrics,) = loaded.metrics
-    assert metrics.auroc.value > 0.6
+    assert metrics.whole.auroc is not None
+    assert metrics.whole.auroc.value > 0.6
     assert "Trained on simulated data" in (bundle / "docs" / "README.md").read_text()
     split = json.loads((bundle / "configs" / "splits.json").read_text())
     assert sum(len(patients) for patients in split["parts"].values()) > 150
@@ -72,34 +72,6 @@ def test_from_nothing_to_reports_with_a_bundle_of_ones_own(
     reports = [json.loads(path.read_text()) for path in out.glob("studies/*/report.json")]
     assert len(reports) == 2
     assert {report["bundle"]["sha256"] for report in reports} == {loaded.identity.sha256}
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_a_note_that_states_the_outcome_stops_a_training(
-    protocol: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    cohort, bundle = tmp_path / "cohort", tmp_path / "bundle"
-    content = yaml.safe_load(protocol.read_text())
-    content["tasks"][0]["label_words"] = ["thank you for"]
-    stating = tmp_path / "stating.yaml"
-    stating.write_text(yaml.safe_dump(content))
-    arguments = ["phantom", str(cohort), "--world", "brain_mr", "--cases", "180", "--seed", "3"]
-    assert synopt(arguments, monkeypatch) == 0
-    notes = pd.read_csv(cohort / "notes.csv", dtype=str)
-    labels = pd.read_csv(cohort / "labels.csv", dtype=str)
-    notes.loc[len(notes)] = [
-        labels["patient_id"][0], "2018-12-31T10:00:00", "letter", "Thank you  for the lesion.",
-    ]  # fmt: skip
-    notes.to_csv(cohort / "notes.csv", index=False)
-    arguments = ["train", str(cohort), "--protocol", str(stating), "--out", str(bundle)]
-    assert synopt(arguments, monkeypatch) == 2
-    assert "words that state the outcome" in capsys.readouterr().err
-    assert not bundle.exists()
-    report = LeakReport.model_validate_json((tmp_path / "bundle_leaks.json").read_text())
-    assert report.counts["label-word"] >= 1
-    assert labels["patient_id"][0] not in report.model_dump_json()
 
 
 @pytest.mark.parametrize(

@@ -292,3 +292,11 @@ def test_nothing_about_the_patient_is_shown(tmp_path: Path) -> None:
     assert "P0001" not in text
     assert "NOBODY" not in text
     assert "ball" not in text
+
+
+def test_the_scanner_is_named_unless_files_differ(tmp_path: Path) -> None:
+    files = write_ball(tmp_path)
+    put(files, Manufacturer="ACME", ManufacturerModelName="One")
+    assert discover(tmp_path).studies[0].scanner == "ACME One"
+    put(files[0], ManufacturerModelName="Two")
+    assert discover(tmp_path).studies[0].scanner == ""

@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from pipeline.train.examples import Example
 from pipeline.train.fingerprints import Fingerprint, closest_pairs, fingerprint_of
 from pipeline.train.leaks import IMAGE_LIMIT, Parts, find_leaks, require_clean
 from pipeline.train.similar_notes import compare_notes
+from pipeline.train.train import train_bundle
 from schemas.history import History, Note
 from schemas.leaks import LeakKind, LeakReport
+from schemas.protocol import Protocol
 from schemas.task import Task
 
 SCAN = datetime(2024, 5, 31)
@@ -203,3 +206,22 @@ def test_cases_without_image_or_notes_are_passed_over() -> None:
     report = find_leaks(split(c9=bare), TASKS)
     assert (report.n_images, report.n_notes) == (11, 11)
     assert report.is_clean
+
+
+def test_a_training_that_leaks_stops_before_anything_is_fitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_protocol: Protocol
+) -> None:
+    cases = [example(number) for number in range(300)]
+    # Twenty more with the first one's image: they cannot all fall in one part.
+    twins = range(300, 320)
+    cases += [replace(example(number), fingerprint=cases[0].fingerprint) for number in twins]
+    module = "pipeline.train.train"
+    for name in ("read_labels", "open_cohort", "load_text_encoder"):
+        monkeypatch.setattr(f"{module}.{name}", lambda *_, **__: None)
+    monkeypatch.setattr(f"{module}.read_examples", lambda *_, **__: cases)
+    monkeypatch.setattr(f"{module}.fit_table_transform", lambda *_: pytest.fail("fitted"))
+    with pytest.raises(LeakError, match="the same image stands in two parts"):
+        train_bundle(tmp_path, tiny_protocol, tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+    report = LeakReport.model_validate_json((tmp_path / "bundle_leaks.json").read_text())
+    assert report.counts["same-image"] > 0
