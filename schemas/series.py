@@ -116,7 +116,7 @@ class Study(FrozenModel):
     """Whether only the day of the acquisition is known; `acquired_at` is then its start."""
     utc_offset_minutes: int | None = None
     """What `acquired_at` is ahead of UTC; None if the headers do not say."""
-    scanner: str = ""
+    scanner: str = Field(default="", repr=False)
     """Manufacturer and model; empty if unknown or mixed."""
     series: tuple[Series, ...]
     """All series found, usable or not."""
