@@ -39,7 +39,7 @@ def cell_faults(cells: pd.DataFrame) -> list[str]:
     """
     keys = ["source", "name", "fault"]
     return [
-        fault(str(source), str(reason), column=str(name), rows=[int(row) for row in part])
+        fault(str(source), str(reason), column=str(name), rows=sorted(int(row) for row in part))
         for (source, name, reason), part in cells.groupby(keys, sort=False, observed=True)["row"]
     ]
 
