@@ -20,7 +20,12 @@ from pipeline.errors import CheckpointError, UsageError
 from pipeline.files import file_sha256
 from pipeline.model.collate import collate
 from pipeline.model.network import FusedNetwork
-from pipeline.model.text_encoder import TextEncoder, load_text_encoder
+from pipeline.model.text_encoder import (
+    TextEncoder,
+    load_text_encoder,
+    load_tuned_text_encoder,
+    save_text_encoder,
+)
 from pipeline.preprocess import TableTransform
 from pipeline.protocol import read_protocol
 from pipeline.tensors import ModelInput, ModelOutput
@@ -41,6 +46,7 @@ METRICS = "configs/metrics.json"
 SPLITS = "configs/splits.json"
 LEAKS = "configs/leaks.json"
 WEIGHTS = "models/model.safetensors"
+TEXT = "models/text"
 REFERENCE = "models/reference.safetensors"
 CARD = "docs/README.md"
 
@@ -100,6 +106,8 @@ def save_bundle(
         _write(folder / name, record.model_dump_json(indent=1) + "\n")
     weights = {name: value.cpu() for name, value in bundle.network.state_dict().items()}
     save_file(weights, folder / WEIGHTS)
+    if bundle.protocol.model.text_tuning != "frozen":
+        save_text_encoder(bundle.text_encoder, folder / TEXT)
     reference = {"mean": bundle.reference.mean, "precision": bundle.reference.precision}
     save_arrays(
         {name: np.ascontiguousarray(value, dtype=np.float64) for name, value in reference.items()},
@@ -157,7 +165,10 @@ def _load(folder: Path) -> Bundle:
     settings = protocol.model.model_copy(
         update={"text_encoder": manifest.text_encoder, "text_sha256": manifest.text_sha256}
     )
-    encoder = load_text_encoder(settings)
+    if protocol.model.text_tuning == "frozen":
+        encoder = load_text_encoder(settings)
+    else:
+        encoder = load_tuned_text_encoder(settings, folder / TEXT)
     transform = TableTransform.model_validate_json(_read(folder / TABLE))
     weights = load_file(folder / WEIGHTS)
     network = FusedNetwork(

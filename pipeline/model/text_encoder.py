@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -80,6 +80,24 @@ def load_text_encoder(settings: ModelSettings) -> TextEncoder:
         raise CheckpointError(msg)
     bert.eval().requires_grad_(requires_grad=False)
     return TextEncoder(settings.text_encoder, sha256, tokenizer, bert, settings.max_tokens)
+
+
+def save_text_encoder(encoder: TextEncoder, folder: Path) -> None:
+    """Write a BERT that training changed, with its tokenizer, as a folder of its own."""
+    encoder.bert.save_pretrained(folder)
+    encoder.tokenizer.save_pretrained(folder)
+
+
+def load_tuned_text_encoder(settings: ModelSettings, folder: Path) -> TextEncoder:
+    """Load what :func:`save_text_encoder` wrote; it keeps the name of the BERT it was tuned from.
+
+    Raises
+    ------
+    CheckpointError
+        If it cannot be read.
+    """
+    here = settings.model_copy(update={"text_encoder": str(folder), "text_sha256": ""})
+    return replace(load_text_encoder(here), name=settings.text_encoder)
 
 
 def _local_folder(name: str) -> Path:

@@ -1,12 +1,18 @@
-from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 import torch
 
 from pipeline.model.collate import collate
 from pipeline.model.network import FusedNetwork
-from pipeline.model.text_encoder import TextEncoder, encode_notes, load_text_encoder
+from pipeline.model.text_encoder import (
+    TextEncoder,
+    encode_notes,
+    load_text_encoder,
+    load_tuned_text_encoder,
+    save_text_encoder,
+)
 from pipeline.model.text_tuning import TunableText
 from pipeline.tensors import Batch, ModelInput
 from schemas.history import Note
@@ -55,7 +61,7 @@ def test_before_training_a_tunable_bert_reads_like_the_frozen_one(
 
 @pytest.mark.parametrize("tuning", ["lora", "full"])
 def test_two_steps_change_how_it_reads_and_the_merged_encoder_keeps_the_change(
-    encoder: TextEncoder, protocol: Protocol, tuning: str
+    encoder: TextEncoder, protocol: Protocol, tmp_path: Path, tuning: str
 ) -> None:
     settings = protocol.model.model_copy(update={"text_tuning": tuning})
     batch = read(encoder, protocol)
@@ -68,7 +74,6 @@ def test_two_steps_change_how_it_reads_and_the_merged_encoder_keeps_the_change(
     trained = [weights for weights in network.parameters() if weights.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-3)
     network.read_text.value_query.weight.data.normal_()
-    losses = []
     for _ in range(2):
         logits = network(batch).logits
         loss = torch.nn.functional.binary_cross_entropy_with_logits(
@@ -77,9 +82,11 @@ def test_two_steps_change_how_it_reads_and_the_merged_encoder_keeps_the_change(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        losses.append(loss.item())
     tuned = network.tunable_text.tuned(encoder)
-    again = read(replace(tuned), protocol)
+    save_text_encoder(tuned, tmp_path / "text")
+    loaded = load_tuned_text_encoder(settings, tmp_path / "text")
+    assert (loaded.name, loaded.sha256 == encoder.sha256) == (encoder.name, False)
+    again = read(loaded, protocol)
     features = network.tunable_text.eval()(batch)
     assert torch.allclose(features, again["text"], atol=1e-3)
     assert not torch.allclose(batch["text"], again["text"], atol=1e-3)
