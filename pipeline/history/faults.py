@@ -46,10 +46,6 @@ def cell_faults(cells: pd.DataFrame) -> list[str]:
 
 
 def _numbers(rows: pd.Series) -> list[int]:
-    return [int(row) for row in rows if row != ""]
-
-
-def _numbers(rows: pd.Series) -> list[int]:
     return sorted(int(row) for row in rows if row != "")
 
 
