@@ -37,9 +37,16 @@ $(STAMP): pyproject.toml constraints.txt
 	$(RUN)/python -m pip install -qq -c constraints.txt --editable '.[dev]'
 	touch $@
 
-lock: $(STAMP)
+# Pins what is new, in an environment of its own; to raise a version, take its line out first.
+lock:
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet -c constraints.txt pip setuptools
+	build/lock/bin/python -m pip install --quiet -c constraints.txt torch
+	build/lock/bin/python -m pip install --quiet -c constraints.txt '.[dev,bench]'
 	(echo "# Every version of a fresh install, tried together on Python 3.11. Renew: make lock"; \
-	$(RUN)/python -m pip freeze --all --exclude-editable | sed 's/+cpu//' | sort -f) > constraints.txt
+	build/lock/bin/python -m pip freeze --all --exclude synopt | sed 's/+cpu//' | sort -f) > build/constraints.txt
+	mv build/constraints.txt constraints.txt
+	rm -rf build/lock
 
 clean:
 	rm -rf $(VENV) out build dist *.egg-info
