@@ -9,6 +9,7 @@ from monai.bundle import ConfigParser
 from flows.cli import main
 from pipeline.bundle import load_bundle
 from pipeline.errors import CheckpointError
+from schemas.evaluation import Evaluation
 from schemas.leaks import LeakReport
 
 PROTOCOLS = Path(__file__).parents[2] / "data_samples" / "protocols"
@@ -72,6 +73,14 @@ def test_from_nothing_to_reports_with_a_bundle_of_ones_own(
     reports = [json.loads(path.read_text()) for path in out.glob("studies/*/report.json")]
     assert len(reports) == 2
     assert {report["bundle"]["sha256"] for report in reports} == {loaded.identity.sha256}
+    judged = tmp_path / "judged"
+    arguments = ["evaluate", str(cohort), "--bundle", str(bundle), "--out", str(judged)]
+    assert synopt(arguments, monkeypatch) == 0
+    found = Evaluation.model_validate_json((judged / "evaluation.json").read_text())
+    # The cohort's test part alone: the other patients made the bundle.
+    assert found.n_studies == loaded.metrics[0].whole.n_cases
+    assert found.tasks[0].whole.auroc == loaded.metrics[0].whole.auroc
+    assert len(found.subsets) == 6
 
 
 @pytest.mark.parametrize(

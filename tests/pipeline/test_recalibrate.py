@@ -1,0 +1,101 @@
+import csv
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from pipeline.bundle import Bundle, load_bundle
+from pipeline.calibration import to_log_odds
+from pipeline.errors import UsageError
+from pipeline.recalibrate import recalibrate
+from schemas.prediction import Evidence
+from schemas.report import HistoryUse, Risk, RiskReport, RunIdentity
+
+SHIPPED = Path(__file__).parents[2] / "data_samples" / "bundles" / "brain_mr"
+SHIFT = -1.0
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return load_bundle(SHIPPED)
+
+
+def report(bundle: Bundle, number: int, odds: float) -> RiskReport:
+    """A report of the bundle in which each task has the same calibrated log-odds."""
+    risks = tuple(
+        Risk(
+            task=task.name, question=task.question, probability=float(expit(odds)), logit=odds,
+            calibrated_logit=odds, calibration="temperature", train_prevalence=0.3,
+            evidence=Evidence(bias=odds, image=0.0), heatmap_reason="none",
+        )
+        for task in bundle.protocol.tasks
+    )  # fmt: skip
+    nothing = HistoryUse(
+        cut_at=None,
+        look_back_days=1,
+        n_values=0,
+        missing=(),
+        n_notes=0,
+        n_after_scan=0,
+        n_too_old=0,
+    )
+    run = RunIdentity(
+        key="k", images_sha256="i", history_sha256="h", synopt_version="0", libraries={}
+    )
+    return RiskReport(
+        study_uid=f"1.2.3.{number}", patient_id=f"P{number}", acquired_at=None,
+        created_at=datetime.now(UTC), status="assessed", bundle=bundle.identity,
+        protocol_title="t", issues=(), risks=risks, series=(), history=nothing, run=run,
+    )  # fmt: skip
+
+
+def site(folder: Path, bundle: Bundle, n: int) -> Path:
+    """Write reports and outcomes of a site where risks are lower than the bundle says."""
+    random = np.random.default_rng(0)
+    rows = []
+    for number in range(n):
+        odds = float(random.normal(0.0, 1.5))
+        made = report(bundle, number, odds)
+        place = folder / "studies" / made.study_uid
+        place.mkdir(parents=True)
+        (place / "report.json").write_text(made.model_dump_json())
+        outcome = int(random.random() < expit(odds + SHIFT))
+        rows.append([made.patient_id, made.study_uid, *[outcome] * len(bundle.protocol.tasks)])
+    labels = folder / "site_labels.csv"
+    with labels.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["patient_id", "study_uid", *[t.name for t in bundle.protocol.tasks]])
+        writer.writerows(rows)
+    return labels
+
+
+def test_a_sites_outcomes_move_the_risks_and_the_bundle_says_so(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    labels = site(tmp_path / "site", bundle, 300)
+    new = recalibrate(SHIPPED, labels, tmp_path / "site", tmp_path / "new")
+    assert new.identity.sha256 != bundle.identity.sha256
+    for old, updated in zip(bundle.calibrators, new.calibrators, strict=True):
+        assert updated.recalibration is not None
+        assert updated.recalibration.from_bundle_sha256 == bundle.identity.sha256
+        # Standard error of the intercept at 300 cases is about 0.15.
+        moved = to_log_odds(updated, 0.3) - to_log_odds(old, 0.3)
+        assert float(moved) == pytest.approx(SHIFT, abs=0.5)
+    assert "Recalibrated on a site" in (tmp_path / "new" / "docs" / "README.md").read_text()
+
+
+def test_too_few_outcomes_change_nothing(bundle: Bundle, tmp_path: Path) -> None:
+    labels = site(tmp_path / "site", bundle, 60)
+    with pytest.raises(UsageError, match="50 outcomes of each kind"):
+        recalibrate(SHIPPED, labels, tmp_path / "site", tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_reports_of_another_bundle_do_not_count(bundle: Bundle, tmp_path: Path) -> None:
+    labels = site(tmp_path / "site", bundle, 3)
+    for path in (tmp_path / "site").glob("studies/*/report.json"):
+        path.write_text(path.read_text().replace(bundle.identity.sha256, "0" * 64))
+    with pytest.raises(UsageError, match="no report of this bundle"):
+        recalibrate(SHIPPED, labels, tmp_path / "site", tmp_path / "new")
