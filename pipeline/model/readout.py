@@ -35,7 +35,8 @@ class HistoryReadout(nn.Module):
         scale = tokens_BHD.shape[-1] ** -0.5
         gate = _match(self.gate_query(asked_BQD), self.gate_key(tokens_BHD)) * scale
         value = _match(self.value_query(asked_BQD), self.value_key(tokens_BHD)) * scale
-        return torch.sigmoid(gate) * value * mask_BH[:, None, :]
+        additions: Tensor = torch.sigmoid(gate) * value * mask_BH[:, None, :]
+        return additions
 
 
 class MeanReadout(nn.Module):
