@@ -7,7 +7,7 @@ Writes benchmarks/results/history.json and .md. A cohort of 10,000 patients with
 csv, in a long and a wide form; so are one half and one quarter of it. Reading and pairing, not
 drawing, is timed, each in a process of its own whose peak memory is the operating system's figure.
 The machine may be shared, so the processor's seconds stand beside the clock's.
-Notes are read whole; looking for concepts in them is another benchmark.
+Notes are read and cleaned; looking for concepts in them is another benchmark (benchmarks.concepts).
 """
 
 import argparse

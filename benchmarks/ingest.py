@@ -153,7 +153,8 @@ def _run(reader: str, folder: Path, n_series: int) -> Row:
     command = [sys.executable, "-m", "benchmarks.readers", reader, str(folder), str(n_series)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
-        return {"fault": done.stderr.strip().splitlines()[-1][:200]}
+        kind = done.stderr.strip().splitlines()[-1].partition(":")[0]
+        return {"fault": kind}
     row: Row = json.loads(done.stdout.splitlines()[-1])
     return row
 

@@ -125,7 +125,7 @@ def dcm2niix() -> Reader:
     def load(folders: list[Path]) -> int:
         root = folders[0].parent if len(folders) > 1 else folders[0]
         with tempfile.TemporaryDirectory(dir=root.parent) as out:
-            command = [program, "-z", "n", "-b", "n", "-d", "2", "-o", out, str(root)]
+            command = [program, "-z", "n", "-b", "n", "-d", "2", "-f", "%j", "-o", out, str(root)]
             subprocess.run(command, check=True, capture_output=True)  # noqa: S603
             return sum(path.stat().st_size for path in Path(out).glob("*.nii"))
 

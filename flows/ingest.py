@@ -2,13 +2,16 @@
 
 from collections import Counter
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from schemas.ingest import IngestedSeries, IngestReport
+from schemas.issue import IssueCode
 
 _STYLES = {"read": "green", "set aside": "dim", "refused": "red"}
+_LONGEST_CODE = max(map(len, IssueCode))
 
 
 def print_series(report: IngestReport) -> None:
@@ -17,7 +20,8 @@ def print_series(report: IngestReport) -> None:
     Descriptions are not shown: they may hold anything, also a name.
     """
     console = Console(highlight=False)
-    table = Table("series", "", "slices x rows x columns", "mm", "status", "issues")
+    table = Table("series", "", "slices x rows x columns", "mm", "status", box=SIMPLE_HEAD)
+    table.add_column("issues", no_wrap=True, min_width=_LONGEST_CODE)
     for item in report.series:
         table.add_row(*_cells(item))
     console.print(table)
@@ -37,7 +41,7 @@ def _cells(item: IngestedSeries) -> tuple[str | Text, ...]:
         size,
         spacing,
         Text(item.status, style=_STYLES[item.status]),
-        Text("\n".join(item.codes), no_wrap=True),
+        Text("\n".join(item.codes)),
     )
 
 

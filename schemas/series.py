@@ -53,9 +53,9 @@ class Series(FrozenModel):
     """Series Instance UID (0020,000E), or a stable UID derived from the content."""
     source_uid: str = ""
     """Series Instance UID in the files, if the series was split and `series_uid` is a part's."""
-    part: str = ""
+    part: str = Field(default="", repr=False)
     """What tells this part of a split series apart: `echo time 4.6`, say."""
-    traits: tuple[tuple[str, str], ...] = ()
+    traits: tuple[tuple[str, str], ...] = Field(default=(), repr=False)
     """The same as (name, value) for each header value that tells parts apart."""
     component: Literal["", "magnitude", "phase", "real", "imaginary"] = ""
     """Which part of a complex MR image; empty if unknown or not complex."""
@@ -65,9 +65,9 @@ class Series(FrozenModel):
     """Modality (0008,0060)."""
     description: str = Field(default="", repr=False)
     """Series Description (0008,103E); may be missing or wrong."""
-    body_part: str = ""
+    body_part: str = Field(default="", repr=False)
     """Body Part Examined (0018,0015); may be missing or wrong."""
-    kernel: str = ""
+    kernel: str = Field(default="", repr=False)
     """Convolution Kernel (0018,1210) of CT; empty if unknown."""
     contrast_agent: bool | None = None
     """Whether Contrast/Bolus Agent (0018,0010) names one; None if the headers do not say."""
@@ -116,7 +116,7 @@ class Study(FrozenModel):
     """Whether only the day of the acquisition is known; `acquired_at` is then its start."""
     utc_offset_minutes: int | None = None
     """What `acquired_at` is ahead of UTC; None if the headers do not say."""
-    scanner: str = ""
+    scanner: str = Field(default="", repr=False)
     """Manufacturer and model; empty if unknown or mixed."""
     series: tuple[Series, ...]
     """All series found, usable or not."""

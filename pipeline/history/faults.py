@@ -40,15 +40,13 @@ def cell_faults(cells: pd.DataFrame) -> list[str]:
     """
     keys = ["source", "name", "fault"]
     return [
-        fault(
-            str(source), str(reason), column=str(name), rows=[int(row) for row in part if row != ""]
-        )
+        fault(str(source), str(reason), column=str(name), rows=_numbers(part))
         for (source, name, reason), part in cells.groupby(keys, sort=False, observed=True)["row"]
     ]
 
 
 def _numbers(rows: pd.Series) -> list[int]:
-    return [int(row) for row in rows if row != ""]
+    return sorted(int(row) for row in rows if row != "")
 
 
 def as_skipped(faults: Iterable[str], source: str) -> tuple[SkippedFile, ...]:

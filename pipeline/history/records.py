@@ -90,8 +90,12 @@ class Records:
             If times cannot be read, or a note is too long; all are named.
         """
         clock = Clock.of(protocol)
-        rows, row_faults = _dated(_known_cells(table, protocol), "recorded_at", clock)
-        lines, line_faults = _dated(_known_notes(notes), "written_at", clock)
+        has_table, has_notes = table is not None, notes is not None
+        cells, texts = _known_cells(table, protocol), _known_notes(notes)
+        del table, notes  # Of a big cohort one copy is enough.
+        rows, row_faults = _dated(cells, "recorded_at", clock)
+        lines, line_faults = _dated(texts, "written_at", clock)
+        del cells, texts
         fatal = [*row_faults, *line_faults, *_too_long(lines)]
         if fatal:
             raise RecordsError(fatal)
@@ -99,8 +103,8 @@ class Records:
         left_out += _without_patient(rows) + _without_patient(lines)
         rows, lines = _by_patient(rows), _by_patient(lines)
         return cls(
-            rows, lines, _slices(rows), _slices(lines), has_table=table is not None,
-            has_notes=notes is not None, faults=as_skipped(left_out, "records"),
+            rows, lines, _slices(rows), _slices(lines), has_table=has_table,
+            has_notes=has_notes, faults=as_skipped(left_out, "records"),
         )  # fmt: skip
 
     def table_of(self, patient_id: str) -> pd.DataFrame:
@@ -130,11 +134,11 @@ def read_files(cohort: Path, protocol: Protocol) -> Records:
             faults += error.faults
     if faults:
         raise RecordsError(faults)
-    table, notes = tables
-    records = Records.from_frames(
-        None if table is None else table.frame, None if notes is None else notes.frame, protocol
-    )
     doubts = tuple(doubt for one in tables if one is not None for doubt in one.doubts)
+    frames = [None if one is None else one.frame for one in tables]
+    tables.clear()
+    # Handed over, not kept: the text of a big cohort fills memory and is needed once.
+    records = Records.from_frames(frames.pop(0), frames.pop(0), protocol)
     return replace(records, faults=(*doubts, *records.faults))
 
 
@@ -163,7 +167,8 @@ def _complete(frame: pd.DataFrame | None, fields: tuple[str, ...]) -> pd.DataFra
     frame = frame.reindex(columns=list(fields), fill_value="")
     for name in fields:
         if name not in ("source", "row"):
-            frame[name] = frame[name].astype("str").fillna("")
+            text = frame[name].astype("str")
+            frame[name] = text.fillna("") if text.hasnans else text
     frame["source"] = frame["source"].astype("category")
     return frame
 

@@ -60,8 +60,7 @@ def _melted(frame: pd.DataFrame, path: Path, protocol: Protocol) -> pd.DataFrame
         part = frame.loc[filled, keys].assign(name=name, text=frame.loc[filled, written])
         own = f"{name}_unit"
         parts.append(part.assign(unit=frame.loc[filled, own] if own in frame.columns else unit))
-    long = pd.concat(parts, ignore_index=True)
-    return long.sort_values("row", kind="stable", ignore_index=True)
+    return pd.concat(parts, ignore_index=True)
 
 
 def _columns(frame: pd.DataFrame, path: Path, protocol: Protocol) -> dict[str, tuple[str, str]]:

@@ -4,7 +4,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import get_args
 
 from pipeline.history.identifiers import normalised
@@ -116,11 +116,18 @@ def _patients(members: Sequence[Member], seed: int) -> list[_Patient]:
                 for task, label in enumerate(study.labels)
                 if label == label  # noqa: PLR0124  not NaN
             ),
-            max((study.acquired_at or datetime.min) for study in mine),
+            max(_moment(study.acquired_at) for study in mine),
         )
         for key, mine in studies.items()
     ]
     return sorted(patients, key=lambda one: (one.place, one.key))
+
+
+def _moment(at: datetime | None) -> datetime:
+    """Return a time that can be compared: UTC if it has an offset, the first of all if unknown."""
+    if at is None:
+        return datetime.min
+    return at if at.tzinfo is None else at.astimezone(UTC).replace(tzinfo=None)
 
 
 def _by_place(place: float, rule: SplitRule) -> Part:

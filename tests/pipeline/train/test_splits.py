@@ -1,4 +1,4 @@
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise, product
 
 import numpy as np
@@ -97,6 +97,12 @@ def test_by_time_nobody_in_training_was_scanned_after_anybodys_last_study_in_tes
     }  # fmt: skip
     for earlier, later in pairwise(PARTS):
         assert max(spans[earlier]) <= min(spans[later])
+
+
+def test_a_study_without_a_time_comes_first_among_times_with_an_offset() -> None:
+    cohort = [Member(f"p{n}", FIRST.replace(tzinfo=UTC) + timedelta(days=n), ()) for n in range(9)]
+    parts = assign_parts([*cohort, Member("none", None, ())], rule("time"), seed=1)
+    assert parts["none"] == "train"
 
 
 def test_new_patients_move_nobody_in_a_split_by_hash() -> None:
