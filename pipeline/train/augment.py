@@ -22,8 +22,9 @@ def augmented(
 ) -> tuple[ModelInput, Tensor]:
     """Return a training case and its token masks, shifted, rescaled, a part hidden.
 
-    An image whose tokens are kept from a frozen encoder stays where it is. What is hidden now and then: the image, the notes with the concepts that were read in them, the
-    table's columns, or the whole history.
+    An image whose tokens are kept from a frozen encoder stays where it is. What is hidden now and
+    then: the image, the notes with the concepts that were read in them, the table's columns, or
+    the whole history.
 
     Parameters
     ----------
