@@ -5,6 +5,7 @@ beyond stride 8 are left out: their tokens are too wide to show where a finding 
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from monai.networks.nets import DenseNet, ResNet, SegResNet, ViT
 from monai.networks.nets.swin_unetr import SwinTransformer
@@ -81,9 +82,9 @@ def _dilate(stage: nn.Module, dilation: int) -> None:
             if module.kernel_size == (3, 3, 3):
                 module.dilation = module.padding = (dilation,) * 3
     for block in stage.children():
-        if isinstance(getattr(block, "downsample", None), nn.Module) or block.downsample is None:
-            continue
-        block.downsample.keywords["stride"] = 1
+        shortcut = getattr(block, "downsample", None)
+        if isinstance(shortcut, partial):  # of kind "A": pooled and padded, not convolved
+            shortcut.keywords["stride"] = 1
 
 
 class SegResNetStages(nn.Module):

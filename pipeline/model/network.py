@@ -14,8 +14,8 @@ from pipeline.model.fusion import CrossBlock
 from pipeline.model.heads import Cuts, logit_tasks
 from pipeline.model.history_encoder import TableProjection, TextProjection, Variables
 from pipeline.model.image_encoder import STRIDE, ImageEncoder, token_mask, token_positions
-from pipeline.model.join import CrossJoin, Heard, NoJoin, ProjectionJoin
-from pipeline.model.readout import HistoryReadout, ImageReadout, MeanReadout
+from pipeline.model.join import CrossJoin, NoJoin, ProjectionJoin
+from pipeline.model.readout import Heard, HistoryReadout, ImageReadout, MeanReadout
 from pipeline.tensors import Batch, ModelOutput
 from schemas.protocol import Protocol
 

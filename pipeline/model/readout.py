@@ -14,6 +14,7 @@ from schemas.settings import ModelSettings
 
 FIRST_GATE = -3.0
 FULL = 4.0
+OWN_GATE = 2.0
 
 
 class HistoryReadout(nn.Module):
@@ -34,7 +35,8 @@ class HistoryReadout(nn.Module):
         scale = tokens_BHD.shape[-1] ** -0.5
         gate = _match(self.gate_query(asked_BQD), self.gate_key(tokens_BHD)) * scale
         value = _match(self.value_query(asked_BQD), self.value_key(tokens_BHD)) * scale
-        return torch.sigmoid(gate) * value * mask_BH[:, None, :]
+        additions: Tensor = torch.sigmoid(gate) * value * mask_BH[:, None, :]
+        return additions
 
 
 class MeanReadout(nn.Module):
@@ -129,15 +131,15 @@ class Products(nn.Module):
 
     A pure interaction (a side in the scan and a side in the notes) has no main effect from which
     attention could start; every product of the two does have a gradient from the first step. The
-    sum is over tokens, so what each token adds stays exact.
+    sum is over tokens, so what each token adds stays exact. A token says that it is there, where
+    (in units of 50 mm), and ``said`` learned things.
     """
 
     def __init__(self, settings: ModelSettings, n_logits: int, n_places: int, n_variables: int):
         super().__init__()
         self.said = nn.Linear(settings.width + n_places, settings.said)
-        self.weight = nn.Parameter(
-            torch.zeros(n_logits, n_logits, settings.said + n_places + 1, n_variables + 1)
-        )
+        self.hears = nn.Parameter(OWN_GATE * torch.eye(n_logits))
+        self.weight = nn.Parameter(torch.zeros(n_logits, settings.said + 4, n_variables + 1))
         self.empty = nn.Parameter(torch.zeros(n_logits, n_variables + 1))
         self.dropout = nn.Dropout(settings.dropout)
 
@@ -146,15 +148,17 @@ class Products(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Return additions (B, Q, N), and what finding nothing adds (B, Q), in log-odds.
 
-        Every logit hears what was found for every question: where one finds nothing by itself, it
-        may still matter what another found.
+        Each logit hears mostly what was found for its own question, but learns whether to hear the
+        others': what one cannot find by itself may still matter to it.
         """
         said = torch.tanh(self.said(torch.cat([tokens_BND, places_BNP], -1)))
-        said_BNS = torch.cat([torch.ones_like(said[..., :1]), places_BNP, self.dropout(said)], -1)
+        there = torch.ones_like(said[..., :1])
+        said_BNS = torch.cat([there, places_BNP[..., :3], self.dropout(said)], -1)
         constant = torch.ones_like(variables_BU[:, :1])
         variables_BU = torch.cat([constant, self.dropout(variables_BU)], 1)
-        meaning = torch.einsum("qjsu,bu->bqjs", self.weight, variables_BU)
-        moved = torch.einsum("bqjs,bns,bjn->bqn", meaning, said_BNS, weights_BQN)
+        meaning_BQS = torch.einsum("qsu,bu->bqs", self.weight, variables_BU)
+        found_BQN = torch.softmax(self.hears, -1) @ weights_BQN
+        moved = torch.einsum("bqs,bns->bqn", meaning_BQS, said_BNS) * found_BQN
         return moved, variables_BU @ self.empty.T
 
 

@@ -57,7 +57,7 @@ def _token_mask(path: Path, grid: Geometry) -> NDArray[np.float32]:
 
 
 def mask_tokens(
-    array: NDArray[np.generic], geometry: Geometry, grid: Geometry
+    array: NDArray[np.floating | np.integer], geometry: Geometry, grid: Geometry
 ) -> NDArray[np.float32]:
     """Mark the tokens that hold a mask, as :func:`token_masks` does for a file.
 

@@ -22,8 +22,9 @@ def augmented(
 ) -> tuple[ModelInput, Tensor]:
     """Return a training case and its token masks, shifted, rescaled, a part hidden.
 
-    What is hidden now and then: the image, the notes with the concepts that were read in them, the
-    table's columns, or the whole history.
+    An image whose tokens are kept from a frozen encoder stays where it is. What is hidden now and
+    then: the image, the notes with the concepts that were read in them, the table's columns, or
+    the whole history.
 
     Parameters
     ----------
@@ -31,7 +32,7 @@ def augmented(
         Moved with the image; NaN where nothing is known.
     """
     image = model_input.image
-    if image is not None:
+    if image is not None and image.tokens is None:
         image, masks = _jittered(image, masks, random)
     shown = ModelInput(image, model_input.text, model_input.table)
     if random.random() < protocol.training.modality_dropout:

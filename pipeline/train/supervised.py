@@ -18,6 +18,8 @@ class Supervised(nn.Module):
         Whether only the image branch is trained, on what the image by itself decides.
     """
 
+    weights: Tensor
+
     def __init__(self, network: FusedNetwork, protocol: Protocol, *, image_only: bool) -> None:
         super().__init__()
         self.network, self.image_only = network, image_only

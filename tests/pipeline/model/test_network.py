@@ -49,7 +49,9 @@ def text(n_tokens: int) -> TextInput:
 
 @pytest.fixture
 def whole(volume: Volume, protocol: Protocol) -> ModelInput:
-    table = TableInput(torch.tensor([[1.0, 0], [0, 1], [0, 0]]), torch.tensor([True, True, False]))
+    table = TableInput(
+        torch.tensor([[1.0, 0], [0, 1], [0, 0]]), torch.tensor([True, True, False]), 0
+    )
     return ModelInput(image_input([volume], protocol), text(7), table)
 
 
@@ -331,3 +333,19 @@ def test_image_and_history_lie_on_the_unit_sphere_of_one_space_or_at_its_centre(
     assert embedding.norm(dim=-1).tolist() == [
         pytest.approx([1.0, 1.0], abs=1e-5), pytest.approx([0.0, 1.0], abs=1e-5)
     ]  # fmt: skip
+
+
+def test_the_history_moves_only_the_tokens_of_highest_presence(
+    protocol: Protocol, whole: ModelInput
+) -> None:
+    other = with_model(protocol, looked_at=5)
+    network = shaken(other)
+    output, changed = (score(network, other, replace(whole, text=text(n))) for n in (7, 9))
+    # Finding nothing is spread evenly over all tokens that were scanned: take that off.
+    moved = changed.image[0] - output.image[0]
+    moved = moved - moved.median(-1, keepdim=True).values
+    scanned = output.image[0].abs().sum(0) > 0
+    touched = (moved.abs().sum(0) > 1e-6) & scanned
+    assert 1 <= touched.sum() <= 5
+    highest = output.presence[0].amax(0).where(scanned, torch.tensor(-torch.inf))
+    assert set(touched.nonzero()[:, 0].tolist()) <= set(highest.topk(5).indices.tolist())

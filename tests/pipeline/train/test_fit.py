@@ -13,7 +13,7 @@ from pipeline.progress import silent
 from pipeline.tensors import ImageInput
 from pipeline.train.augment import augmented
 from pipeline.train.examples import Example
-from pipeline.train.loop import fit
+from pipeline.train.loop import fit, fit_image
 from schemas.history import ConceptValue, History, TableValue
 from schemas.notes_rule import Concept
 from schemas.protocol import Protocol
@@ -153,3 +153,39 @@ def test_concepts_are_hidden_with_the_notes_and_not_with_the_table(protocol: Pro
     # all shown; columns hidden; concepts hidden with the notes; history hidden
     everything, notes_only = (True, True, False, True), (False, False, False, True)
     assert seen == {everything, notes_only, (True, True, False, False), None}
+
+
+def test_an_image_with_kept_tokens_is_not_moved_away_from_them(protocol: Protocol) -> None:
+    case = example(1)
+    assert case.image is not None
+    case = replace(case, image=replace(case.image, tokens=torch.zeros(192, 16)))
+    masks = torch.rand(2, 4, 6, 8)
+    transform = fit_table_transform([case.history], protocol.table)
+    random = np.random.default_rng(1)
+    for _ in range(10):
+        shown, marks = augmented(case.model_input(transform), masks, random, protocol)
+        assert shown.image is case.image
+        assert torch.equal(marks, masks)
+
+
+def test_a_frozen_image_branch_keeps_its_weights_while_the_rest_is_fused(
+    protocol: Protocol,
+) -> None:
+    settings = protocol.training.model_copy(
+        update={"epochs": 1, "image_epochs": 1, "freeze_image": True}
+    )
+    short = protocol.model_copy(update={"training": settings})
+    examples = [example(number) for number in range(48)]
+    transform = fit_table_transform([case.history for case in examples], short.table)
+    torch.manual_seed(0)
+    network = new_network(short, transform.width)
+    fit_image(network, examples[:32], examples[32:], transform, short, silent)
+    warm = {name: value.clone() for name, value in network.state_dict().items()}
+    only_fusing = short.model_copy(
+        update={"training": settings.model_copy(update={"image_epochs": 0})}
+    )
+    fit(network, examples[:32], examples[32:], transform, only_fusing, silent)
+    after = network.state_dict()
+    changed = {name.split(".")[0] for name in warm if not torch.equal(warm[name], after[name])}
+    assert "image_encoder" not in changed
+    assert {"join", "read_table", "read_image"} <= changed

@@ -27,7 +27,7 @@ def case(seed: int) -> ModelInput:
             torch.randn(4, WIDTH, generator=random), torch.randn(4, WIDTH, generator=random),
             torch.ones(4), (),
         ),
-        TableInput(torch.randn(3, 2, generator=random), torch.tensor([True, True, False])),
+        TableInput(torch.randn(3, 2, generator=random), torch.tensor([True, True, False]), 0),
     )  # fmt: skip
 
 
