@@ -18,7 +18,7 @@ from pipeline.train import train_bundle
 SAMPLES = Path("data_samples")
 WORLD = "brain_mr"
 SAMPLE_CASES, SAMPLE_SEED = 8, 167
-TRAINING_CASES, TRAINING_SEED = 1500, 20
+TRAINING_CASES, TRAINING_SEED = 2500, 20
 
 
 def main() -> None:
