@@ -243,7 +243,7 @@ def _markdown(result: Mapping[str, object], tasks: Mapping[str, Mapping[str, obj
         f"{maps['quiet_without_finding']:.1%} of {maps['scans_without_finding']}",  # type: ignore[index]
         f"- largest difference of the parts' sum from the logit: "
         f"{maps['largest_gap_of_the_sum']:.1e}",  # type: ignore[index]
-        f"- patients of the same world flagged as unlike the training: {maps['flagged_unlike']:.1%}",  # type: ignore[index]
+        f"- patients flagged as unlike the training: {maps['flagged_unlike']:.1%}",  # type: ignore[index]
         "",
     ]
     return "\n".join(lines)
