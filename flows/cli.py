@@ -239,7 +239,10 @@ def assess(
     out: OutFolder,
     protocol: Annotated[
         Path | None,
-        typer.Option(help="The bundle's protocol with other 'assessment' or 'sources' sections."),
+        typer.Option(
+            help="The bundle's protocol with the site's own assessment, export, identity, "
+            "sources or timezone."
+        ),
     ] = None,
     records: RecordsUrl = "",
     quiet: Quiet = False,

@@ -123,7 +123,7 @@ class Assessor:
         blank = self._bare_report(study, case, run)
         issues = (*case.issues, *_nothing_to_read(case))
         volume = main_volume(case, self.bundle.protocol)
-        if not any(series.is_usable for series in study.series) or has_errors(study.issues):
+        if not is_readable(study, case):
             return _with(blank, issues=issues, status="refused"), volume, {}
         if has_errors(issues):
             return _with(blank, issues=issues, status="withheld"), volume, {}
@@ -229,6 +229,12 @@ def with_policy(bundle: Bundle, protocol: Protocol) -> Bundle:
 
 def _with(report: RiskReport, *, issues: tuple[Issue, ...], status: str) -> RiskReport:
     return report.model_copy(update={"issues": issues, "status": status})
+
+
+def is_readable(study: Study, case: Case) -> bool:
+    """Say whether ingest stands by any image; a rule may have admitted what it refused at first."""
+    is_usable = bool(case.volumes) or any(series.is_usable for series in study.series)
+    return is_usable and not has_errors(study.issues)
 
 
 def _nothing_to_read(case: Case) -> tuple[Issue, ...]:

@@ -75,21 +75,24 @@ def choose(
 ) -> tuple[TableValue, list[Issue]]:
     """Return a column's one value and what is to be said of it.
 
-    The latest is the latest, readable or not: an older value does not take the place of one that
-    cannot be read. The other choices pass such values over and say how many.
+    The latest is the latest of the window, readable or not: an older value does not take the place
+    of one that cannot be read. The other choices pass such values over and say how many. Undated
+    values, which only the latest may be, have no window.
 
     Parameters
     ----------
     since
         Where the column's window begins; None without a moment.
     """
+    # A comparison with NaT is false, so without a moment nothing is in the window.
+    start = np.datetime64("NaT") if since is None else since
+    is_in_window = found.made_at >= start
     if column.choose == "latest":
+        found = found.only(is_in_window | np.isnat(found.made_at))
         usable = found.only(np.arange(len(found)) == len(found) - 1)
         issues = [*_unusable_latest(usable, column), *_differing(found, column)]
     else:
-        # A comparison with NaT is false, so without a moment nothing is in the window.
-        start = np.datetime64("NaT") if since is None else since
-        usable = found.only(found.made_at >= start)
+        usable = found.only(is_in_window)
         issues = _unusable_in_window(usable, column)
     usable = usable.only(~np.isnan(usable.value))
     empty = TableValue(name=column.name, value=None, unit=column.written_unit)

@@ -18,7 +18,7 @@ from schemas.task import Task
 KEYS = ("patient_id", "study_uid")
 _BINARY = {"0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0}
 Reader = Callable[[str], float | None]
-"""A label's text, stripped and not missing, to its number; None if it is no label."""
+"""A label's text, stripped, to its number; None if it is no label."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,9 +127,10 @@ def read_label_file(path: Path, protocol: Protocol) -> Labels:
     faults = _key_faults(frame)
     numbers = []
     for name, (read, allowed) in columns.items():
-        known = ~frame[name].str.casefold().isin(MISSING)
-        number = frame[name].where(known).map(read, na_action="ignore").astype("float64")
-        wrong = frame.loc[known & number.isna(), ["source", "row"]]
+        number = frame[name].map(read).astype("float64")
+        # A class may be called what elsewhere means that nothing is known: none, unknown.
+        is_empty = frame[name].str.casefold().isin(MISSING)
+        wrong = frame.loc[number.isna() & ~is_empty, ["source", "row"]]
         faults += cell_faults(wrong.assign(name=name, fault=allowed))
         numbers.append([None if pd.isna(value) else float(value) for value in number])
     if faults:

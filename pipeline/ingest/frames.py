@@ -38,6 +38,7 @@ _GROUPS = (
 )
 _UNSCALED = Fault(IssueCode.PIXELS_UNSCALED, "CT without a rescale to HU")
 _HALF_SCALED = Fault(IssueCode.PIXELS_UNSCALED, "without a valid rescale slope and intercept")
+_BY_TABLE = Fault(IssueCode.PIXELS_UNSCALED, "with a Modality LUT, which is not read")
 _NOT_HU = Fault(IssueCode.PIXELS_UNSCALED, "CT in another unit than HU")
 _ORTHONORMAL_TOLERANCE = 1e-3
 
@@ -173,6 +174,8 @@ def _rescale(item: Dataset) -> tuple[float, float] | None:
 def _scale_faults(
     dataset: Dataset, item: Dataset, rescale: tuple[float, float] | None
 ) -> tuple[Fault, ...]:
+    if items_of(dataset, "ModalityLUTSequence"):
+        return (_BY_TABLE,)
     if rescale is None and ("RescaleSlope" in item or "RescaleIntercept" in item):
         return (_HALF_SCALED,)
     if text_of(dataset, "Modality").upper() != "CT":

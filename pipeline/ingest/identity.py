@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from pipeline.ingest.instance import Instance
+from pipeline.ingest.person import birth_year
 from schemas.issue import Issue, IssueCode, Severity
 
 
@@ -30,9 +31,9 @@ def patient_of(groups: Sequence[Sequence[Instance]]) -> tuple[str, tuple[Issue, 
     patient_id
         Empty if unknown.
     issues
-        An error if whole series name different patients, so that nobody can say whose study it
-        is. Where all series that name one patient agree, they stand: a series that mixes patients
-        is refused alone, and the study has a warning.
+        An error if whole series name different patients or birth years, so that nobody can say
+        whose study it is. Where all series that name one patient agree, they stand: a series that
+        mixes patients is refused alone, and the study has a warning.
     """
     named = [{instance.patient_id for instance in group} - {""} for group in groups]
     ids = set().union(*named)
@@ -47,10 +48,21 @@ def patient_of(groups: Sequence[Sequence[Instance]]) -> tuple[str, tuple[Issue, 
     if len(ids) > 1:
         n_mixed = sum(len(found) > 1 for found in named)
         issues.append(_doubt(f"{n_mixed} series that mix patients are refused."))
-    births = {instance.birth_date for group in groups for instance in group} - {""}
-    if len(births) > 1:
-        issues.append(_doubt(f"The study carries {len(births)} different birth dates."))
-    return agreed.pop(), tuple(issues)
+    return agreed.pop(), (*issues, *_birth_issues(groups))
+
+
+def _birth_issues(groups: Sequence[Sequence[Instance]]) -> tuple[Issue, ...]:
+    """Take whole series of different birth years for two people; a day or a month may be blanked.
+
+    A series that mixes birth dates is refused alone, so its years say nothing of the others.
+    """
+    named = [{instance.birth_date for instance in group} - {""} for group in groups]
+    dates = set().union(*named)
+    if len(dates) < 2:
+        return ()
+    years = {birth_year(date) for found in named if len(found) == 1 for date in found}
+    message = f"The study carries {len(dates)} different birth dates."
+    return (_conflict(message) if len(years - {None}) > 1 else _doubt(message),)
 
 
 def shared_instance(instances: Sequence[Instance], suspects: set[str]) -> tuple[Issue, ...]:

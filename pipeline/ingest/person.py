@@ -34,7 +34,7 @@ def person_of(members: Sequence[Instance]) -> Person:
     return Person(
         issuer=_only(member.issuer for member in members),
         sex=_SEXES.get(_only(member.sex for member in members), ""),
-        birth_year=_year(_only(member.birth_date for member in members)),
+        birth_year=birth_year(_only(member.birth_date for member in members)),
     )
 
 
@@ -70,6 +70,7 @@ def _only(values: Iterable[str]) -> str:
     return known.pop() if len(known) == 1 else ""
 
 
-def _year(birth_date: str) -> int | None:
+def birth_year(birth_date: str) -> int | None:
+    """Return the year of Patient's Birth Date (0010,0030); None if it states none."""
     year = birth_date.replace(".", "")[:4]
     return int(year) if len(year) == 4 and year.isdecimal() else None

@@ -17,7 +17,7 @@ MAX_VOXELS = 2**29
 PIXEL_KEYWORDS = (
     *("ImageType", "NumberOfFrames", "Rows", "Columns", "SamplesPerPixel"),
     *("PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit"),
-    *("PixelRepresentation", "LossyImageCompression", "BurnedInAnnotation"),
+    *("PixelRepresentation", "LossyImageCompression"),
     *("RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence"),
 )
 _CLASSIC = {"1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"}

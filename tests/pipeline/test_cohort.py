@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.assess import is_readable
 from pipeline.case import Case as PatientCase
 from pipeline.cohort import open_cohort, read_case
 from pipeline.inputs import main_volume, read_image
-from schemas.issue import IssueCode, Severity
+from schemas.issue import Issue, IssueCode, Severity
 from schemas.protocol import Protocol
 from tests.series_factory.slices import Case, field, moved, normal_of, put, save
 
@@ -107,6 +108,26 @@ def test_a_protocol_may_bridge_a_missing_slice_and_the_case_says_so(
     assert use.name == "ax"
     assert use.shape == (9, 10, 14)
     assert "interpolated, since the protocol allows gaps" in use.issues[0].message
+
+
+def test_a_study_is_readable_if_a_rule_admits_the_one_series_that_ingest_refused(
+    tmp_path: Path, two_series: Protocol
+) -> None:
+    slices = Case("axial", "MR").slices()
+    del slices[4]
+    save(slices, tmp_path)
+    rules = tuple(
+        rule.model_copy(update={"irregular": "resample", "largest_gap_mm": 5.1})
+        for rule in two_series.series
+    )
+    lenient = two_series.model_copy(update={"series": rules})
+    (study,) = open_cohort(tmp_path, lenient).inventory.studies
+    assert not any(series.is_usable for series in study.series)
+    assert is_readable(study, the_case(tmp_path, lenient))
+    assert not is_readable(study, the_case(tmp_path, two_series))
+    doubt = Issue(code=IssueCode.IDENTITY_CONFLICT, severity=Severity.ERROR, message="two people")
+    refused = study.model_copy(update={"issues": (doubt,)})
+    assert not is_readable(refused, the_case(tmp_path, lenient))
 
 
 def test_a_tilted_scan_is_read_and_the_case_says_so(tmp_path: Path, two_series: Protocol) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import NamedTuple
 
 from pipeline.history.delivery import FaultList
@@ -48,6 +47,19 @@ class Place:
     order: int
 
 
+class Version(NamedTuple):
+    """The newest version of a resource so far, and its order among all that were read."""
+
+    updated: str
+    order: int
+
+    def is_after(self, other: "Version") -> bool:
+        """Say whether it is surely newer; False where either does not say when it was made."""
+        if not self.updated or not other.updated:
+            return False
+        return instant(self.updated) > instant(other.updated)
+
+
 class Document(NamedTuple):
     """A note."""
 
@@ -68,9 +80,11 @@ class Gathered:
     stretches: list[tuple[Place, Stretch]] = field(default_factory=list)
     notes: list[tuple[Place, Document]] = field(default_factory=list)
     replaced: set[int] = field(default_factory=set)
+    revised: dict[int, str] = field(default_factory=dict)
+    """When a statement with an older version became what it is: it was not known before."""
     _medications: dict[str, Concept] = field(default_factory=dict)
     _medication_names: Directory = field(default_factory=Directory)
-    _newest: dict[str, tuple[datetime | None, int]] = field(default_factory=dict)
+    _newest: dict[str, Version] = field(default_factory=dict)
     _waiting: list[tuple[Place, Medicine]] = field(default_factory=list)
     _n_read: int = 0
     _mapped: Mapping[str, Mapped] = field(init=False)
@@ -104,14 +118,18 @@ class Gathered:
         key = own_key(found)
         if not key:
             return True
-        stated = found.resource.meta.lastUpdated
-        updated = instant(stated) if stated else None
+        version = Version(found.resource.meta.lastUpdated, self._n_read)
         known = self._newest.get(key)
-        if known is not None and known[0] and updated and updated < known[0]:
+        if known is not None and known.is_after(version):
+            self.revised[known.order] = known.updated
             return False
         if known is not None:
-            self.replaced.add(known[1])
-        self._newest[key] = (updated, self._n_read)
+            self.replaced.add(known.order)
+            if version.is_after(known):
+                self.revised[version.order] = version.updated
+            elif known.order in self.revised:
+                self.revised[version.order] = self.revised[known.order]
+        self._newest[key] = version
         return True
 
     def _place(self, found: Found, subject: Reference) -> Place:

@@ -13,6 +13,7 @@ from pipeline.history.fhir.directory import Directory
 from pipeline.history.fhir.files import Found, read_resources
 from pipeline.history.fhir.gather import Gathered, Place
 from pipeline.history.fhir.resources import Patient
+from pipeline.history.moments import later
 from pipeline.history.persons import Person, told_apart
 from pipeline.history.spans import Span, flag_rows
 from schemas.sources import FhirMapping
@@ -27,7 +28,8 @@ def read_fhir(folder: Path, mapping: FhirMapping) -> Delivery:
     """Read all resources below a folder that one server gave; order and file names do not matter.
 
     Of several versions of a resource the newest counts alone, so a value that was later marked
-    as entered in error is not read.
+    as entered in error is not read. It counts from when it became the newest: a text that was
+    changed after the scan keeps the date of the first.
 
     Raises
     ------
@@ -40,14 +42,12 @@ def read_fhir(folder: Path, mapping: FhirMapping) -> Delivery:
     gathered.settle()
     owners = _owners(gathered, folder.name)
     rows = [*_own_rows(gathered, owners), *_value_rows(gathered, owners)]
-    rows += flag_rows(
-        Span(owner, said.name, said.start, said.end, place.file, place.number)
-        for owner, place, said in _owned(gathered.stretches, gathered, owners)
-    )
+    rows += flag_rows(_spans(gathered, owners))
     notes = [
-        (owner, said.written_at, "", said.kind, said.text, place.file, place.number)
+        (owner, said.written_at, gathered.revised.get(place.order, ""), said.kind, said.text,
+         place.file, place.number)
         for owner, place, said in _owned(gathered.notes, gathered, owners)
-    ]
+    ]  # fmt: skip
     for file, count in sorted(owners.n_unknown.items()):
         gathered.faults.add(file, f"{count} records {STRANGER}; they were not read")
     return Delivery(
@@ -115,10 +115,19 @@ def _owned(
 
 def _value_rows(gathered: Gathered, owners: _Owners) -> Iterator[Row]:
     for owner, place, said in _owned(gathered.values, gathered, owners):
+        known = later(said.available_at, gathered.revised.get(place.order, ""))
         yield (
-            owner, said.recorded_at, said.available_at, said.name, said.text, said.unit,
+            owner, said.recorded_at, known, said.name, said.text, said.unit,
             place.file, place.number,
         )  # fmt: skip
+
+
+def _spans(gathered: Gathered, owners: _Owners) -> Iterator[Span]:
+    for owner, place, said in _owned(gathered.stretches, gathered, owners):
+        revised = gathered.revised.get(place.order, "")
+        start = later(said.start, revised) if said.start else ""
+        end = later(said.end, revised) if said.end else ""
+        yield Span(owner, said.name, start, end, place.file, place.number)
 
 
 def _own_rows(gathered: Gathered, owners: _Owners) -> Iterator[Row]:

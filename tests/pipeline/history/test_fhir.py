@@ -18,7 +18,7 @@ from pipeline.history.delivery import Delivery
 from pipeline.history.fhir import files, read_fhir
 from schemas.issue import IssueCode, Severity
 from schemas.series import Study
-from schemas.sources import FhirMapping
+from schemas.sources import FhirMapping, Sources
 from tests.record_sources import (
     FHIR_SOURCE,
     HL7,
@@ -173,6 +173,27 @@ def test_of_several_versions_of_a_resource_the_newest_counts(
     new = CRP | {"meta": {"lastUpdated": "2024-05-02T09:00:00Z"}, "status": "entered-in-error"}
     versions = (new, old) if is_newer_first else (old, new)
     assert said(read(tmp_path, PATIENT, *versions), "crp_mg_l") == []
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0), (0, 1, 1), (1, 0, 1)])
+@pytest.mark.parametrize("first", [CRP, CANCER, DOCUMENT], ids=lambda one: str(one["id"]))
+def test_a_version_from_after_the_scan_is_not_known_at_the_scan(
+    first: Resource, order: tuple[int, ...], tmp_path: Path
+) -> None:
+    scan = STUDY.model_copy(update={"utc_offset_minutes": 0})
+    protocol = brain_protocol(timezone="UTC")
+    kept = {}
+    for name, changed in (("before", "2024-05-30T23:59:59Z"), ("after", "2024-05-31T00:00:01Z")):
+        versions = [
+            first | {"meta": {"lastUpdated": when}} for when in ("2024-05-01T09:00:00Z", changed)
+        ]
+        read(tmp_path, PATIENT, *(versions[place] for place in order))
+        mapped = protocol.model_copy(update={"sources": Sources(fhir=MAPPING)})
+        records = load_records(tmp_path, mapped)
+        history = pair(records, [scan], mapped).history(scan)
+        known = [value.value for value in history.values if value.value is not None]
+        kept[name] = (len(known) + len(history.notes), history.n_after_scan)
+    assert kept == {"before": (2, 0), "after": (1, 1)}  # The Patient's sex counts in both.
 
 
 def test_a_patient_is_known_by_the_identifier_of_the_named_system_alone(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from pipeline.errors import RecordsError, UsageError
 from pipeline.history import read_labels
+from schemas.protocol import Protocol
 from schemas.series import Study
 from tests.pipeline.history.malformed import PROTOCOL
 
@@ -18,6 +19,18 @@ def test_an_empty_label_is_unknown(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text(LABELS)
     labels = read_labels(tmp_path, PROTOCOL)
     assert labels.values == {"1.2": (1.0,), "1.3": (None,), "1.4": (0.0,), "1.5": (None,)}
+
+
+def test_a_class_may_be_called_what_elsewhere_says_that_nothing_is_known(tmp_path: Path) -> None:
+    grades = {
+        "name": "grade", "question": "How bad is it?", "kind": "ordinal",
+        "classes": ["none", "mild", "severe"],
+    }  # fmt: skip
+    asked = Protocol.model_validate({**PROTOCOL.model_dump(), "tasks": [grades]})
+    rows = "".join(f"7,1.{n},{word}\n" for n, word in enumerate(["none", "severe", "", "N/A"]))
+    (tmp_path / "labels.csv").write_text(f"patient_id,study_uid,grade\n{rows}")
+    found = read_labels(tmp_path, asked).values
+    assert found == {"1.0": (0.0,), "1.1": (2.0,), "1.2": (None,), "1.3": (None,)}
 
 
 def test_no_label_file_says_what_training_needs(tmp_path: Path) -> None:

@@ -166,6 +166,14 @@ def test_the_protocol_chooses_among_several_values(
     assert value.recorded_at.day == day
 
 
+def test_the_latest_value_is_looked_for_in_its_window_alone(tmp_path: Path) -> None:
+    asked = protocol(table=[column("glucose", window_days=31)])
+    header = "patient_id,recorded_at,glucose\n"
+    old, new = "007,2024-04-01T12:00:00,20\n", "007,2024-05-15T12:00:00,4\n"
+    assert values(read(tmp_path, header + old, asked)) == {"glucose": None}
+    assert values(read(tmp_path, header + new + old, asked)) == {"glucose": 4.0}
+
+
 def test_an_implausible_value_of_a_window_is_left_out_and_counted(tmp_path: Path) -> None:
     asked = protocol(table=[column("glucose", choose="mean")])
     body = "007,2024-05-01,6\n007,2024-05-02,900\n007,2024-05-03,8\n"

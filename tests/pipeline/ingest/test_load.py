@@ -49,6 +49,15 @@ def test_an_mr_image_without_rescale_keeps_what_is_stored(tmp_path: Path) -> Non
     assert np.array_equal(volume.array, ball(grid()))
 
 
+def test_values_that_go_by_a_table_are_refused_not_kept_as_stored(tmp_path: Path) -> None:
+    table = Dataset()
+    table.LUTDescriptor, table.ModalityLUTType = [2, 0, 16], "US"
+    table.LUTData = b"\0\0\x64\0"
+    put(write_ball(tmp_path, modality="MR")[3], ModalityLUTSequence=[table])
+    (issue,) = only_series(tmp_path).issues
+    assert (issue.code, issue.severity) == (IssueCode.PIXELS_UNSCALED, Severity.ERROR)
+
+
 def test_monochrome1_says_how_to_show_values_not_what_they_are(tmp_path: Path) -> None:
     put(write_ball(tmp_path / "ct"), PhotometricInterpretation="MONOCHROME1")
     put(write_ball(tmp_path / "mr", modality="MR"), PhotometricInterpretation="MONOCHROME1")

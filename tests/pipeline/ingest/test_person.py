@@ -6,7 +6,7 @@ import pydicom
 import pytest
 
 from pipeline.ingest import discover
-from schemas.issue import IssueCode
+from schemas.issue import IssueCode, Severity
 from tests.factories import put, write_ball
 
 TIMES = dict.fromkeys(
@@ -47,6 +47,20 @@ def test_files_of_one_study_that_name_two_persons_refuse_it(
     put(paths[:1], **{keyword: value})
     (study,) = discover(tmp_path).studies
     assert IssueCode.IDENTITY_CONFLICT in {issue.code for issue in study.issues}
+
+
+@pytest.mark.parametrize(
+    ("born", "severity"), [("19500101", Severity.ERROR), ("19700101", Severity.WARNING)]
+)
+def test_two_birth_years_in_one_study_are_two_people_two_days_of_one_year_may_be_one(
+    born: str, severity: Severity, tmp_path: Path
+) -> None:
+    put(write_ball(tmp_path / "one"), PatientBirthDate="19700229")
+    put(write_ball(tmp_path / "other", series_uid="1.2.9"), PatientBirthDate=born)
+    (study,) = discover(tmp_path).studies
+    found = {issue.severity for issue in study.issues if issue.code is IssueCode.IDENTITY_CONFLICT}
+    assert found == {severity}
+    assert [one.is_usable for one in study.series] == [severity is Severity.WARNING] * 2
 
 
 @pytest.mark.parametrize(
