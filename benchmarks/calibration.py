@@ -21,7 +21,6 @@ from pipeline.calibration.choose import fit_map
 from pipeline.calibration.conformal import fit_conformal, label_set
 from pipeline.calibration.fit import CANDIDATES
 from pipeline.calibration.maps import map_log_odds
-from pipeline.calibration.venn_abers import fit_venn_abers, merged_probability, venn_abers_range
 from pipeline.errors import CalibrationError
 
 RESULTS = Path(__file__).parent / "results"
@@ -62,7 +61,7 @@ def _draw(n: int, shift: float, seed: int) -> tuple[Array, Array, Array]:
 
 
 def _errors(n: int, shift: float) -> dict[str, float]:
-    """Return each method's mean absolute error, percentage points; and Venn-Abers' range."""
+    """Return each method's mean absolute error, percentage points."""
     found: dict[str, list[float]] = defaultdict(list)
     for seed in range(N_REPEATS):
         score, labels, _ = _draw(n, shift, seed)
@@ -75,7 +74,6 @@ def _errors(n: int, shift: float) -> dict[str, float]:
                 continue
             found[name].append(100.0 * float(np.abs(p - truth).mean()))
         _add_chosen(found, score, labels, new, truth)
-        _add_venn_abers(found, score, labels, new, truth)
     counts = {name: len(values) for name, values in found.items() if name.endswith("refused")}
     means = {name: float(np.mean(v)) for name, v in found.items() if name not in counts}
     return means | {name: float(count) for name, count in counts.items()}
@@ -90,18 +88,6 @@ def _add_chosen(
         found["chosen refused"].append(1.0)
         return
     found["chosen"].append(100.0 * float(np.abs(p - truth).mean()))
-
-
-def _add_venn_abers(
-    found: dict[str, list[float]], score: Array, labels: Array, new: Array, truth: Array
-) -> None:
-    fitted = fit_venn_abers(score, labels)
-    if fitted is None:
-        return
-    low, high = venn_abers_range(fitted, new)
-    error = np.abs(merged_probability(fitted, new) - truth)
-    found["venn-abers"].append(100.0 * float(error.mean()))
-    found["venn-abers width"].append(100.0 * float((high - low).mean()))
 
 
 def _coverage(n: int) -> dict[str, float]:
@@ -138,7 +124,7 @@ def _markdown(
         f"the probability in percentage points on {N_NEW} new patients a draw.",
     ]
     for name, sizes in table.items():
-        methods = [*CANDIDATES, "venn-abers", "chosen"]
+        methods = [*CANDIDATES, "chosen"]
         lines += ["", f"## {name.capitalize()}", "", "| patients | " + " | ".join(methods) + " |"]
         lines.append("| --- " * (len(methods) + 1) + "|")
         for n, row in sizes.items():

@@ -21,7 +21,7 @@ import flows  # noqa: F401  sets the environment's defaults
 from benchmarks.simulated import Simulated, simulated
 from flows.progress import progress_bars
 from pipeline.bundle import Bundle, load_bundle
-from pipeline.calibration import interval, label_set, outside_reference, to_probability
+from pipeline.calibration import label_set, outside_reference, to_probability
 from pipeline.calibration.statistics import (
     auroc,
     calibration_slope,
@@ -36,7 +36,7 @@ from schemas.issue import Severity
 BUNDLE = Path("data_samples/bundles/brain_mr")
 RESULTS = Path(__file__).parent / "results"
 SEED, N_PATIENTS, LESION = 99, 2000, 0
-CERTAIN_SHARE, QUIET_LOGIT = 0.8, 0.1
+QUIET_LOGIT = 0.1
 
 Array = NDArray[np.float64]
 Answers = dict[str, Array]
@@ -86,17 +86,14 @@ def _score(bundle: Bundle, case: Simulated) -> tuple[dict[str, list[float]], dic
         if inputs.image is not None
         else [np.nan] * len(said)
     )
-    ends, sets = [], []
-    for number, calibrator in enumerate(bundle.calibrators):
-        logit = float(output.logits[0, number])
-        ends.append(interval(calibrator, logit, inputs.present, spread=0.0) or (0.0, 1.0))
-        sets.append(label_set(calibrator.conformal, said[number]))
+    sets = [
+        label_set(calibrator.conformal, said[number])
+        for number, calibrator in enumerate(bundle.calibrators)
+    ]
     y = case.outcomes
     found = {
         "p": said,
         "without_history": without,
-        "lower": [low for low, _ in ends],
-        "upper": [high for _, high in ends],
         "is_held": [float(str(int(y[n])) in held) for n, held in enumerate(sets)],
         "set_size": [float(len(held)) for held in sets],
         "true": case.true.tolist(),
@@ -143,10 +140,6 @@ def _compare(said: Answers) -> Mapping[str, object]:
     p, y, best = said["p"], said["y"], said["observable"]
     weights = patient_weights(np.arange(len(y)).astype(str))
     ours, theirs = auroc(y, p, weights), auroc(y, best, weights)
-    width = np.log(said["upper"] / (1 - said["upper"])) - np.log(
-        np.clip(said["lower"], 1e-9, None) / (1 - said["lower"])
-    )
-    certain = width <= np.quantile(width, CERTAIN_SHARE)
     has_image = ~np.isnan(said["without_history"])
     blind = said["without_history"][has_image]
     return {
@@ -155,7 +148,6 @@ def _compare(said: Answers) -> Mapping[str, object]:
         "auroc_of_what_is_recorded": float(theirs[0]),
         "auroc_of_every_fact": float(auroc(y, said["true"], weights[:1])[0]),
         "excess_auroc": _with_interval((ours - 0.5) / (theirs - 0.5)),
-        "auroc_of_the_most_certain": float(auroc(y[certain], p[certain], weights[:1, certain])[0]),
         "log_loss": float(log_loss(y, p, weights[:1])[0]),
         "log_loss_of_what_is_recorded": float(log_loss(y, best, weights[:1])[0]),
         "log_loss_of_prevalence": float(log_loss(y, np.full(len(y), y.mean()), weights[:1])[0]),
@@ -167,18 +159,11 @@ def _compare(said: Answers) -> Mapping[str, object]:
         "coverage_of_negatives": float(said["is_held"][y == 0].mean()),
         "coverage_of_positives": float(said["is_held"][y == 1].mean()),
         "set_size": float(said["set_size"].mean()),
-        "interval_holds_what_is_recorded": _share_between(said, best),
-        "interval_holds_every_fact": _share_between(said, said["true"]),
-        "interval_width_points": float(100 * (said["upper"] - said["lower"]).mean()),
     }
 
 
 def _with_interval(values: Array) -> list[float]:
     return [float(values[0]), *np.nanpercentile(values[1:], [2.5, 97.5]).tolist()]
-
-
-def _share_between(said: Answers, value: Array) -> float:
-    return float(((said["lower"] <= value) & (value <= said["upper"])).mean())
 
 
 def _maps(seen: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
@@ -218,18 +203,15 @@ def _markdown(result: Mapping[str, object], tasks: Mapping[str, Mapping[str, obj
     lines += [
         "",
         "| task | slope | observed / expected | the same, history hidden | sets hold: all, "
-        "negatives, positives | set size | 90 % interval holds: recorded, every fact | its width, "
-        "points | AUROC of the most certain 80 % |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "negatives, positives | set size |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
     for task, row in tasks.items():
         lines.append(
             f"| {task} | {_shown(row['slope'])} | {_shown(row['observed_to_expected'])} "
             f"| {row['observed_to_expected_without_history']:.2f} | {row['coverage']:.3f}, "
             f"{row['coverage_of_negatives']:.3f}, {row['coverage_of_positives']:.3f} "
-            f"| {row['set_size']:.2f} | {row['interval_holds_what_is_recorded']:.2f}, "
-            f"{row['interval_holds_every_fact']:.2f} | {row['interval_width_points']:.1f} "
-            f"| {row['auroc_of_the_most_certain']:.3f} |"
+            f"| {row['set_size']:.2f} |"
         )
     maps = result["maps"]
     lines += [

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.calibration import in_words, interval, label_set, to_log_odds, to_probability
+from pipeline.calibration import in_words, label_set, to_log_odds, to_probability
 from pipeline.heatmap import Heatmap
 from pipeline.report import heatmap_name
 from pipeline.volume import Volume
@@ -14,7 +14,7 @@ from schemas.report import Decision, HeatmapPeak, Risk
 def estimate(
     calibrator: Calibrator, logit: float, present: tuple[str, ...], evidence: Evidence
 ) -> RiskEstimate:
-    """Return the calibrated probability of a raw score, its interval and its set.
+    """Return the calibrated probability of a raw score and its set.
 
     Parameters
     ----------
@@ -24,14 +24,11 @@ def estimate(
         The modalities that the network read.
     """
     probability = float(to_probability(calibrator, logit, present))
-    lower, upper = interval(calibrator, logit, present, spread=0.0) or (None, None)
     return RiskEstimate(
         task=calibrator.task,
         logit=logit,
         probability=probability,
         calibrated_logit=float(to_log_odds(calibrator, logit, present)),
-        lower=lower,
-        upper=upper,
         label_set=label_set(calibrator.conformal, probability),
         evidence=evidence,
     )
@@ -44,8 +41,6 @@ def answered(
     return blank.model_copy(
         update={
             "probability": found.probability,
-            "lower": found.lower,
-            "upper": found.upper,
             "set": found.label_set,
             "set_coverage": calibrator.conformal.coverage if calibrator.conformal else None,
             "logit": found.logit,

@@ -1,4 +1,4 @@
-"""How a task's raw score becomes a probability, an interval, a set and a decision."""
+"""How a task's raw score becomes a probability, a set and a decision."""
 
 from typing import Literal
 
@@ -46,28 +46,8 @@ class SubsetShift(FrozenModel):
     """On the log-odds of the common map."""
     intercept: float
     """Added to them."""
-    spread: float = Field(ge=0)
-    """Standard deviation, in log-odds, of what the absent modalities would have moved."""
     n_cases: int = Field(ge=0)
     """Calibration cases behind it."""
-
-
-class VennAbers(FrozenModel):
-    """Two calibrated answers for a score: had the case been a negative, had it been a positive."""
-
-    knots: tuple[float, ...] = Field(min_length=1)
-    """Calibrated log-odds of the calibration cases, rising."""
-    if_negative: tuple[float, ...]
-    """p0 at each knot."""
-    if_positive: tuple[float, ...]
-    """p1 at each knot."""
-
-    @model_validator(mode="after")
-    def _whole(self) -> "VennAbers":
-        if not len(self.knots) == len(self.if_negative) == len(self.if_positive):
-            msg = "each knot needs both answers"
-            raise ValueError(msg)
-        return self
 
 
 class ConformalThresholds(FrozenModel):
@@ -128,8 +108,6 @@ class Calibrator(FrozenModel):
     """Common to all cases."""
     shifts: tuple[SubsetShift, ...] = ()
     """For cases that lack a modality."""
-    venn_abers: VennAbers | None = None
-    """For the interval; None where there were too few cases."""
     conformal: ConformalThresholds | None = None
     """For the set; None where there were too few cases."""
     operating: tuple[OperatingPoint, ...] = ()

@@ -96,7 +96,7 @@ class RiskEstimate(FrozenModel):
     calibrated_logit: float
     """Log-odds of the probability."""
     lower: float | None = None
-    """Lower end of the 90 % interval; None if none could be fitted."""
+    """Lower end of its interval; None: this version computes none."""
     upper: float | None = None
     """Upper end of the same."""
     label_set: tuple[str, ...] = ()

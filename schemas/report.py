@@ -53,7 +53,7 @@ class Risk(FrozenModel):
     probability: float | None = Field(default=None, ge=0, le=1)
     """Calibrated; None if withheld."""
     lower: float | None = None
-    """Lower end of its 90 % interval; None if there were too few cases to compute one."""
+    """Lower end of its interval; None: this version computes none."""
     upper: float | None = None
     """Upper end of the same."""
     set: tuple[str, ...] = ()

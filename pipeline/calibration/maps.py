@@ -9,7 +9,7 @@ from scipy.special import expit, logit
 from schemas.calibration import CalibrationMap, Calibrator, SubsetShift
 
 MODALITIES = ("image", "notes", "table")
-_WHOLE = SubsetShift(present=MODALITIES, slope=1.0, intercept=0.0, spread=0.0, n_cases=0)
+_WHOLE = SubsetShift(present=MODALITIES, slope=1.0, intercept=0.0, n_cases=0)
 
 
 def to_probability(

@@ -35,7 +35,6 @@ def fit_shifts(
         NaN where a case lacks one of them. Shape (n,) each.
     labels : shape (n,), 0 or 1
     """
-    whole = map_log_odds(common, logits[MODALITIES]) if MODALITIES in logits else None
     shifts = []
     for present, scores in logits.items():
         known = ~np.isnan(scores)
@@ -43,9 +42,9 @@ def fit_shifts(
             continue
         odds = map_log_odds(common, scores[known])
         slope, intercept = _penalised(odds, labels[known])
-        moved = _spread(whole, slope * map_log_odds(common, scores) + intercept)
-        shifts.append(SubsetShift(present=present, slope=slope, intercept=intercept,
-                                  spread=moved, n_cases=int(known.sum())))  # fmt: skip
+        shifts.append(
+            SubsetShift(present=present, slope=slope, intercept=intercept, n_cases=int(known.sum()))
+        )
     return tuple(shifts)
 
 
@@ -58,11 +57,3 @@ def _penalised(odds: NDArray[np.float64], labels: NDArray[np.float64]) -> tuple[
 
     found = minimize(loss, [1.0, 0.0], bounds=[(0.0, None), (None, None)], method="L-BFGS-B")
     return float(found.x[0]), float(found.x[1])
-
-
-def _spread(whole: NDArray[np.float64] | None, part: NDArray[np.float64]) -> float:
-    """Return how far the whole answer lies from the part's, over cases that have both."""
-    if whole is None:
-        return 0.0
-    moved = (whole - part)[np.isfinite(whole) & np.isfinite(part)]
-    return float(np.sqrt(np.mean(moved**2))) if moved.size >= MIN_CASES else 0.0

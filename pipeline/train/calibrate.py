@@ -158,8 +158,6 @@ def _calibrator(
     known = ~np.isnan(labels)
     fitted = fit_calibrator(
         task.name, scores["calibration"].logits[known, number], labels[known].astype(np.int64),
-        [subset for subset, is_in in zip(scores["calibration"].present, known, strict=True)
-         if is_in],
         {subset: values[known, number] for subset, values in hidden.items()},
     )  # fmt: skip
     if not parts["conformal"]:

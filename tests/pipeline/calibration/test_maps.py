@@ -91,7 +91,7 @@ def test_a_shift_and_a_site_act_after_the_common_map() -> None:
         task="t",
         map=CalibrationMap(method="platt", slope=2.0, intercept=1.0),
         shifts=(
-            SubsetShift(present=("image",), slope=0.5, intercept=-1.0, spread=0.3, n_cases=9),
+            SubsetShift(present=("image",), slope=0.5, intercept=-1.0, n_cases=9),
         ),
         recalibration=Recalibration(
             slope=1.5, intercept=0.2, n_cases=60, n_events=50, labels_sha256="0",
