@@ -31,7 +31,9 @@ def test_columns_and_concepts_get_their_own_parts_in_order(protocol: Protocol) -
         table=additions, bias=torch.tensor([0.5, -1.0]), image=torch.zeros(1, 2, 3),
         text=torch.zeros(1, 2, 0),
     )  # fmt: skip
-    inputs = ModelInput(None, None, TableInput(torch.zeros(4, 5), torch.ones(4, dtype=torch.bool)))
+    inputs = ModelInput(
+        None, None, TableInput(torch.zeros(4, 5), torch.ones(4, dtype=torch.bool), 1)
+    )
     evidence = evidence_of(output, 1, inputs, history, asked)  # type: ignore[arg-type]
     assert [part.contribution for part in evidence.table] == [1.0, 2.0, 3.0]
     concept = evidence.concepts[0]

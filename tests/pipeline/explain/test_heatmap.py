@@ -19,8 +19,10 @@ def output(additions: np.ndarray) -> ModelOutput:
     image = torch.from_numpy(additions.reshape(1, 1, -1)).float()
     nothing = torch.zeros(1, 1, 0)
     return ModelOutput(
-        image.sum(-1), torch.zeros(1), image, nothing, nothing, image, TOKENS, nothing
-    )
+        logits=image.sum(-1), bias=torch.zeros(1), image=image, text=nothing, table=nothing,
+        presence=image, cuts=torch.zeros(1, 0), image_alone=image.sum(-1), attention=None,
+        token_grid=TOKENS, summary=nothing, embedding=nothing,
+    )  # fmt: skip
 
 
 def all_scanned(volume: Volume, protocol: Protocol) -> np.ndarray:
