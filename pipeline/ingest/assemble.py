@@ -108,7 +108,7 @@ def _size_issue(part: Part) -> tuple[Issue, ...]:
         code = IssueCode.SERIES_TOO_SHORT
         message = f"{n_frames} slices; a volume needs at least {MIN_SLICES}."
     elif n_frames * frame.rows * frame.columns > MAX_VOXELS:
-        code = IssueCode.SERIES_UNSUPPORTED
+        code = IssueCode.SERIES_UNREADABLE
         message = f"{n_frames}x{frame.rows}x{frame.columns} voxels; at most {MAX_VOXELS} are read."
     else:
         return ()

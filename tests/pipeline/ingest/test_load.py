@@ -145,7 +145,7 @@ def test_an_enhanced_ct_with_fewer_groups_than_frames_is_refused(tmp_path: Path)
     for path in paths:
         path.unlink()
     edit(target, lambda dataset: dataset.PerFrameFunctionalGroupsSequence.pop())
-    assert {i.code for i in only_series(tmp_path).issues} == {IssueCode.SERIES_UNSUPPORTED}
+    assert {i.code for i in only_series(tmp_path).issues} == {IssueCode.SERIES_UNREADABLE}
 
 
 def test_an_image_compressed_with_loss_is_read_with_a_warning(tmp_path: Path) -> None:
