@@ -182,3 +182,26 @@ def test_an_inspection_says_that_series_have_two_frames_of_reference(
     write(tmp_path, "axial", "1.2.8")
     (inspected,) = inspect_studies(open_cohort(tmp_path, two_series))
     assert IssueCode.FRAMES_DIFFER in {issue.code for issue in inspected.issues}
+
+
+@pytest.mark.parametrize("fault", ["gone", "cut short", "led out"])
+def test_what_a_case_says_of_a_file_does_not_hold_its_path(
+    tmp_path: Path, two_series: Protocol, fault: str
+) -> None:
+    folder = tmp_path / "cohort" / "NOBODY^AT^ALL"
+    save(Case("axial", "MR").slices(), folder)
+    cohort = open_cohort(tmp_path / "cohort", two_series)
+    (study,) = cohort.inventory.studies
+    path = sorted(folder.iterdir())[4]
+    content = path.read_bytes()
+    path.unlink()
+    if fault == "cut short":
+        path.write_bytes(content[:-40])
+    elif fault == "led out":
+        (tmp_path / "elsewhere").write_bytes(content)
+        path.symlink_to(tmp_path / "elsewhere")
+    case = read_case(cohort, study)
+    assert case.volumes == {}
+    (message,) = [one.message for one in case.issues if "could not be loaded" in one.message]
+    assert message.startswith("series ax could not be loaded: file 5 of 9 of the series")
+    assert not any("NOBODY" in one.message or path.name in one.message for one in case.issues)
