@@ -18,6 +18,7 @@ from pipeline.ingest.beginning import CHUNK_BYTES, Beginning, read_beginning, re
 from pipeline.ingest.codecs import Pixels
 from pipeline.ingest.header import FileFacts, has_sop_uid, instance_of
 from pipeline.ingest.instance import Frame, Instance
+from pipeline.ingest.person import patient_sha256
 from pipeline.ingest.proof import Proof
 from pipeline.ingest.quiet import quiet
 from pipeline.ingest.resample import volume_of
@@ -86,6 +87,7 @@ class _Files:
 
     store: FileStore
     names: Mapping[str, str]
+    patient_sha256: str
 
     @classmethod
     def of(cls, store: FileStore, series: Series) -> Self:
@@ -94,7 +96,7 @@ class _Files:
         names = {
             file: f"file {n} of {count} of the series" for n, file in enumerate(files, start=1)
         }
-        return cls(store, names)
+        return cls(store, names, series.patient_sha256)
 
 
 def _run(pool: ThreadPoolExecutor, jobs: Iterable[Callable[[], None]]) -> None:
@@ -167,6 +169,9 @@ def _stored_slices(
     try:
         with files.store.open(file) as found:
             beginning, instance = _open(found, file)
+            if patient_sha256(instance) != files.patient_sha256:
+                msg = "names another patient than when it was found"
+                raise IngestError(msg, IssueCode.IDENTITY_CONFLICT)
             slices = _slices_by_frame(instance, members)
             for number, frame in stored_frames(found, beginning, sorted(slices)):
                 yield frame, slices.pop(number)

@@ -195,6 +195,33 @@ def test_another_instance_under_the_same_name_is_noticed(tmp_path: Path) -> None
         load_volume(tmp_path, series)
 
 
+@pytest.mark.parametrize("values", [{"PatientID": "P2"}, {"PatientBirthDate": "19500101"}])
+@pytest.mark.parametrize("is_enhanced", [False, True])
+def test_a_file_of_another_patient_under_the_same_uid_is_noticed(
+    tmp_path: Path, values: dict[str, object], is_enhanced: bool
+) -> None:
+    paths = write_ball(tmp_path)
+    if is_enhanced:
+        one = write_enhanced(paths, tmp_path / "one")
+        for path in paths:
+            path.unlink()
+        paths = [one]
+    series = only_series(tmp_path)
+    assert load_volume(tmp_path, series).array.shape == SHAPE
+    put(paths[-1], **values)
+    with pytest.raises(IngestError, match="names another patient") as caught:
+        load_volume(tmp_path, series)
+    assert caught.value.code is IssueCode.IDENTITY_CONFLICT
+    assert not any(str(value) in str(caught.value) for value in values.values())
+
+
+def test_a_series_does_not_show_whose_it_is(tmp_path: Path) -> None:
+    write_ball(tmp_path)
+    series = only_series(tmp_path)
+    assert series.patient_sha256
+    assert series.patient_sha256 not in repr(series)
+
+
 def test_a_file_that_is_gone_is_one_sentence(tmp_path: Path) -> None:
     paths = write_ball(tmp_path)
     series = only_series(tmp_path)
