@@ -83,6 +83,9 @@ def _peak(heatmap: Heatmap | None, volume: Volume | None) -> HeatmapPeak | None:
     source = volume.sources[index[0]]
     x, y, z = np.round(volume.geometry.to_mm(index), 3).tolist()
     return HeatmapPeak(
-        position_mm=(x, y, z), index=index, sop_instance_uid=source.sop_instance_uid,
+        position_mm=(x, y, z),
+        index=index,
+        is_resampled=volume.scanned is not None,
+        sop_instance_uid=source.sop_instance_uid,
         frame=source.frame,
-    )  # fmt: skip
+    )

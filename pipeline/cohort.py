@@ -15,6 +15,7 @@ from pipeline.volume import Volume
 from schemas.history import History
 from schemas.issue import Issue, IssueCode, Severity
 from schemas.protocol import Protocol
+from schemas.report import SeriesUse
 from schemas.series import Inventory, Series, Study
 
 logger = logging.getLogger(__name__)
@@ -80,24 +81,49 @@ def open_cohort(
     return Cohort(folder, image_folder, inventory, pairing, protocol)
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The series of a study that the protocol's rules take.
+
+    Parameters
+    ----------
+    chosen
+        By the rule's name, as the rule sees them.
+    uses
+        What the report says of every series.
+    issues
+        Of the chosen ones, of rules that found none, and of what the chosen ones are together.
+    """
+
+    chosen: dict[str, Series]
+    uses: tuple[SeriesUse, ...]
+    issues: tuple[Issue, ...]
+
+
+def choose_series(cohort: Cohort, study: Study) -> Choice:
+    """Choose a study's series; a few slices of a CT are read where a rule asks what it shows."""
+    chosen, uses, doubts = select_series(
+        study, cohort.protocol.series, partial(content_of, cohort.image_folder)
+    )
+    faults = [issue for series in chosen.values() for issue in series.issues]
+    return Choice(chosen, uses, (*faults, *doubts, *_apart(chosen)))
+
+
 def read_case(cohort: Cohort, study: Study, history: History | None = None) -> Case:
     """Choose and load a study's series and pair them with the patient's history.
 
     A series that cannot be loaded becomes an issue; the case then has no such volume.
     """
-    chosen, uses, issues = select_series(
-        study, cohort.protocol.series, partial(content_of, cohort.image_folder)
-    )
-    found = [*issues, *_apart(chosen)]
+    choice = choose_series(cohort, study)
+    found = list(choice.issues)
     volumes = {}
-    for name, series in chosen.items():
+    for name, series in choice.chosen.items():
         volume = _load(cohort.image_folder, name, series, found)
         if volume is not None:
             volumes[name] = volume
     history = history or cohort.history(study)
-    faults = [issue for series in chosen.values() for issue in series.issues]
-    issues = (*study.issues, *faults, *found, *history.issues)
-    return Case(study.study_uid, volumes, history, uses, issues)
+    issues = (*study.issues, *found, *history.issues)
+    return Case(study.study_uid, volumes, history, choice.uses, issues)
 
 
 def _load(folder: Path, name: str, series: Series, issues: list[Issue]) -> Volume | None:

@@ -42,7 +42,7 @@ def _docstrings(class_name: str) -> dict[str, str]:
         node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == class_name
     ]
     return {
-        member.targets[0].id: text.value.value.strip()
+        member.targets[0].id: " ".join(text.value.value.split())
         for member, text in pairwise(found.body)
         if isinstance(member, ast.Assign)
         and isinstance(member.targets[0], ast.Name)

@@ -41,7 +41,8 @@ class IngestedSeries(FrozenModel):
     acquired_at: datetime | None
     """Acquisition time without a time zone, in the scanner's local time."""
     status: Literal["read", "set aside", "refused"]
-    """`set aside`: no slices of a volume by what the images are; `refused`: for a fault."""
+    """`set aside`: no slices of a volume by what the images are; `refused`: for a fault, or CT or
+    MR that this version cannot read."""
     codes: tuple[IssueCode, ...]
     """Of its issues, sorted, each once."""
     issues: tuple[Issue, ...]

@@ -45,7 +45,10 @@ class IssueCode(StrEnum):
     SERIES_TOO_SHORT = "series-too-short"
     """Fewer slices than a volume needs."""
     SERIES_UNSUPPORTED = "series-unsupported"
-    """A kind of image that this version does not read."""
+    """Another kind of image than the slices of CT and MR: ultrasound, PET, in colour."""
+    SERIES_UNREADABLE = "series-unreadable"
+    """Images of CT or MR that this version cannot read: their transfer syntax, class or number of
+    bits, a mosaic without proof, several frames without their groups, too many voxels."""
     SERIES_AMBIGUOUS = "series-ambiguous"
     """Several images at one position (echoes, phases, repetitions) that were not told apart."""
     SERIES_MIXED = "series-mixed"

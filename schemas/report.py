@@ -21,9 +21,12 @@ class HeatmapPeak(FrozenModel):
     position_mm: tuple[float, float, float]
     """DICOM's LPS."""
     index: tuple[int, int, int]
-    """Slice, row, column, from 0, in the volume's order."""
+    """Slice, row, column, from 0, in the volume's order; of a resampled volume they are not those
+    of the scanned image."""
+    is_resampled: bool
+    """Whether the volume was resampled from tilted or unevenly spaced slices."""
     sop_instance_uid: str
-    """The instance that holds the slice."""
+    """The instance that holds the slice; of a resampled volume, the scanned image nearest to it."""
     frame: int = Field(ge=1)
     """Its frame number, from 1."""
 

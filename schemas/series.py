@@ -61,6 +61,8 @@ class Series(FrozenModel):
     """Which part of a complex MR image; empty if unknown or not complex."""
     study_uid: str
     """Study Instance UID (0020,000D), or a stable UID derived from the content."""
+    patient_sha256: str = Field(default="", repr=False)
+    """Hash of Patient ID and birth date in the first file; all files of a usable series agree."""
     modality: Literal["CT", "MR", "OTHER"]
     """Modality (0008,0060)."""
     description: str = Field(default="", repr=False)

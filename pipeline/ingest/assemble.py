@@ -7,6 +7,7 @@ from pipeline.ingest.group import Part, split_series, summed_faults
 from pipeline.ingest.identity import shared_instance
 from pipeline.ingest.instance import Component, FoundFrame, Instance
 from pipeline.ingest.order import MIN_SLICES, Stack, stack_frames
+from pipeline.ingest.person import patient_sha256
 from pipeline.ingest.pixel_format import MAX_VOXELS
 from pipeline.ingest.stack import as_rows
 from pipeline.ingest.uids import derived_uid
@@ -83,6 +84,7 @@ def _series(
         traits=part.traits,
         component=_component(part.frames),
         study_uid=study_uid,
+        patient_sha256=patient_sha256(first.instance),
         modality=first.instance.modality,
         description=first.instance.description,
         body_part=first.instance.about.body_part,
@@ -108,7 +110,7 @@ def _size_issue(part: Part) -> tuple[Issue, ...]:
         code = IssueCode.SERIES_TOO_SHORT
         message = f"{n_frames} slices; a volume needs at least {MIN_SLICES}."
     elif n_frames * frame.rows * frame.columns > MAX_VOXELS:
-        code = IssueCode.SERIES_UNSUPPORTED
+        code = IssueCode.SERIES_UNREADABLE
         message = f"{n_frames}x{frame.rows}x{frame.columns} voxels; at most {MAX_VOXELS} are read."
     else:
         return ()

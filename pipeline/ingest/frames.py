@@ -102,7 +102,7 @@ def _mosaic(dataset: Dataset, faults: tuple[Fault, ...]) -> tuple[Frame, ...]:
     tiles = None if whole.plane is None else mosaic_planes(dataset, whole.plane)
     if tiles is None:
         phrase = "a Siemens mosaic whose slice positions cannot be proved"
-        return (_plain(dataset, Fault(IssueCode.SERIES_UNSUPPORTED, phrase)),)
+        return (_plain(dataset, Fault(IssueCode.SERIES_UNREADABLE, phrase)),)
     return tuple(
         Frame(
             number=number,
@@ -127,7 +127,7 @@ def _enhanced(dataset: Dataset, faults: tuple[Fault, ...]) -> tuple[Frame, ...]:
     n_frames = count_of(dataset, "NumberOfFrames") or 1
     if len(per_frame) != n_frames:
         phrase = f"with {n_frames} frames but functional groups of {len(per_frame)}"
-        return (_plain(dataset, Fault(IssueCode.SERIES_UNSUPPORTED, phrase)),)
+        return (_plain(dataset, Fault(IssueCode.SERIES_UNREADABLE, phrase)),)
     rest = {key: item_of(shared, key) for key in _GROUPS}
     dimensions = dimension_names(dataset)
     frames = []

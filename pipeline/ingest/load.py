@@ -2,11 +2,12 @@
 
 import hashlib
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from pipeline.ingest.beginning import CHUNK_BYTES, Beginning, read_beginning, re
 from pipeline.ingest.codecs import Pixels
 from pipeline.ingest.header import FileFacts, has_sop_uid, instance_of
 from pipeline.ingest.instance import Frame, Instance
+from pipeline.ingest.person import patient_sha256
 from pipeline.ingest.proof import Proof
 from pipeline.ingest.quiet import quiet
 from pipeline.ingest.resample import volume_of
@@ -67,7 +69,7 @@ def load_volume(folder: Path, series: Series) -> Volume:
     proof = Proof.of(series)
     target = _Target(proof, np.empty(proof.shape, dtype=np.float32))
     with FileStore(folder) as store, quiet(), ThreadPoolExecutor(N_THREADS) as pool:
-        _run(pool, _jobs(store, series.frames, target))
+        _run(pool, _jobs(_Files.of(store, series), series.frames, target))
     return volume_of(target.array, series, proof)
 
 
@@ -77,6 +79,24 @@ class _Target:
 
     proof: Proof
     array: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Files:
+    """The files of a series, and what a report may call them: a path may name a patient."""
+
+    store: FileStore
+    names: Mapping[str, str]
+    patient_sha256: str
+
+    @classmethod
+    def of(cls, store: FileStore, series: Series) -> Self:
+        files = sorted({source.file for source in series.frames})
+        count = len(files)
+        names = {
+            file: f"file {n} of {count} of the series" for n, file in enumerate(files, start=1)
+        }
+        return cls(store, names, series.patient_sha256)
 
 
 def _run(pool: ThreadPoolExecutor, jobs: Iterable[Callable[[], None]]) -> None:
@@ -95,7 +115,7 @@ def _run(pool: ThreadPoolExecutor, jobs: Iterable[Callable[[], None]]) -> None:
 
 
 def _jobs(
-    store: FileStore, sources: Sequence[FrameSource], target: _Target
+    files: _Files, sources: Sequence[FrameSource], target: _Target
 ) -> Iterator[Callable[[], None]]:
     """Give one job a file, or, of a file of several slices, one a stored frame."""
     wanted: dict[str, Members] = defaultdict(list)
@@ -103,18 +123,18 @@ def _jobs(
         wanted[source.file].append((index, source))
     for file, members in wanted.items():
         if len(members) == 1:
-            yield partial(_fill_from_file, store, file, members, target)
+            yield partial(_fill_from_file, files, file, members, target)
         else:
-            for frame, slices in _stored_slices(store, file, members):
-                yield partial(_fill, file, frame, slices, target)
+            for frame, slices in _stored_slices(files, file, members):
+                yield partial(_fill, files.names[file], frame, slices, target)
 
 
-def _fill_from_file(store: FileStore, file: str, members: Members, target: _Target) -> None:
-    for frame, slices in _stored_slices(store, file, members):
-        _fill(file, frame, slices, target)
+def _fill_from_file(files: _Files, file: str, members: Members, target: _Target) -> None:
+    for frame, slices in _stored_slices(files, file, members):
+        _fill(files.names[file], frame, slices, target)
 
 
-def _fill(file: str, stored: StoredFrame, slices: Slices, target: _Target) -> None:
+def _fill(name: str, stored: StoredFrame, slices: Slices, target: _Target) -> None:
     """Decode one stored frame and write the slices that it holds: several of a mosaic."""
     try:
         for index, frame in slices:
@@ -125,7 +145,7 @@ def _fill(file: str, stored: StoredFrame, slices: Slices, target: _Target) -> No
             tile = pixels[row : row + frame.rows, column : column + frame.columns]
             _scale_into(target.array[index], tile, frame.rescale)
     except IngestError as error:
-        msg = f"{file}: {error}"
+        msg = f"{name}: {error}"
         raise IngestError(msg, error.code) from None
 
 
@@ -142,12 +162,16 @@ def _scale_into(
 
 
 def _stored_slices(
-    store: FileStore, file: str, members: Members
+    files: _Files, file: str, members: Members
 ) -> Iterator[tuple[StoredFrame, Slices]]:
     """Give each stored frame of a file with the index and header of the slices that it holds."""
+    name = files.names[file]
     try:
-        with store.open(file) as found:
+        with files.store.open(file) as found:
             beginning, instance = _open(found, file)
+            if patient_sha256(instance) != files.patient_sha256:
+                msg = "names another patient than when it was found"
+                raise IngestError(msg, IssueCode.IDENTITY_CONFLICT)
             slices = _slices_by_frame(instance, members)
             for number, frame in stored_frames(found, beginning, sorted(slices)):
                 yield frame, slices.pop(number)
@@ -155,13 +179,13 @@ def _stored_slices(
                 msg = f"frame {min(slices)} is not there"
                 raise IngestError(msg)
     except IngestError as error:
-        msg = f"{file}: {error}"
+        msg = f"{name}: {error}"
         raise IngestError(msg, error.code) from None
     except OSError as error:
-        msg = f"{file} cannot be opened: {error.strerror}"
-        raise IngestError(msg, IssueCode.FILE_UNREADABLE) from error
+        msg = f"{name} cannot be opened: {error.strerror}"
+        raise IngestError(msg, IssueCode.FILE_UNREADABLE) from None  # the cause holds the path
     except DAMAGE as error:
-        msg = f"{file}: the member of an archive is damaged ({type(error).__name__})"
+        msg = f"{name}: the member of an archive is damaged ({type(error).__name__})"
         raise IngestError(msg, IssueCode.ARCHIVE_UNREADABLE) from None
 
 

@@ -115,7 +115,7 @@ def _repeated(n_repeated: int, n_frames: int) -> Issue:
 def _too_large(resampling: Resampling) -> Issue:
     size = "x".join(map(str, resampling.target_shape))
     message = f"{size} voxels once the tilt is undone; at most {MAX_VOXELS} are read."
-    return Issue(code=IssueCode.SERIES_UNSUPPORTED, severity=Severity.ERROR, message=message)
+    return Issue(code=IssueCode.SERIES_UNREADABLE, severity=Severity.ERROR, message=message)
 
 
 def _tilted(line: Line) -> tuple[Issue, ...]:

@@ -1,5 +1,7 @@
 """Whose study it is and when it was made: one answer from all of its files."""
 
+import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +29,12 @@ class Clock:
 
     is_day_only: bool
     utc_offset_minutes: int | None
+
+
+def patient_sha256(instance: Instance) -> str:
+    """Return a hash of what the files of one series must agree on: Patient ID and birth date."""
+    named = json.dumps([instance.patient_id, instance.birth_date])
+    return hashlib.sha256(named.encode()).hexdigest()
 
 
 def person_of(members: Sequence[Instance]) -> Person:

@@ -27,6 +27,7 @@ _ENHANCED = {
     "1.2.840.10008.5.1.4.1.1.4.1": "Enhanced MR",
     "1.2.840.10008.5.1.4.1.1.4.4": "Legacy Converted Enhanced MR",
 }
+_COLOUR = {"PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"}
 # JPEG 2000 Part 1, HTJ2K and JPEG-LS near-lossless may hold either; Lossy Image Compression tells.
 _LOSSY = {
     *("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81"),
@@ -119,23 +120,36 @@ def _foreign(dataset: Dataset) -> Fault | None:
     name = class_name(sop_class)
     if "Secondary Capture" in name:
         return Fault(IssueCode.SERIES_DERIVED, "a secondary capture")
+    is_read = sop_class in _CLASSIC or sop_class in _ENHANCED
     if modality not in ("CT", "MR"):
         shown = modality if modality.isalpha() and len(modality) <= 8 else "unknown"
-        return Fault(IssueCode.SERIES_UNSUPPORTED, f"of modality {shown}; CT and MR are read")
-    if sop_class and sop_class not in _CLASSIC and sop_class not in _ENHANCED:
-        return Fault(IssueCode.SERIES_UNSUPPORTED, f"of a class not read: {name or 'unknown'}")
+        is_lost = is_read and not modality
+        return Fault(_kind(is_fault=is_lost), f"of modality {shown}; CT and MR are read")
+    if sop_class and not is_read:
+        return Fault(_kind(is_fault=not name), f"of a class not read: {name or 'unknown'}")
     if (count_of(dataset, "SamplesPerPixel") or 1) != 1:
         return Fault(IssueCode.SERIES_UNSUPPORTED, "in colour")
-    if count_of(dataset, "NumberOfFrames") > 1 and not is_enhanced(dataset):
-        return Fault(IssueCode.SERIES_UNSUPPORTED, "of several frames without functional groups")
-    return None
+    return _several_frames(dataset)
+
+
+def _kind(*, is_fault: bool) -> IssueCode:
+    """Tell what may well be CT or MR from another kind of image."""
+    return IssueCode.SERIES_UNREADABLE if is_fault else IssueCode.SERIES_UNSUPPORTED
+
+
+def _several_frames(dataset: Dataset) -> Fault | None:
+    if count_of(dataset, "NumberOfFrames") <= 1 or is_enhanced(dataset):
+        return None
+    kind = kind_of(words_of(dataset, "ImageType"), is_lossy=is_lossy(dataset))
+    phrase = "of several frames without functional groups"
+    return kind or Fault(IssueCode.SERIES_UNREADABLE, phrase)
 
 
 def _decodable(pixels: PixelData) -> Fault | None:
     if not is_decodable(pixels.syntax):
-        return Fault(IssueCode.SERIES_UNSUPPORTED, "in a transfer syntax that is not read")
+        return Fault(IssueCode.SERIES_UNREADABLE, "in a transfer syntax that is not read")
     if pixels.is_present and not pixels.is_integer:
-        return Fault(IssueCode.SERIES_UNSUPPORTED, "of floating point values")
+        return Fault(IssueCode.SERIES_UNREADABLE, "of floating point values")
     if pixels.is_present and pixels.syntax.is_encapsulated != (pixels.length == UNDEFINED):
         phrase = "whose pixel data is not stored as its transfer syntax says"
         return Fault(IssueCode.PIXELS_UNREADABLE, phrase)
@@ -147,11 +161,11 @@ def _sizes(dataset: Dataset) -> Fault | None:
     allocated, stored = count_of(dataset, "BitsAllocated"), count_of(dataset, "BitsStored")
     high = number_of(dataset, "HighBit")
     if photometric not in ("MONOCHROME1", "MONOCHROME2"):
-        return Fault(IssueCode.SERIES_UNSUPPORTED, "not in grey values")
+        return Fault(_kind(is_fault=photometric not in _COLOUR), "not in grey values")
     if allocated not in (8, 16, 32) or not 1 <= stored <= allocated:
         return Fault(IssueCode.PIXELS_UNREADABLE, "without a valid number of bits")
     if high is not None and high != stored - 1:
-        return Fault(IssueCode.SERIES_UNSUPPORTED, "with High Bit other than Bits Stored - 1")
+        return Fault(IssueCode.SERIES_UNREADABLE, "with High Bit other than Bits Stored - 1")
     if not n_voxels(dataset):
         return Fault(IssueCode.PIXELS_UNREADABLE, "without rows or columns")
     if n_voxels(dataset) > MAX_VOXELS:

@@ -127,7 +127,7 @@ class FileStore:
         parent = path.rpartition("/")[0]
         if parent not in self._inside or path.endswith("/..") or Path(path).is_symlink():
             if not Path(path).resolve().is_relative_to(self._root):
-                msg = f"{name} lies outside the folder"
+                msg = "the file lies outside the folder"
                 raise IngestError(msg, IssueCode.FILE_UNREADABLE)
             if os.path.realpath(parent) == parent:
                 self._inside.add(parent)

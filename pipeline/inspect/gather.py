@@ -1,4 +1,4 @@
-"""A cohort as its Cases would be, counted: nothing is trained and no pixel is read."""
+"""A cohort as its Cases would be, counted: nothing is trained and no volume is loaded."""
 
 import re
 from collections import Counter, defaultdict
@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from pipeline.cohort import Cohort
+from pipeline.cohort import Cohort, choose_series
 from pipeline.history import Labels, Pairing, label_columns
-from pipeline.ingest import select_series
 from pipeline.inspect.distributions import number_bars, wilson, word_bars
 from pipeline.progress import Progress, silent
 from schemas.history import ConceptValue, History, TableValue
@@ -51,12 +50,11 @@ def inspect_studies(cohort: Cohort, *, progress: Progress = silent) -> list[Insp
     inspected = []
     for number, study in enumerate(studies):
         progress("inspecting", number, len(studies))
-        chosen, uses, missing = select_series(study, cohort.protocol.series)
-        faults = [issue for series in chosen.values() for issue in series.issues]
+        choice = choose_series(cohort, study)
         history = cohort.history(study)
         later = study.model_copy(update={"acquired_at": FAR, "is_day_only": False})
-        issues = (*study.issues, *faults, *missing, *history.issues)
-        inspected.append(InspectedStudy(study, history, uncut.history(later), uses, issues))
+        issues = (*study.issues, *choice.issues, *history.issues)
+        inspected.append(InspectedStudy(study, history, uncut.history(later), choice.uses, issues))
     progress("inspecting", len(studies), len(studies))
     return inspected
 

@@ -105,6 +105,9 @@ def _check_peak(risk: Risk, volume: Volume, heatmap: Heatmap) -> None:
             raise ValueError(msg)
         return
     source = volume.sources[found[0]]
+    if risk.peak.is_resampled != (volume.scanned is not None):
+        msg = f"task {risk.task}: a peak must say whether its volume was resampled"
+        raise ValueError(msg)
     said = (risk.peak.index, risk.peak.sop_instance_uid, risk.peak.frame)
     away_mm = np.abs(volume.geometry.to_mm(found) - risk.peak.position_mm).max()
     if said != (found, source.sop_instance_uid, source.frame) or not away_mm <= PEAK_TOLERANCE_MM:

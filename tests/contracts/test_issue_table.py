@@ -16,3 +16,9 @@ def test_every_code_and_severity_is_explained_once() -> None:
     for name in (*IssueCode, *Severity):
         (line,) = [line for line in lines if line.startswith(f"| `{name}` |")]
         assert len(line) > len(name) + 20
+
+
+def test_every_row_of_the_tables_is_one_line() -> None:
+    rows = [line for line in issue_table().splitlines() if line.startswith("| `")]
+    assert len(rows) == len(Severity) + len(IssueCode)
+    assert all(row.endswith(" |") for row in rows)

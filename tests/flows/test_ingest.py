@@ -6,6 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
+from pydicom import dcmread
+from pydicom.encaps import encapsulate
+from pydicom.uid import MPEG2MPML
 from typer.testing import CliRunner, Result
 
 from flows.cli import app, main
@@ -83,6 +86,45 @@ def test_a_series_refused_for_a_fault_gives_exit_code_1(heap: Path, tmp_path: Pa
     assert refused.codes == (IssueCode.GEOMETRY_IRREGULAR,)
     assert len(refused.files) == 11
     assert "geometry-irregular" in result.output.replace("\n", "")
+
+
+@pytest.mark.parametrize(
+    ("values", "status", "exit_code"),
+    [
+        ({"HighBit": 13}, "refused", 1),
+        ({"SOPClassUID": "1.2.3.4"}, "refused", 1),
+        ({"Modality": ""}, "refused", 1),
+        ({"PhotometricInterpretation": ""}, "refused", 1),
+        ({"NumberOfFrames": 2}, "refused", 1),
+        ({"NumberOfFrames": 2, "ImageType": ["DERIVED", "SECONDARY"]}, "set aside", 0),
+        ({"Modality": "PT"}, "set aside", 0),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.128"}, "set aside", 0),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "set aside", 0),
+        ({"SamplesPerPixel": 3}, "set aside", 0),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_read_of_ct_or_mr_is_refused_and_other_kinds_are_set_aside(
+    heap: Path, tmp_path: Path, values: dict[str, object], status: str, exit_code: int
+) -> None:
+    put(sorted((heap / "b").iterdir()), **values)
+    result, report = ingest(heap, tmp_path / "out")
+    (entry,) = [item for item in report.series if item.files[0].startswith("b/")]
+    assert (entry.status, result.exit_code) == (status, exit_code), entry.issues
+    assert (IssueCode.SERIES_UNREADABLE in entry.codes) == (status == "refused")
+
+
+def test_an_unread_transfer_syntax_refuses_its_series(heap: Path, tmp_path: Path) -> None:
+    for path in (heap / "b").iterdir():
+        dataset = dcmread(path)
+        dataset.PixelData = encapsulate([dataset.PixelData])
+        dataset["PixelData"].is_undefined_length = True
+        dataset.file_meta.TransferSyntaxUID = MPEG2MPML
+        dataset.save_as(path)
+    result, report = ingest(heap, tmp_path / "out")
+    (entry,) = [item for item in report.series if item.files[0].startswith("b/")]
+    assert (entry.status, result.exit_code) == ("refused", 1)
+    assert IssueCode.SERIES_UNREADABLE in entry.codes
 
 
 def test_pixels_that_cannot_be_decoded_refuse_their_series_alone(

@@ -8,9 +8,14 @@ import pytest
 from pipeline.assess import is_readable
 from pipeline.case import Case as PatientCase
 from pipeline.cohort import open_cohort, read_case
+from pipeline.geometry import Geometry
 from pipeline.inputs import main_volume, read_image
+from pipeline.inspect.gather import inspect_studies
+from pipeline.phantom.dicom import write_series
 from schemas.issue import Issue, IssueCode, Severity
 from schemas.protocol import Protocol
+from schemas.series_rule import SeriesRule
+from tests.factories import header
 from tests.series_factory.slices import Case, field, moved, normal_of, put, save
 
 OTHER_FRAME = "1.2.3.4"
@@ -144,3 +149,59 @@ def test_a_tilted_scan_is_read_and_the_case_says_so(tmp_path: Path, two_series: 
     inside = image.scanned[0].numpy()
     assert inside.any()
     assert np.median(np.abs(image.voxels[0].numpy() - truth)[inside]) < 1e-3
+
+
+def write_trunk(folder: Path, uid: str, n_slices: int, lung_hu: float) -> None:
+    """Write a CT of a square body, 25 % of it at ``lung_hu``, in air; headers do not name lungs."""
+    array = np.full((n_slices, 64, 64), -1000.0, np.float32)
+    array[:, 8:56, 8:56] = 50.0
+    array[:, 20:44, 20:44] = lung_hu
+    affine = np.array([[0, 0, 2.0, 0], [0, 2.0, 0, 0], [4.0, 0, 0, 0], [0, 0, 0, 1]])
+    write_series(folder, array, Geometry(affine, array.shape), header("CT", series_uid=uid))
+
+
+def test_an_inspection_chooses_the_series_that_an_assessment_reads(
+    tmp_path: Path, two_series: Protocol
+) -> None:
+    write_trunk(tmp_path / "a", "1.2.8", 8, lung_hu=-850.0)
+    write_trunk(tmp_path / "b", "1.2.9", 12, lung_hu=50.0)
+    rule = SeriesRule(name="chest", modality="CT", min_slices=4, lungs="with")
+    cohort = open_cohort(tmp_path, two_series.model_copy(update={"series": (rule,)}))
+    (study,) = cohort.inventory.studies
+    case = read_case(cohort, study)
+    assert case.volumes["chest"].series_uid == "1.2.8"  # by size alone it would be the other
+    (inspected,) = inspect_studies(cohort)
+    assert inspected.uses == case.series
+    assert inspected.issues == case.issues
+
+
+def test_an_inspection_says_that_series_have_two_frames_of_reference(
+    tmp_path: Path, two_series: Protocol
+) -> None:
+    write(tmp_path, "sagittal", "1.2.9", FrameOfReferenceUID=OTHER_FRAME)
+    write(tmp_path, "axial", "1.2.8")
+    (inspected,) = inspect_studies(open_cohort(tmp_path, two_series))
+    assert IssueCode.FRAMES_DIFFER in {issue.code for issue in inspected.issues}
+
+
+@pytest.mark.parametrize("fault", ["gone", "cut short", "led out"])
+def test_what_a_case_says_of_a_file_does_not_hold_its_path(
+    tmp_path: Path, two_series: Protocol, fault: str
+) -> None:
+    folder = tmp_path / "cohort" / "NOBODY^AT^ALL"
+    save(Case("axial", "MR").slices(), folder)
+    cohort = open_cohort(tmp_path / "cohort", two_series)
+    (study,) = cohort.inventory.studies
+    path = sorted(folder.iterdir())[4]
+    content = path.read_bytes()
+    path.unlink()
+    if fault == "cut short":
+        path.write_bytes(content[:-40])
+    elif fault == "led out":
+        (tmp_path / "elsewhere").write_bytes(content)
+        path.symlink_to(tmp_path / "elsewhere")
+    case = read_case(cohort, study)
+    assert case.volumes == {}
+    (message,) = [one.message for one in case.issues if "could not be loaded" in one.message]
+    assert message.startswith("series ax could not be loaded: file 5 of 9 of the series")
+    assert not any("NOBODY" in one.message or path.name in one.message for one in case.issues)

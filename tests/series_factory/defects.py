@@ -334,7 +334,7 @@ DEFECTS = (
            IssueCode.PIXELS_UNSCALED),
     Defect("CT in another unit", _set(slice(None), RescaleType="US"), IssueCode.PIXELS_UNSCALED),
     Defect("a rescale slope of 0", _set(4, RescaleSlope="0"), IssueCode.PIXELS_UNSCALED),
-    Defect("an impossible high bit", _set(slice(None), HighBit=13), IssueCode.SERIES_UNSUPPORTED),
+    Defect("an impossible high bit", _set(slice(None), HighBit=13), IssueCode.SERIES_UNREADABLE),
     Defect("two slices", _without(*range(2, N)), IssueCode.SERIES_TOO_SHORT),
     Defect("two echoes, same positions", _twice(EchoTime="80"), IssueCode.SERIES_SPLIT, (N, N),
            "MR"),

@@ -145,7 +145,7 @@ def test_an_enhanced_ct_with_fewer_groups_than_frames_is_refused(tmp_path: Path)
     for path in paths:
         path.unlink()
     edit(target, lambda dataset: dataset.PerFrameFunctionalGroupsSequence.pop())
-    assert {i.code for i in only_series(tmp_path).issues} == {IssueCode.SERIES_UNSUPPORTED}
+    assert {i.code for i in only_series(tmp_path).issues} == {IssueCode.SERIES_UNREADABLE}
 
 
 def test_an_image_compressed_with_loss_is_read_with_a_warning(tmp_path: Path) -> None:
@@ -195,11 +195,38 @@ def test_another_instance_under_the_same_name_is_noticed(tmp_path: Path) -> None
         load_volume(tmp_path, series)
 
 
+@pytest.mark.parametrize("values", [{"PatientID": "P2"}, {"PatientBirthDate": "19500101"}])
+@pytest.mark.parametrize("is_enhanced", [False, True])
+def test_a_file_of_another_patient_under_the_same_uid_is_noticed(
+    tmp_path: Path, values: dict[str, object], is_enhanced: bool
+) -> None:
+    paths = write_ball(tmp_path)
+    if is_enhanced:
+        one = write_enhanced(paths, tmp_path / "one")
+        for path in paths:
+            path.unlink()
+        paths = [one]
+    series = only_series(tmp_path)
+    assert load_volume(tmp_path, series).array.shape == SHAPE
+    put(paths[-1], **values)
+    with pytest.raises(IngestError, match="names another patient") as caught:
+        load_volume(tmp_path, series)
+    assert caught.value.code is IssueCode.IDENTITY_CONFLICT
+    assert not any(str(value) in str(caught.value) for value in values.values())
+
+
+def test_a_series_does_not_show_whose_it_is(tmp_path: Path) -> None:
+    write_ball(tmp_path)
+    series = only_series(tmp_path)
+    assert series.patient_sha256
+    assert series.patient_sha256 not in repr(series)
+
+
 def test_a_file_that_is_gone_is_one_sentence(tmp_path: Path) -> None:
     paths = write_ball(tmp_path)
     series = only_series(tmp_path)
     paths[5].unlink()
-    with pytest.raises(IngestError, match=r"IM0006\.dcm cannot be opened"):
+    with pytest.raises(IngestError, match=r"^file 6 of 12 of the series cannot be opened"):
         load_volume(tmp_path, series)
 
 
@@ -210,7 +237,7 @@ def test_pixels_that_cannot_be_decoded_are_one_sentence_without_a_name(tmp_path:
     # The codestream begins with the markers SOC and SIZ.
     start = content.index(b"\xff\x4f\xff\x51")
     paths[5].write_bytes(content[:start] + b"\0" * 60 + content[start + 60 :])
-    with pytest.raises(IngestError, match=r"IM0006\.dcm: .*pixels") as caught:
+    with pytest.raises(IngestError, match=r"^file 6 of 12 of the series: .*pixels") as caught:
         load(tmp_path)
     assert caught.value.__cause__ is None
     assert "NOBODY" not in str(caught.value)

@@ -159,7 +159,7 @@ def test_a_mosaic_whose_header_contradicts_itself_is_refused(
     assert before in content
     (tmp_path / "mosaic").write_bytes(content.replace(before, after))
     (series,) = discover(tmp_path).studies[0].series
-    assert errors(series) == {IssueCode.SERIES_UNSUPPORTED}
+    assert errors(series) == {IssueCode.SERIES_UNREADABLE}
 
 
 @pytest.mark.parametrize("name", ["e1", "e2", "e1_ph", "e2_ph"])

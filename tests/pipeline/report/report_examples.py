@@ -81,6 +81,7 @@ def risk(*, task="mass", parts=None, has_heatmap=True, grid=None, **changes):
     peak = HeatmapPeak(
         position_mm=tuple((grid or geometry()).to_mm(PEAK)),
         index=PEAK,
+        is_resampled=False,
         sop_instance_uid="1.2.840.99999.5.7",
         frame=1,
     )

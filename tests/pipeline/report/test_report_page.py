@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -16,6 +17,7 @@ from report_examples import (
     withheld_report,
 )
 
+from pipeline.answer import with_heatmap
 from pipeline.report import words
 from pipeline.report.page import render_page
 from schemas.issue import IssueCode, Severity
@@ -128,6 +130,18 @@ def test_the_peak_is_given_in_slices_millimetres_and_by_its_instance():
     assert "left 8.0 mm, anterior 7.0 mm, superior 5.0 mm" in text
     assert "DICOM LPS 8.0, \u22127.0, 5.0 mm" in text
     assert "1.2.840.99999.5.7" in text
+
+
+def test_the_peak_of_a_resampled_volume_has_no_row_or_column_of_a_scanned_image():
+    sheared = geometry().affine.copy()
+    sheared[1, 0] = 1.5
+    tilted = replace(volume(), scanned=geometry(sheared))
+    answer = with_heatmap(risk(has_heatmap=False), heatmap(), "", tilted)
+    html = render_page(report(answer), volume=tilted, heatmaps={"mass": heatmap()})
+    text = Page(html).text
+    assert "slice 7 of the resampled volume, counted from 1 (the cross)" in text
+    assert "Nearest scanned image, SOP Instance UID 1.2.840.99999.5.7" in text
+    assert "row 6, column 15" not in text
 
 
 def test_what_was_not_assessed_is_explained_only_where_it_is_drawn():

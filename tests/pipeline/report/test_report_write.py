@@ -206,6 +206,7 @@ NO_NUMBER = "without a probability there is no logit"
         pytest.param(report(changed_peak(position_mm=(8.0, -7.0, 6.0))), "peak", id="peak mm"),
         pytest.param(report(changed_peak(sop_instance_uid="1.2")), "peak", id="peak instance"),
         pytest.param(report(changed_peak(frame=2)), "peak", id="peak frame"),
+        pytest.param(report(changed_peak(is_resampled=True)), "resampled", id="peak resampled"),
     ],
 )
 def test_a_report_that_contradicts_itself_is_not_written(tmp_path, made, match):
@@ -224,7 +225,11 @@ def test_a_report_that_contradicts_itself_is_not_written(tmp_path, made, match):
         {"evidence": risk().evidence},
         {
             "peak": HeatmapPeak(
-                position_mm=(0, 0, 0), index=(0, 0, 0), sop_instance_uid="1", frame=1
+                position_mm=(0, 0, 0),
+                index=(0, 0, 0),
+                is_resampled=False,
+                sop_instance_uid="1",
+                frame=1,
             )
         },
     ],
