@@ -9,6 +9,7 @@ from schemas.base import NAME_PATTERN, FrozenModel
 from schemas.column import Column
 
 MAX_CODES = 10_000
+_STEM = r"^([a-z][a-z0-9_]{0,62})?$"
 
 
 class FhirColumn(FrozenModel):
@@ -90,6 +91,12 @@ class OmopColumn(FrozenModel):
     """value_as_concept_id or gender_concept_id to the column's own words."""
     units: dict[int, str] = Field(default_factory=dict)
     """unit_concept_id to the column's own unit; for others unit_source_value is read."""
+    known_at: str = Field(default="", pattern=_STEM)
+    """Of a condition: the date at which it was known, if that is later than its start, since a
+    disease may be entered with a start that lies long before the entry. `visit`: the end of the
+    visit at which it was diagnosed. Another word: the columns `<word>_date` and, where there is
+    one, `<word>_datetime` of condition_occurrence. `start`: its start alone, for archives whose
+    start is the day of the diagnosis. Empty: that is not known, and the condition has no time."""
     ends: bool = False
     """Whether the flag turns to no at the end date."""
 
@@ -100,6 +107,8 @@ class OmopColumn(FrozenModel):
         _require(is_person != bool(self.concepts), self.column, "concepts belong to all but person")
         can_end = self.table in ("condition_occurrence", "drug_exposure")
         _require(can_end or not self.ends, self.column, "only conditions and drugs end")
+        is_condition = self.table == "condition_occurrence"
+        _require(is_condition or not self.known_at, self.column, "known_at belongs to conditions")
         return self
 
 

@@ -72,7 +72,8 @@ OMOP_SOURCE = {
          "values": {concept: letter for letter, concept in GENDERS.items()}},
         *({"column": name, "table": "measurement", "concepts": [concept], "units": UNIT_NAMES}
           for name, concept in CONCEPTS.items()),
-        *({"column": name, "table": "condition_occurrence", "concepts": [concept]}
+        *({"column": name, "table": "condition_occurrence", "concepts": [concept],
+           "known_at": "start"}
           for name, concept in CONDITIONS.items()),
         *({"column": name, "table": "observation", "concepts": [concept],
            "values": {NO_CONCEPT: "no"}} for name, concept in DENIALS.items()),
@@ -279,7 +280,9 @@ OMOP_TABLES = {
                *_event("observation", ("value_as_string", sa.String(60)), *_VALUES)),
         _table("condition_occurrence", "condition_occurrence_id",
                ("condition_concept_id", sa.Integer), *_event("condition_start"),
-               *_event("condition_end")),
+               *_event("condition_end"), *_event("entered"),
+               ("visit_occurrence_id", sa.Integer)),
+        _table("visit_occurrence", "visit_occurrence_id", *_event("visit_end")),
         _table("drug_exposure", "drug_exposure_id", ("drug_concept_id", sa.Integer),
                *_event("drug_exposure_start"), *_event("drug_exposure_end")),
         _table("note", "note_id", ("note_class_concept_id", sa.Integer), *_event("note"),

@@ -7,7 +7,8 @@ import pandas as pd
 
 from pipeline.errors import UsageError
 from pipeline.history.delivery import NOTES, TABLE, Delivery, FaultList
-from pipeline.history.omop.rows import moments, spans, values
+from pipeline.history.moments import later
+from pipeline.history.omop.rows import known_from, moments, spans, values
 from pipeline.history.omop.tables import OmopTables, Wanted
 from pipeline.history.persons import Person, Persons, told_apart
 from pipeline.history.records import MAX_NOTE_CHARACTERS
@@ -15,6 +16,7 @@ from pipeline.history.spans import Span, flag_rows
 from schemas.sources import OmopColumn, OmopMapping
 
 MAX_ROWS = 20_000_000
+MAX_DIGITS = 19
 STEMS = {
     "measurement": "measurement", "observation": "observation",
     "condition_occurrence": "condition_start", "drug_exposure": "drug_exposure_start",
@@ -90,15 +92,18 @@ class _Reader:
 
     def read_column(self, column: OmopColumn) -> None:
         """Read the rows of one mapped column."""
-        optional: tuple[str, ...] = VALUES if column.table in ("measurement", "observation") else ()
         end = ENDS.get(column.table, "")
-        if end:
-            optional = (f"{end}_date", f"{end}_datetime")
-        for rows in self._rows(column.table, self._concepts(column), optional):
-            if end:
-                self._keep_spans(rows, column, end)
-            else:
+        if not end:
+            for rows in self._rows(column.table, self._concepts(column), VALUES):
                 self._keep_values(rows, column)
+            return
+        needed, more = _known_columns(column)
+        optional = (f"{end}_date", f"{end}_datetime", *more)
+        for rows in self._rows(column.table, self._concepts(column), optional, needed):
+            if column.table == "condition_occurrence":
+                self._keep_spans(self._since_known(rows, column.known_at), column, end)
+            else:
+                self._keep_spans(rows, column, end)
 
     def _concepts(self, column: OmopColumn) -> frozenset[int]:
         if not column.descendants:
@@ -116,11 +121,15 @@ class _Reader:
         return frozenset({*column.concepts, *found})
 
     def _rows(
-        self, table: str, concepts: frozenset[int], optional: tuple[str, ...]
+        self,
+        table: str,
+        concepts: frozenset[int],
+        optional: tuple[str, ...] = (),
+        needed: tuple[str, ...] = (),
     ) -> Iterator[pd.DataFrame]:
         """Give the rows of known persons whose time can be read."""
         stem, key, row_id = STEMS[table], CONCEPTS[table], f"{table}_id"
-        needed = ("person_id", key, f"{stem}_date", *(("note_text",) if table == "note" else ()))
+        needed = ("person_id", key, f"{stem}_date", *needed)
         more = (f"{stem}_datetime", row_id, *optional)
         place = self.tables.place(table)
         for chunk in self.tables.chunks(Wanted(table, needed, more, key, concepts)):
@@ -153,6 +162,43 @@ class _Reader:
         )  # fmt: skip
         self.frames.append(frame[~empty][list(TABLE)])
 
+    def _since_known(self, rows: pd.DataFrame, known_at: str) -> pd.DataFrame:
+        """Let conditions start when they were known; rows whose time cannot be read are left out.
+
+        As with a FHIR Condition, a start by itself does not say since when anyone knew of it.
+        """
+        match known_at:
+            case "start":
+                return rows
+            case "":
+                return rows.assign(start="")
+            case "visit":
+                ends = self._visit_ends(rows)
+                visits = [ends.get(key, "") for key in rows["visit_occurrence_id"]]
+                told = pd.Series(visits, rows.index, dtype="str")
+            case _:
+                told, fault = moments(rows, known_at)
+                self._name(rows, fault, self.tables.place("condition_occurrence"))
+                rows, told = rows[fault == ""], told[fault == ""]
+        return rows.assign(start=known_from(rows["start"], told))
+
+    def _visit_ends(self, rows: pd.DataFrame) -> Mapping[str, str]:
+        """Return when the visits of rows ended; one that does not say is not there."""
+        keys = rows["visit_occurrence_id"]
+        ids = frozenset(int(key) for key in keys if key.isdecimal() and len(key) < MAX_DIGITS)
+        wanted = Wanted(
+            "visit_occurrence", ("visit_occurrence_id", "visit_end_date"), ("visit_end_datetime",),
+            key="visit_occurrence_id", ids=ids,
+        )  # fmt: skip
+        ends: dict[str, str] = {}
+        for chunk in self.tables.chunks(wanted) if ids else ():
+            visits = chunk.assign(row=chunk["visit_occurrence_id"])
+            told, fault = moments(visits, "visit_end")
+            self._name(visits, fault, self.tables.place("visit_occurrence"))
+            for key, end in zip(visits["row"], told, strict=True):
+                ends[key] = later(ends.get(key, ""), end)
+        return ends
+
     def _keep_spans(self, rows: pd.DataFrame, column: OmopColumn, end: str) -> None:
         stop, fault = moments(rows, end)
         place = self.tables.place(column.table)
@@ -162,7 +208,7 @@ class _Reader:
     def read_notes(self, kind: str, concepts: frozenset[int]) -> None:
         """Read the notes of one kind."""
         place = self.tables.place("note")
-        for rows in self._rows("note", concepts, ()):
+        for rows in self._rows("note", concepts, needed=("note_text",)):
             is_long = rows["note_text"].str.len() > MAX_NOTE_CHARACTERS
             fault = is_long.map({True: f"note_text: more than {MAX_NOTE_CHARACTERS} characters"})
             self._name(rows, fault.fillna(""), place)
@@ -185,3 +231,14 @@ class _Reader:
             self.faults.all(),
             self.persons.contradicted,
         )
+
+
+def _known_columns(column: OmopColumn) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return which needed and which optional columns say when a condition was known."""
+    match column.known_at:
+        case "" | "start":
+            return (), ()
+        case "visit":
+            return ("visit_occurrence_id",), ()
+        case stem:
+            return (f"{stem}_date",), (f"{stem}_datetime",)

@@ -45,6 +45,13 @@ def moments(rows: pd.DataFrame, stem: str) -> tuple[pd.Series, pd.Series]:
     return pd.Series(texts, rows.index, dtype="str"), pd.Series(faults, rows.index, dtype="str")
 
 
+def known_from(start: pd.Series, told: pd.Series) -> pd.Series:
+    """Return the later of a start and the time at which it was told; "" where nothing was told."""
+    pairs = zip(start, told, strict=True)
+    found = [later(begun, known) if known else "" for begun, known in pairs]
+    return pd.Series(found, start.index, dtype="str")
+
+
 def values(rows: pd.DataFrame, column: OmopColumn) -> pd.DataFrame:
     """Return text and unit of measurements or observations; text is "" where there is no value."""
     words = {"0": "", **{str(concept): word for concept, word in column.values.items()}}
@@ -77,6 +84,8 @@ def _mapped(cells: pd.Series, words: Mapping[str, str], other: str | None = None
 def spans(rows: pd.DataFrame, column: OmopColumn, source: str) -> list[Span]:
     """Return the stretches of conditions or drugs.
 
+    What has ended and has no time is not read for a flag that ends: when it held is not known.
+
     Parameters
     ----------
     rows
@@ -88,4 +97,5 @@ def spans(rows: pd.DataFrame, column: OmopColumn, source: str) -> list[Span]:
         for owner, start, end, row in zip(
             rows["patient_id"], rows["start"], rows["end"], rows["row"], strict=True
         )
+        if start or not (column.ends and end)
     ]  # fmt: skip

@@ -24,6 +24,7 @@ from schemas.series import Study
 from schemas.sources import OmopMapping
 from tests.record_sources import (
     CONCEPTS,
+    CONDITIONS,
     DENIALS,
     METADATA,
     OMOP_SOURCE,
@@ -249,6 +250,99 @@ def test_exposures_that_overlap_are_one_treatment(tmp_path: Path) -> None:
         ("2024-05-01", "yes"), ("2024-05-20", "yes"), ("2024-06-20", "no"),
         ("2024-08-01", "no"), ("2024-08-01", "yes"),
     ]  # fmt: skip
+
+
+DIAGNOSED = {
+    "condition_occurrence_id": 1, "person_id": 1, "condition_concept_id": CONDITIONS["alcohol"],
+    "condition_start_date": date(2020, 3, 1), "visit_occurrence_id": 5,
+}  # fmt: skip
+VISIT = {"visit_occurrence_id": 5, "person_id": 1, "visit_end_date": date(2024, 6, 3)}
+
+
+def flag(known_at: str, *, ends: bool = False) -> OmopMapping:
+    concept = CONDITIONS["alcohol"]
+    column = {"column": "alcohol", "table": "condition_occurrence", "concepts": [concept]}
+    return OmopMapping.model_validate({"columns": [column | {"known_at": known_at, "ends": ends}]})
+
+
+@pytest.mark.parametrize(
+    ("known_at", "change", "expected"),
+    [
+        pytest.param("", {}, "", id="a start alone says nothing"),
+        pytest.param("start", {}, "2020-03-01", id="unless the mapping says so"),
+        pytest.param("visit", {}, "2024-06-03", id="visit"),
+        pytest.param("visit", {"condition_start_date": date(2024, 7, 1)}, "2024-07-01", id="later"),
+        pytest.param("visit", {"visit_occurrence_id": None}, "", id="no visit"),
+        pytest.param("visit", {"visit_occurrence_id": 6}, "", id="a visit that is not there"),
+        pytest.param("entered", {"entered_date": date(2024, 2, 9)}, "2024-02-09", id="entry"),
+        pytest.param(
+            "entered",
+            {"entered_date": date(2024, 2, 9), "entered_datetime": datetime(2024, 2, 9, 8)},
+            "2024-02-09T08:00:00",
+            id="time of entry",
+        ),
+        pytest.param("entered", {}, "", id="no entry"),
+    ],
+)
+@pytest.mark.parametrize("write", [write_omop_csv, write_omop_parquet])
+def test_a_condition_counts_once_it_was_known_and_not_from_its_start(
+    known_at: str,
+    change: Row,
+    expected: str,
+    write: Callable[[Path, OmopRows], None],
+    tmp_path: Path,
+) -> None:
+    rows = {"condition_occurrence": [DIAGNOSED | change], "visit_occurrence": [VISIT]}
+    write(tmp_path / "omop", tables(person=[PERSON], **rows))
+    delivery = read_omop(FolderTables(tmp_path / "omop"), flag(known_at))
+    assert said(delivery, "alcohol") == [(expected, "yes")]
+    assert faults(delivery) == []
+
+
+def test_a_condition_of_a_visit_that_ended_after_the_scan_is_not_read(tmp_path: Path) -> None:
+    rows = {"condition_occurrence": [DIAGNOSED], "visit_occurrence": [VISIT]}
+    write_omop_csv(tmp_path / "omop", tables(person=[PERSON], **rows))
+    protocol = brain_protocol(sources={"omop": flag("visit").model_dump()})
+    records = load_records(tmp_path, protocol)
+    for scan, n_later in ((datetime(2024, 6, 3, 12), 1), (datetime(2024, 6, 4), 0)):
+        history = history_at(records, "007", scan, protocol)
+        (found,) = (one.value for one in history.values if one.name == "alcohol")
+        assert (found, history.n_after_scan) == (None if n_later else True, n_later)
+
+
+def test_what_has_ended_and_was_known_at_no_stated_time_says_nothing(tmp_path: Path) -> None:
+    ended = {"condition_occurrence": [DIAGNOSED | {"condition_end_date": date(2021, 1, 1)}]}
+    assert said(read(tmp_path, flag("", ends=True), **ended), "alcohol") == []
+    known = read(tmp_path, flag("visit", ends=True), **ended, visit_occurrence=[VISIT])
+    assert said(known, "alcohol") == [("2024-06-03", "yes"), ("2024-06-03", "no")]
+
+
+def test_a_visit_end_or_entry_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "omop"
+    visit = VISIT | {"visit_end_date": date(2024, 6, 3)}
+    entered = DIAGNOSED | {"entered_date": date(2024, 6, 3)}
+    rows = {"condition_occurrence": [entered], "visit_occurrence": [visit]}
+    write_omop_csv(folder, tables(person=[PERSON], **rows))
+    for name in ("VISIT_OCCURRENCE.csv", "CONDITION_OCCURRENCE.csv"):
+        path = folder / name
+        path.write_text(path.read_text().replace("2024-06-03", "zebra"))
+    of_visit = read_omop(FolderTables(folder), flag("visit"))
+    assert said(of_visit, "alcohol") == [("", "yes")]
+    (fault,) = faults(of_visit)
+    assert fault.startswith("omop/VISIT_OCCURRENCE.csv: row 5: visit_end_date: not a date")
+    of_entry = read_omop(FolderTables(folder), flag("entered"))
+    assert said(of_entry, "alcohol") == []
+    (fault,) = faults(of_entry)
+    assert fault.startswith("omop/CONDITION_OCCURRENCE.csv: row 1: entered_date: not a date")
+
+
+def test_a_column_that_known_at_names_must_be_there(tmp_path: Path) -> None:
+    write_omop_csv(tmp_path / "omop", tables(person=[PERSON], condition_occurrence=[DIAGNOSED]))
+    with pytest.raises(UsageError, match="has no column signed_date"):
+        read_omop(FolderTables(tmp_path / "omop"), flag("signed"))
+    (tmp_path / "omop" / "VISIT_OCCURRENCE.csv").unlink()
+    with pytest.raises(UsageError, match=r"has no visit_occurrence\.csv"):
+        read_omop(FolderTables(tmp_path / "omop"), flag("visit"))
 
 
 def test_an_ingredient_stands_for_all_its_drugs(tmp_path: Path) -> None:
