@@ -1,7 +1,7 @@
 """Known outcomes of a cohort's studies."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,9 @@ import pandas as pd
 from pipeline.errors import RecordsError, UsageError
 from pipeline.history.faults import cell_faults, fault
 from pipeline.history.frames import find_table, read_text_table
+from pipeline.history.identifiers import identifiers_of
 from pipeline.history.values import MISSING
+from schemas.identity import IdentityRule
 from schemas.protocol import Protocol
 from schemas.series import SkippedFile, Study
 from schemas.task import Task
@@ -43,8 +45,18 @@ class Labels:
     source: str
     doubts: tuple[SkippedFile, ...] = ()
 
-    def require_same_patients(self, studies: Iterable[Study]) -> None:
+    def require_same_patients(self, studies: Sequence[Study], identity: IdentityRule) -> None:
         """Check that each labelled study is of the patient that its images name.
+
+        Where the protocol lets another spelling pair, it does here, by the same rule: only if
+        neither the labels nor the studies have two spellings that are alike.
+
+        Parameters
+        ----------
+        studies
+            All of the cohort's.
+        identity
+            The protocol's.
 
         Raises
         ------
@@ -52,12 +64,19 @@ class Labels:
             If any is not: a label would be learned with another patient's images. Rows are named
             by their study, patients are not named.
         """
+        named = [study.patient_id for study in studies if study.patient_id]
+        spellings = identifiers_of(self.patients.values(), (), named)
+
+        def is_same(one: str, other: str) -> bool:
+            is_alike = identity.match == "normalised" and other in spellings.others(one)
+            return one == other or (is_alike and spellings.is_one_patient(one))
+
         wrong = [
             study.study_uid
             for study in studies
             if study.study_uid in self.patients
             and study.patient_id
-            and study.patient_id != self.patients[study.study_uid]
+            and not is_same(study.patient_id, self.patients[study.study_uid])
         ]
         if wrong:
             text = "has another patient_id than the study's Patient ID (0010,0020)"

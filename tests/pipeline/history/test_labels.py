@@ -4,6 +4,7 @@ import pytest
 
 from pipeline.errors import RecordsError, UsageError
 from pipeline.history import read_labels
+from schemas.identity import IdentityRule
 from schemas.protocol import Protocol
 from schemas.series import Study
 from tests.pipeline.history.malformed import PROTOCOL
@@ -41,10 +42,33 @@ def test_no_label_file_says_what_training_needs(tmp_path: Path) -> None:
 def test_a_label_of_another_patient_is_named_by_its_study_alone(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text(LABELS)
     labels = read_labels(tmp_path, PROTOCOL)
-    labels.require_same_patients([study("1.2", "007"), study("1.4", ""), study("1.9", "x")])
+    exact = IdentityRule()
+    labels.require_same_patients([study("1.2", "007"), study("1.4", ""), study("1.9", "x")], exact)
     with pytest.raises(RecordsError) as caught:
-        labels.require_same_patients([study("1.2", "7"), study("1.3", "SECRET")])
+        labels.require_same_patients([study("1.2", "7"), study("1.3", "SECRET")], exact)
     assert [text.split(":")[0] for text in caught.value.faults] == [
         "labels.csv, study 1.2", "labels.csv, study 1.3"
     ]  # fmt: skip
     assert "SECRET" not in str(caught.value)
+
+
+def test_another_spelling_of_a_patient_is_the_same_where_it_pairs_and_only_there(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "labels.csv").write_text(LABELS)
+    labels = read_labels(tmp_path, PROTOCOL)
+    normalised = IdentityRule(match="normalised")
+    labels.require_same_patients([study("1.2", "7"), study("1.3", "0-8")], normalised)
+    for refused in (
+        [study("1.2", "7"), study("1.9", "07")],  # two spellings among the images
+        [study("1.2", "70")],
+        [study("1.2", "--")],
+    ):
+        with pytest.raises(RecordsError, match=r"labels\.csv, study 1\.2: "):
+            labels.require_same_patients(refused, normalised)
+    # two spellings among the labels
+    (tmp_path / "labels.csv").write_text(LABELS + "7,1.6,1\n")
+    twice = read_labels(tmp_path, PROTOCOL)
+    twice.require_same_patients([study("1.2", "007"), study("1.6", "7")], normalised)
+    with pytest.raises(RecordsError, match=r"labels\.csv, study 1\.2: "):
+        twice.require_same_patients([study("1.2", "07")], normalised)
