@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache, lru_cache
 from typing import Any
 
@@ -177,11 +177,12 @@ def items_of(dataset: Dataset | None, keyword: str) -> Sequence[Dataset]:
 def acquired_at(dataset: Dataset) -> Moment | None:
     """Return when the image was acquired.
 
-    Acquisition DateTime (0008,002A), else Acquisition, Series or Study Date and Time, the first
-    that is whole; else the start of the first of these days, since a later moment of that day
-    would let records from after the scan be used. Content Date (0008,0023) is not read for the
-    same reason: it may be the day of a later reconstruction. The offset from UTC is the suffix of
-    Acquisition DateTime where that is used, else Timezone Offset From UTC (0008,0201).
+    Acquisition DateTime (0008,002A), else Acquisition Date and Time, the first that is whole. Else
+    the earliest of what these, Series and Study Date and Time say: a series may be a later
+    reconstruction, and a moment after the scan would let records from after it be used. Content
+    Date (0008,0023) is not read for the same reason. Of the earliest day a time counts where one
+    is known, else the day's start. The offset from UTC is the suffix of Acquisition DateTime where
+    that is used, else Timezone Offset From UTC (0008,0201).
     """
     stamp, suffix = _without_offset(text_of(dataset, "AcquisitionDateTime"))
     zone = _offset_minutes(text_of(dataset, "TimezoneOffsetFromUTC"))
@@ -190,9 +191,22 @@ def acquired_at(dataset: Dataset) -> Moment | None:
         (text_of(dataset, f"{event}Date"), text_of(dataset, f"{event}Time"), zone)
         for event in ("Acquisition", "Series", "Study")
     ]
-    whole = [Moment(at, False, offset) for day, time, offset in told if (at := _whole(day, time))]
-    days = [Moment(at, True, offset) for day, _, offset in told if (at := _moment(day, ""))]
-    return next(iter((*whole, *days)), None)
+    exact = [moment for moment in _moments(told[:2]) if not moment.is_day_only]
+    return next(iter(exact), min(_moments(told), key=_order, default=None))
+
+
+def _moments(told: Sequence[tuple[str, str, int | None]]) -> list[Moment]:
+    """Return what days and times say; of a day without a time that can be read, the day."""
+    return [
+        Moment(at or start, at is None, offset)
+        for day, time, offset in told
+        if (start := _moment(day, "")) is not None
+        for at in [_whole(day, time)]
+    ]
+
+
+def _order(moment: Moment) -> tuple[date, bool, datetime]:
+    return moment.at.date(), moment.is_day_only, moment.at
 
 
 def _without_offset(stamp: str) -> tuple[str, int | None]:

@@ -151,6 +151,46 @@ NONE = {
             datetime(2021, 1, 4, 5, 6),
             id="study-where-acquisition-is-invalid",
         ),
+        pytest.param(
+            {
+                "StudyDate": "20210104",
+                "StudyTime": "0506",
+                "SeriesDate": "20210104",
+                "SeriesTime": "1700",
+            },
+            datetime(2021, 1, 4, 5, 6),
+            id="study-where-series-is-later",
+        ),
+        pytest.param(
+            {
+                "StudyDate": "20210104",
+                "StudyTime": "0506",
+                "SeriesDate": "20210104",
+                "SeriesTime": "0400",
+            },
+            datetime(2021, 1, 4, 4),
+            id="series-where-study-is-later",
+        ),
+        pytest.param(
+            {"StudyDate": "20210104", "SeriesDate": "20210105", "SeriesTime": "0400"},
+            datetime(2021, 1, 4),
+            id="an-earlier-day-without-a-time",
+        ),
+        pytest.param(
+            {"AcquisitionDate": "20210104", "SeriesDate": "20210104", "SeriesTime": "1700"},
+            datetime(2021, 1, 4, 17),
+            id="a-time-of-the-same-day",
+        ),
+        pytest.param(
+            {
+                "AcquisitionDate": "20210104",
+                "AcquisitionTime": "0506",
+                "StudyDate": "20210104",
+                "StudyTime": "0400",
+            },
+            datetime(2021, 1, 4, 5, 6),
+            id="acquisition-though-study-is-earlier",
+        ),
         pytest.param({"StudyDate": "20210105"}, datetime(2021, 1, 5), id="day-alone"),
         pytest.param(
             {"StudyDate": "2021.01.06", "StudyTime": "07:08:09"},
@@ -161,7 +201,7 @@ NONE = {
         pytest.param({"StudyDate": "yesterday", "StudyTime": "noon"}, None, id="nonsense"),
     ],
 )
-def test_the_acquisition_time_is_the_first_that_is_whole(
+def test_the_acquisition_time_is_the_acquisitions_or_the_earliest_known(
     tmp_path: Path, values: dict[str, str], expected: datetime | None
 ) -> None:
     paths = write_ball(tmp_path)
