@@ -26,9 +26,8 @@ import pandas as pd
 
 from pipeline.errors import RecordsError
 from pipeline.history.clock import Clock
-from pipeline.history.faults import as_skipped, cell_faults, fault
-from pipeline.history.frames import TextTable, find_table, read_text_table
-from pipeline.history.notes import decode_text
+from pipeline.history.faults import as_skipped, cell_faults
+from pipeline.history.notes.files import MAX_NOTE_CHARACTERS, TOO_LONG, read_notes
 from pipeline.history.tables import read_table
 from pipeline.history.values import is_missing, read_cells
 from schemas.protocol import Protocol
@@ -40,9 +39,7 @@ TABLE_FIELDS = (
 NOTE_FIELDS = (
     "patient_id", "written_at", "available_at", "kind", "text", "issuer", "source", "row"
 )  # fmt: skip
-MAX_NOTE_CHARACTERS = 1_000_000
 NO_PATIENT = "has no patient_id; the record was left out"
-TOO_LONG = f"has more than {MAX_NOTE_CHARACTERS} characters"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,18 +122,20 @@ def read_files(cohort: Path, protocol: Protocol) -> Records:
         If a file is there but cannot be read, lacks a column, or holds an unreadable time. All
         faults of both files are named.
     """
-    tables: list[TextTable | None] = []
+    frames: list[pd.DataFrame | None] = []
+    doubts: list[SkippedFile] = []
     faults: list[str] = []
     for read in (read_table, read_notes):
         try:
-            tables.append(read(cohort, protocol))
+            found = read(cohort, protocol)
         except RecordsError as error:
             faults += error.faults
+            continue
+        frames.append(None if found is None else found.frame)
+        doubts += () if found is None else found.doubts
+        del found
     if faults:
         raise RecordsError(faults)
-    doubts = tuple(doubt for one in tables if one is not None for doubt in one.doubts)
-    frames = [None if one is None else one.frame for one in tables]
-    tables.clear()
     # Handed over, not kept: the text of a big cohort fills memory and is needed once.
     records = Records.from_frames(frames.pop(0), frames.pop(0), protocol)
     return replace(records, faults=(*doubts, *records.faults))
@@ -224,39 +223,3 @@ def _slices(frame: pd.DataFrame) -> dict[str, slice]:
     ids = frame["patient_id"].to_numpy(dtype=object)
     edges = [0, *(np.flatnonzero(ids[1:] != ids[:-1]) + 1).tolist(), len(ids)]
     return {str(ids[start]): slice(start, end) for start, end in pairwise(edges) if start < end}
-
-
-def read_notes(cohort: Path, protocol: Protocol) -> TextTable | None:
-    """Return the notes of a cohort folder, one a row; None if there are none.
-
-    Raises
-    ------
-    RecordsError
-        If they cannot be read, or there are both a file and a folder.
-    """
-    path, folder = find_table(cohort, "notes"), cohort / "notes"
-    if path is not None and folder.is_dir():
-        text = "is there beside the folder notes; keep one of them"
-        raise RecordsError([fault(path.name, text)])
-    if folder.is_dir():
-        return TextTable(_read_note_files(folder))
-    if path is None:
-        return None
-    return read_text_table(
-        path, protocol.export, needed=("patient_id", "written_at", "kind", "text")
-    )
-
-
-def _read_note_files(folder: Path) -> pd.DataFrame:
-    rows = []
-    for number, path in enumerate(sorted(folder.glob("*/*.txt")), start=1):
-        written_at, _, kind = path.stem.partition("_")
-        text = decode_text(path.read_bytes()).strip()
-        # A colon cannot stand in every file system's names, so 14-30-00 is read as 14:30:00.
-        day, _, clock = written_at.partition("T")
-        time = f"{day}T{clock.replace('-', ':')}" if clock else day
-        rows.append((path.parent.name, time, kind, text, "notes", number))
-    columns = ["patient_id", "written_at", "kind", "text", "source", "row"]
-    return pd.DataFrame(rows, columns=columns).astype(
-        {"written_at": "str", "kind": "str", "text": "str"}
-    )

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from pipeline.history.fhir.resources import Attachment, DocumentReference
 from pipeline.history.fhir.statements import StatementError
 from pipeline.history.moments import later
-from pipeline.history.records import MAX_NOTE_CHARACTERS
+from pipeline.history.notes.files import MAX_NOTE_CHARACTERS
 from schemas.sources import FhirNotes
 
 PLAIN, MARKUP = "text/plain", ("text/html", "application/xhtml+xml")

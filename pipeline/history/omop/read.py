@@ -8,10 +8,10 @@ import pandas as pd
 from pipeline.errors import UsageError
 from pipeline.history.delivery import NOTES, TABLE, Delivery, FaultList
 from pipeline.history.moments import later
+from pipeline.history.notes.files import MAX_NOTE_CHARACTERS
 from pipeline.history.omop.rows import known_from, moments, spans, values
 from pipeline.history.omop.tables import OmopTables, Wanted
 from pipeline.history.persons import Person, Persons, told_apart
-from pipeline.history.records import MAX_NOTE_CHARACTERS
 from pipeline.history.spans import Span, flag_rows
 from schemas.sources import OmopColumn, OmopMapping
 

@@ -1,10 +1,12 @@
+import os
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from pipeline.errors import UsageError
+from pipeline.errors import RecordsError, UsageError
 from pipeline.history import history_at, load_records
+from pipeline.history.notes import files as reading
 from schemas.history import History
 from schemas.issue import IssueCode
 from schemas.protocol import Protocol
@@ -161,6 +163,37 @@ def test_a_folder_of_notes_is_read_by_name(tmp_path: Path) -> None:
     (note,) = history_at(load_records(tmp_path, PROTOCOL), "007", SCAN, PROTOCOL).notes
     assert (note.kind, note.text) == ("clinic", "Seen in clinic.")
     assert note.written_at == datetime(2024, 5, 1, 8, 15)
+
+
+def test_note_files_are_bounded_and_links_do_not_lead_out_of_the_cohort(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "MAX_NOTE_BYTES", 40)
+    cohort, outside = tmp_path / "cohort", tmp_path / "outside"
+    folder = cohort / "notes" / "SECRET"
+    for made in (folder, outside):
+        made.mkdir(parents=True)
+    (outside / "2024-05-03_clinic.txt").write_text("Of nobody here.")
+    (folder / "2024-05-01_clinic.txt").write_text("x" * 40)
+    (folder / "2024-05-02_clinic.txt").symlink_to(folder / "2024-05-01_clinic.txt")
+    assert len(load_records(cohort, PROTOCOL).notes) == 2
+    (folder / "2024-05-03_clinic.txt").symlink_to(outside / "2024-05-03_clinic.txt")
+    (folder / "2024-05-04_clinic.txt").write_text("x" * 41)
+    (folder / "2024-05-05_clinic.txt").mkdir()
+    os.mkfifo(folder / "2024-05-06_clinic.txt")
+    (folder / "2024-05-07_clinic.txt").symlink_to(folder / "2024-05-07_clinic.txt")
+    (cohort / "notes" / "ZSECRET").symlink_to(outside)
+    with pytest.raises(RecordsError) as caught:
+        load_records(cohort, PROTOCOL)
+    assert [text.split(";")[0] for text in caught.value.faults] == [
+        "notes, file 3: is a link that leads out of the cohort",
+        "notes, file 4: has more than 1000000 characters",
+        "notes, file 5: is no file",
+        "notes, file 6: is no file",
+        "notes, file 7: cannot be read",
+        "notes, file 8: is a link that leads out of the cohort",
+    ]
+    assert "SECRET" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
