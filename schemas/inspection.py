@@ -80,6 +80,18 @@ class NotesView(FrozenModel):
     """How long they are, in words."""
 
 
+class OutcomeView(FrozenModel):
+    """One outcome that a task may have."""
+
+    label: str
+    """`positive`, a class, or `events` of a survival task."""
+    n: int = Field(ge=0)
+    """Studies that had it."""
+    share: Interval | None
+    """Of the known, with Wilson's 95 % interval; None if nothing is known, and for events, whose
+    share depends on how long patients were followed."""
+
+
 class LabelView(FrozenModel):
     """The known outcomes of one task."""
 
@@ -89,10 +101,11 @@ class LabelView(FrozenModel):
     """In plain words."""
     n_known: int
     """Studies whose outcome is known."""
-    n_positive: int
-    """Those in which it is 1."""
-    prevalence: Interval | None
-    """Share of positives with Wilson's 95 % interval; None if nothing is known."""
+    outcomes: tuple[OutcomeView, ...]
+    """One of a binary or survival task; each class of another, in the protocol's order."""
+    median_days: float | None = None
+    """Of a survival task: median of the days to the event or to when the patient was last seen
+    free of it; None if nothing is known."""
 
 
 class IssueView(FrozenModel):

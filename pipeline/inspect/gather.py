@@ -2,20 +2,20 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pipeline.cohort import Cohort, choose_series
-from pipeline.history import Labels, Pairing, label_columns
-from pipeline.inspect.distributions import number_bars, wilson, word_bars
+from pipeline.history import Labels, Pairing
+from pipeline.inspect.distributions import number_bars, word_bars
+from pipeline.inspect.outcomes import label_views
 from pipeline.progress import Progress, silent
 from schemas.history import ConceptValue, History, TableValue
 from schemas.inspection import (
     Bar,
     Inspection,
     IssueView,
-    LabelView,
     NotesView,
     SeriesView,
     TimeRuleView,
@@ -100,7 +100,9 @@ def inspection_of(
             for number, concept in enumerate(protocol.concepts)
         ),
         notes=_notes(studies),
-        labels=() if labels is None else tuple(_labels(cohort, studies, labels)),
+        labels=() if labels is None else label_views(
+            protocol.tasks, [labels.values.get(one.study.study_uid) for one in studies]
+        ),
         n_unlabelled=sum(one.study.study_uid not in labelled for one in studies),
         time_rule=_time_rule(studies),
         issues=_issues(studies),
@@ -179,23 +181,6 @@ def _notes(studies: Sequence[InspectedStudy]) -> NotesView:
             [float(len(note.text.split())) for note in uncut],
         ),
     )
-
-
-def _labels(
-    cohort: Cohort, studies: Sequence[InspectedStudy], labels: Labels
-) -> Iterable[LabelView]:
-    columns = [(task, name) for task in cohort.protocol.tasks for name in label_columns(task)]
-    rows = [labels.values.get(one.study.study_uid) for one in studies]
-    for number, (task, name) in enumerate(columns):
-        known = [label for row in rows if row and (label := row[number]) is not None]
-        positive = sum(label > 0 for label in known)
-        yield LabelView(
-            task=name,
-            question=task.question,
-            n_known=len(known),
-            n_positive=positive,
-            prevalence=wilson(positive, len(known)) if known else None,
-        )
 
 
 def _time_rule(studies: Sequence[InspectedStudy]) -> TimeRuleView:

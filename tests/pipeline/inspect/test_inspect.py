@@ -11,8 +11,10 @@ import yaml
 
 from flows.cli import main
 from pipeline.inspect.distributions import N_BARS, number_bars, wilson, word_bars
+from pipeline.inspect.outcomes import label_views
 from pipeline.phantom import WORLDS, Design, Matrix, write_cohort
 from schemas.inspection import Inspection
+from schemas.task import Task
 
 PROTOCOLS = Path(__file__).parents[3] / "data_samples" / "protocols"
 N_CASES = 24
@@ -70,9 +72,63 @@ def test_prevalence_is_that_of_the_labels(cohort: Path, found: Inspection) -> No
     labels = table(cohort, "labels.csv")
     for view in found.labels:
         known = labels.loc[labels[view.task] != "", view.task]
-        assert (view.n_known, view.n_positive) == (len(known), (known == "1").sum())
-        assert view.prevalence is not None
-        assert view.prevalence.value == pytest.approx(view.n_positive / view.n_known)
+        (positive,) = view.outcomes
+        assert (view.n_known, positive.n) == (len(known), (known == "1").sum())
+        assert positive.share is not None
+        assert positive.share.value == pytest.approx(positive.n / view.n_known)
+
+
+def test_each_kind_of_task_is_counted_as_it_is_asked() -> None:
+    asked = {"question": "What will become of it?"}
+    grades = {"kind": "ordinal", "classes": ("none", "mild", "severe")}
+    tasks = [
+        Task.model_validate({"name": "grade"} | asked | grades),
+        Task.model_validate({"name": "death", "kind": "survival", "horizons_days": (365,)} | asked),
+        Task.model_validate({"name": "lesion"} | asked),
+    ]
+    rows = [
+        (0.0, 100.0, 1.0, 1.0), (2.0, 300.0, 0.0, None), (2.0, 900.0, 0.0, 0.0), None,
+        (None, None, 1.0, None),
+    ]  # fmt: skip
+    grade, death, lesion = label_views(tasks, rows)
+    assert [(one.label, one.n) for one in grade.outcomes] == [
+        ("none", 1), ("mild", 0), ("severe", 2)
+    ]  # fmt: skip
+    assert [one.share and round(one.share.value, 3) for one in grade.outcomes] == [
+        0.333, 0.0, 0.667
+    ]  # fmt: skip
+    assert (grade.n_known, grade.median_days) == (3, None)
+    (events,) = death.outcomes
+    # The fifth study has an event and no day, so when it came is not known.
+    assert (death.n_known, events.label, events.n, events.share) == (3, "events", 1, None)
+    assert death.median_days == 300.0
+    (positive,) = lesion.outcomes
+    assert (lesion.n_known, positive.n) == (2, 1)
+    assert label_views(tasks, [])[1].median_days is None
+
+
+def test_the_page_shows_classes_events_and_days(
+    cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = yaml.safe_load((PROTOCOLS / "brain_mr.yaml").read_text())
+    content["tasks"] = [
+        {"name": "grade", "kind": "ordinal", "question": "How bad?", "classes": ["a", "b", "c"]},
+        {"name": "death", "kind": "survival", "question": "When?!!!", "horizons_days": [365]},
+    ]
+    path = tmp_path / "p.yaml"
+    path.write_text(yaml.safe_dump(content))
+    copy = tmp_path / "cohort"
+    copy.mkdir()
+    (copy / "dicom").symlink_to(cohort / "dicom")
+    labels = table(cohort, "labels.csv")[["patient_id", "study_uid"]].head(3)
+    labels.assign(grade=["a", "c", "c"], death_days=["90", "100", "800"], death_event="1").to_csv(
+        copy / "labels.csv", index=False
+    )
+    assert inspect(copy, tmp_path / "o", monkeypatch, path) == 0
+    page = (tmp_path / "o" / "index.html").read_text()
+    assert '<td>events</td><td class="number">3</td>' in page
+    assert "last contact: 100<" in page
+    assert '<td>c</td><td class="number">2</td>' in page
 
 
 def test_series_are_counted_as_the_truth_says(cohort: Path, found: Inspection) -> None:
