@@ -13,8 +13,8 @@ from rich.console import Console
 
 from flows.environment import RECORDS_VARIABLE
 from flows.progress import progress_bars
-from pipeline.assess import Assessor, with_policy
-from pipeline.bundle import load_bundle
+from pipeline.assess import Assessor
+from pipeline.bundle import load_bundle, with_policy
 from pipeline.cohort import open_cohort
 from pipeline.files import require_writable
 from pipeline.progress import Progress

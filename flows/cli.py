@@ -27,6 +27,14 @@ CohortFolder = Annotated[Path, typer.Argument(help="Cohort folder, or a bare fol
 BundleFolder = Annotated[Path, typer.Option("--bundle", help="Folder of a trained bundle.")]
 OutFolder = Annotated[Path, typer.Option("--out", help="Folder for what is written.")]
 ProtocolFile = Annotated[Path, typer.Option("--protocol", help="Protocol file (YAML).")]
+SiteProtocolFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--protocol",
+        help="The bundle's protocol with the site's own assessment, export, identity, sources or "
+        "timezone.",
+    ),
+]
 RecordsUrl = Annotated[
     str,
     typer.Option(
@@ -180,13 +188,14 @@ def train(
 
 
 @app.command()
-def evaluate(
+def evaluate(  # noqa: PLR0913, PLR0917
     cohort: CohortFolder,
     bundle: BundleFolder,
     out: OutFolder,
     against: Annotated[
         list[Path] | None, typer.Option(help="Another bundle of the same tasks; may be repeated.")
     ] = None,
+    protocol: SiteProtocolFile = None,
     records: RecordsUrl = "",
     quiet: Quiet = False,
 ) -> None:
@@ -194,15 +203,18 @@ def evaluate(
     _check_paths(cohort, bundle, *(against or []))
     from flows.progress import progress_bars  # noqa: PLC0415
     from pipeline.files import require_writable  # noqa: PLC0415
+    from pipeline.protocol import read_protocol  # noqa: PLC0415
     from pipeline.report.evaluation import write_evaluation  # noqa: PLC0415
     from pipeline.train.card import in_interval  # noqa: PLC0415
     from pipeline.train.evaluate import evaluate as judge_bundle  # noqa: PLC0415
 
+    rules = None if protocol is None else read_protocol(protocol)
     require_writable(out)
     with progress_bars(quiet=quiet) as progress:
         found = judge_bundle(
-            cohort, bundle, others=against or [], database=records, progress=progress
-        )
+            cohort, bundle,
+            others=against or [], protocol=rules, database=records, progress=progress,
+        )  # fmt: skip
     for metrics in found.tasks:
         whole = metrics.whole
         _say(
@@ -237,13 +249,7 @@ def assess(
     cohort: CohortFolder,
     bundle: BundleFolder,
     out: OutFolder,
-    protocol: Annotated[
-        Path | None,
-        typer.Option(
-            help="The bundle's protocol with the site's own assessment, export, identity, "
-            "sources or timezone."
-        ),
-    ] = None,
+    protocol: SiteProtocolFile = None,
     records: RecordsUrl = "",
     quiet: Quiet = False,
 ) -> None:
@@ -253,10 +259,11 @@ def assess(
 
 
 @app.command()
-def serve(
+def serve(  # noqa: PLR0913, PLR0917
     cohort: CohortFolder,
     bundle: BundleFolder,
     out: OutFolder,
+    protocol: SiteProtocolFile = None,
     cron: Annotated[str, typer.Option(help="When, as a cron expression.")] = "0 22 * * *",
     timezone: Annotated[str, typer.Option(help="Of the schedule; the machine's if empty.")] = "",
     quiet: Quiet = False,
@@ -268,7 +275,7 @@ def serve(
     schedule = cron_schedule(cron, timezone)
     _say(f"Watching {cohort.absolute()} at {cron} ({schedule.timezone})", quiet=quiet)
     _say(f"Reports: {out.absolute() / 'index.html'}. Stop with Ctrl-C.", quiet=quiet)
-    serve_assessment(cohort, bundle, out, schedule, quiet=quiet)
+    serve_assessment(cohort, bundle, out, schedule, protocol=protocol, quiet=quiet)
 
 
 def _assess(cohort: Path, bundle: Path, out: Path, protocol: Path | None, *, quiet: bool) -> None:

@@ -44,22 +44,30 @@ def cron_schedule(cron: str, timezone: str = "") -> Schedule:
 
 
 def serve_assessment(
-    cohort: Path, bundle: Path, out: Path, schedule: Schedule, *, quiet: bool
+    cohort: Path,
+    bundle: Path,
+    out: Path,
+    schedule: Schedule,
+    *,
+    protocol: Path | None,
+    quiet: bool,
 ) -> None:
     """Run the assessment on a schedule until interrupted.
 
     Raises
     ------
     PipelineError
-        If bundle, cohort or output folder cannot be used as they are now.
+        If bundle, cohort, protocol or output folder cannot be used as they are now.
     """
-    prepare(cohort, bundle, out, None, silent)
+    prepare(cohort, bundle, out, protocol, silent)
     parameters: dict[str, str | bool] = {
         "cohort": str(cohort.absolute()),
         "bundle": str(bundle.absolute()),
         "out": str(out.absolute()),
         "quiet": quiet,
     }
+    if protocol is not None:
+        parameters["protocol"] = str(protocol.absolute())
     with prefect_api():
         assess_cohort.serve(
             name=_name(parameters), schedule=schedule, parameters=parameters, limit=1,

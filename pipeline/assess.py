@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +25,7 @@ from pipeline.volume import Volume
 from schemas.history import History
 from schemas.issue import Issue, IssueCode, Severity, has_errors
 from schemas.prediction import RiskEstimate
-from schemas.protocol import SITE_PARTS, Protocol
+from schemas.protocol import Protocol
 from schemas.report import HistoryUse, Risk, RiskReport, RunIdentity
 from schemas.series import Study
 
@@ -45,7 +45,7 @@ class Assessor:
     cohort
         Opened with the protocol in force.
     bundle
-        Its protocol is the one in force; see :func:`with_policy`.
+        Its protocol is the one in force; see :func:`pipeline.bundle.with_policy`.
     out
         The batch's folder; reports lie in ``studies/<study_uid>/``.
     """
@@ -207,24 +207,6 @@ class Assessor:
             return heatmaps_of(output, tasks, scanned, inputs.image.grid, volume.geometry), ""
         except GeometryError as error:
             return {}, str(error)
-
-
-def with_policy(bundle: Bundle, protocol: Protocol) -> Bundle:
-    """Return the bundle under another policy, or with another site's records.
-
-    Raises
-    ------
-    UsageError
-        If the protocol differs in anything that training saw: it asks for another bundle.
-    """
-    if protocol.trained_sha256() != bundle.protocol.trained_sha256():
-        msg = (
-            f"the bundle was trained with another protocol than {protocol.name} as given: "
-            f"only {', '.join(SITE_PARTS)} may differ; train a bundle with it"
-        )
-        raise UsageError(msg)
-    identity = bundle.identity.model_copy(update={"protocol_sha256": protocol.sha256()})
-    return replace(bundle, protocol=protocol, identity=identity)
 
 
 def _with(report: RiskReport, *, issues: tuple[Issue, ...], status: str) -> RiskReport:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -34,7 +34,7 @@ from schemas.bundle import BundleIdentity, BundleManifest
 from schemas.calibration import Calibrator
 from schemas.leaks import LeakReport
 from schemas.metrics import TaskMetrics
-from schemas.protocol import Protocol
+from schemas.protocol import SITE_PARTS, Protocol
 from schemas.splits import SplitRecord
 
 MANIFEST = "manifest.json"
@@ -198,6 +198,24 @@ def _load(folder: Path) -> Bundle:
             protocol, encoder, manifest.n_train, file_sha256(folder / MANIFEST)
         ),
     )
+
+
+def with_policy(bundle: Bundle, protocol: Protocol) -> Bundle:
+    """Return the bundle under another policy, or with another site's records.
+
+    Raises
+    ------
+    UsageError
+        If the protocol differs in anything that training saw: it asks for another bundle.
+    """
+    if protocol.trained_sha256() != bundle.protocol.trained_sha256():
+        msg = (
+            f"the bundle was trained with another protocol than {protocol.name} as given: "
+            f"only {', '.join(SITE_PARTS)} may differ; train a bundle with it"
+        )
+        raise UsageError(msg)
+    identity = bundle.identity.model_copy(update={"protocol_sha256": protocol.sha256()})
+    return replace(bundle, protocol=protocol, identity=identity)
 
 
 def bundle_identity(

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.bundle import Bundle, load_bundle, split_of
+from pipeline.bundle import Bundle, load_bundle, split_of, with_policy
 from pipeline.calibration import paired_difference
 from pipeline.calibration.statistics import auroc, log_loss, patient_weights
 from pipeline.cohort import open_cohort
@@ -25,6 +25,7 @@ from pipeline.train.calibrate import (
 from pipeline.train.examples import Example, read_examples
 from pipeline.train.splits import was_seen
 from schemas.evaluation import Comparison, Evaluation, SubsetResult
+from schemas.protocol import Protocol
 
 Array = NDArray[np.float64]
 
@@ -34,6 +35,7 @@ def evaluate(
     bundle_folder: Path,
     *,
     others: Sequence[Path] = (),
+    protocol: Protocol | None = None,
     database: str = "",
     progress: Progress = silent,
 ) -> Evaluation:
@@ -46,18 +48,23 @@ def evaluate(
     ----------
     others
         Bundles of the same tasks to compare with, case by case.
+    protocol
+        The bundle's with the site's own parts; None for the bundle's as it is.
     database
         URL of an OMOP database that holds the records instead of the folder; "" for none.
 
     Raises
     ------
     UsageError
-        If nothing can be judged, or another bundle answers other tasks.
+        If nothing can be judged, another bundle answers other tasks, or the protocol differs in
+        what training saw.
     CalibrationError
         If a task has one class only.
     """
     bundle, rivals = load_bundle(bundle_folder), [load_bundle(path) for path in others]
     _check_same_tasks(bundle, rivals)
+    if protocol is not None:
+        bundle = with_policy(bundle, protocol)
     labels = read_labels(cohort_folder, bundle.protocol)
     cohort = open_cohort(cohort_folder, bundle.protocol, database=database, progress=progress)
     found = read_examples(cohort, labels, bundle.text_encoder, progress=progress)

@@ -11,6 +11,8 @@ import yaml
 from typer.testing import CliRunner
 
 from flows.cli import app, main
+from pipeline.errors import UsageError
+from pipeline.protocol import read_protocol
 
 PROTOCOL = Path(__file__).parents[2] / "data_samples" / "protocols" / "brain_mr.yaml"
 SYNOPT = Path(sys.executable).parent / "synopt"
@@ -90,6 +92,26 @@ def test_a_mistake_gives_one_clear_line_and_leaves_nothing(
     assert line.startswith("synopt: ")
     assert words in line
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_evaluate_is_told_the_sites_protocol(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: dict[str, object] = {}
+
+    def judge(*_: object, **options: object) -> None:
+        told.update(options)
+        raise UsageError("enough")
+
+    monkeypatch.setattr("pipeline.train.evaluate.evaluate", judge)
+    protocol = tmp_path / "site.yaml"
+    content = yaml.safe_load(PROTOCOL.read_text())
+    protocol.write_text(yaml.safe_dump(content | {"timezone": "Europe/Berlin"}))
+    arguments = ["evaluate", str(tmp_path), "--bundle", str(tmp_path), "--out", str(tmp_path / "o")]
+    CliRunner().invoke(app, [*arguments, "--protocol", str(protocol)])
+    assert told["protocol"] == read_protocol(protocol)
+    CliRunner().invoke(app, arguments)
+    assert told["protocol"] is None
 
 
 @pytest.mark.parametrize("command", ["demo", "phantom", "ingest", "train", "assess", "serve"])

@@ -2,9 +2,14 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from flows import serve as serving
+from flows.cli import app
 
 SYNOPT = Path(sys.executable).parent / "synopt"
 WAIT_S = 200
@@ -32,3 +37,34 @@ def test_a_watched_folder_is_assessed_on_schedule(
     assert "Watching" in shown
     assert "Prefect" not in shown
     assert len(list((tmp_path / "out").glob("studies/*/report.html"))) == 3
+
+
+class _Recorder:
+    """Stands in the flow's place and keeps what it would be served with."""
+
+    def __init__(self) -> None:
+        self.options: dict[str, object] = {}
+
+    def serve(self, **options: object) -> None:
+        self.options = options
+
+
+def test_the_sites_protocol_is_checked_at_once_and_goes_with_every_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared: list[object] = []
+    flow = _Recorder()
+    monkeypatch.setattr(serving, "prepare", lambda *given: prepared.append(given[3]))
+    monkeypatch.setattr(serving, "prefect_api", nullcontext)
+    monkeypatch.setattr(serving, "assess_cohort", flow)
+    monkeypatch.chdir(tmp_path)
+    arguments = ["serve", str(tmp_path), "--bundle", str(tmp_path), "--out", "out"]
+    assert CliRunner().invoke(app, [*arguments, "--protocol", "site.yaml"]).exit_code == 0
+    assert prepared == [Path("site.yaml")]
+    assert flow.options["parameters"] == {
+        "cohort": str(tmp_path), "bundle": str(tmp_path), "out": str(tmp_path / "out"),
+        "quiet": False, "protocol": str(tmp_path / "site.yaml"),
+    }  # fmt: skip
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert prepared[1:] == [None]
+    assert "protocol" not in flow.options["parameters"]

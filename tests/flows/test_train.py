@@ -9,6 +9,7 @@ from monai.bundle import ConfigParser
 from flows.cli import main
 from pipeline.bundle import load_bundle
 from pipeline.errors import CheckpointError
+from pipeline.protocol import read_protocol
 from schemas.evaluation import Evaluation
 from schemas.leaks import LeakReport
 
@@ -73,10 +74,13 @@ def test_from_nothing_to_reports_with_a_bundle_of_ones_own(
     reports = [json.loads(path.read_text()) for path in out.glob("studies/*/report.json")]
     assert len(reports) == 2
     assert {report["bundle"]["sha256"] for report in reports} == {loaded.identity.sha256}
-    judged = tmp_path / "judged"
+    judged, site = tmp_path / "judged", tmp_path / "site.yaml"
+    content = yaml.safe_load((bundle / "configs" / "protocol.yaml").read_text())
+    site.write_text(yaml.safe_dump(content | {"timezone": "Europe/Berlin"}))
     arguments = ["evaluate", str(cohort), "--bundle", str(bundle), "--out", str(judged)]
-    assert synopt(arguments, monkeypatch) == 0
+    assert synopt([*arguments, "--protocol", str(site)], monkeypatch) == 0
     found = Evaluation.model_validate_json((judged / "evaluation.json").read_text())
+    assert found.bundle.protocol_sha256 == read_protocol(site).sha256()
     # The cohort's test part alone: the other patients made the bundle.
     assert found.n_studies == loaded.metrics[0].whole.n_cases
     assert found.tasks[0].whole.auroc == loaded.metrics[0].whole.auroc
