@@ -41,14 +41,20 @@ def test_evidence_must_sum_to_the_logit() -> None:
         notes=(NoteEvidence(written_at=SCAN, kind="k", quote="q", contribution=-0.125),),
     )
     assert evidence.total() == -1.0 + 0.5 + 0.25 - 0.125
-    RiskEstimate(task="t", logit=-0.375, probability=0.4, evidence=evidence)
+    RiskEstimate(task="t", logit=-0.375, probability=0.4, calibrated_logit=-0.4, evidence=evidence)
     with pytest.raises(ValidationError, match="evidence sums"):
-        RiskEstimate(task="t", logit=-0.4, probability=0.4, evidence=evidence)
+        RiskEstimate(
+            task="t", logit=-0.4, probability=0.4, calibrated_logit=-0.4, evidence=evidence
+        )
 
 
 def test_an_interval_must_hold_the_probability() -> None:
     evidence = Evidence(bias=0.0, image=0.0)
     with pytest.raises(ValidationError, match="must hold"):
-        RiskEstimate(task="t", logit=0.0, probability=0.5, lower=0.6, evidence=evidence)
+        RiskEstimate(
+            task="t", logit=0.0, probability=0.5, calibrated_logit=0.0, lower=0.6, evidence=evidence
+        )
     with pytest.raises(ValidationError, match="must hold"):
-        RiskEstimate(task="t", logit=0.0, probability=0.5, upper=0.4, evidence=evidence)
+        RiskEstimate(
+            task="t", logit=0.0, probability=0.5, calibrated_logit=0.0, upper=0.4, evidence=evidence
+        )
