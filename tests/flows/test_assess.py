@@ -58,7 +58,11 @@ def test_every_study_gets_a_report_that_holds_what_it_promises(
             assert np.allclose(heat.affine, affine, atol=1e-3)
             assert heat.shape == volume.geometry.shape[::-1]
             assert np.nansum(heat.get_fdata()) == pytest.approx(risk.evidence.image, abs=1e-3)
-            assert (risk.lower, risk.upper, risk.set) == (None, None, ())
+            assert (risk.lower, risk.upper) == (None, None)
+            assert risk.set in (("0",), ("1",), ("0", "1"))
+            assert risk.set_coverage == 0.9
+            assert risk.calibrated_logit is not None
+            assert risk.probability == pytest.approx(1 / (1 + np.exp(-risk.calibrated_logit)))
     table = pd.read_csv(out / "predictions.csv", dtype=str, keep_default_na=False)
     assert list(table.columns) == [
         "study_uid", "patient_id", "task", "probability", "lower", "upper", "set", "status",
@@ -71,7 +75,14 @@ def test_nothing_recorded_after_the_scan_reaches_a_report(
     cohort: Path, bundle: Path, tmp_path: Path
 ) -> None:
     notes = pd.read_csv(cohort / "notes.csv", dtype=str, keep_default_na=False)
-    later = notes.assign(written_at="2999-01-01T00:00:00", text="Biopsy: malignant zebra.")
+    later = pd.DataFrame(
+        {
+            "patient_id": [path.name for path in (cohort / "dicom").iterdir()],
+            "written_at": "2999-01-01T00:00:00",
+            "kind": "clinic",
+            "text": "Biopsy: malignant zebra.",
+        }
+    )
     pd.concat([notes, later]).to_csv(cohort / "notes.csv", index=False)
     run(cohort, bundle, tmp_path / "out")
     for path in (tmp_path / "out").glob("studies/*/report.*"):
