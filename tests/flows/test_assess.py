@@ -78,7 +78,7 @@ def test_nothing_recorded_after_the_scan_reaches_a_report(
     later = pd.DataFrame(
         {
             "patient_id": [path.name for path in (cohort / "dicom").iterdir()],
-            "written_at": "2999-01-01T00:00:00",
+            "written_at": "2099-01-01T10:00:00",
             "kind": "clinic",
             "text": "Biopsy: malignant zebra.",
         }

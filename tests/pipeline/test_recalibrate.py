@@ -61,6 +61,7 @@ def site(folder: Path, bundle: Bundle, n: int) -> Path:
         place = folder / "studies" / made.study_uid
         place.mkdir(parents=True)
         (place / "report.json").write_text(made.model_dump_json())
+        (place / "report.html").touch()
         outcome = int(random.random() < expit(odds + SHIFT))
         rows.append([made.patient_id, made.study_uid, *[outcome] * len(bundle.protocol.tasks)])
     labels = folder / "site_labels.csv"
