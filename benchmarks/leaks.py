@@ -246,12 +246,12 @@ def _images(design: Design, protocol: Protocol, count: int) -> Mapping[str, obje
         volume = drawn.case.volumes.get(protocol.series[0].name)
         if volume is None:
             continue
-        own.append(fingerprint_of(image_input(volume, protocol).voxels[0].numpy()))
+        own.append(fingerprint_of(image_input([volume], protocol).voxels[0].numpy()))
         if len(own) > N_COPIES:
             continue
         for name, change in _ALTERED.items():
             copy = replace(volume, array=change(volume.array, random).astype(np.float32))
-            altered[name].append(fingerprint_of(image_input(copy, protocol).voxels[0].numpy()))
+            altered[name].append(fingerprint_of(image_input([copy], protocol).voxels[0].numpy()))
     apart = [likeness for _, _, likeness in closest_pairs(own, np.arange(len(own)))]
     found = {}
     for name, copies in altered.items():
