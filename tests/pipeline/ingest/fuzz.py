@@ -177,6 +177,7 @@ def say(text: str) -> None:
 def main(seed: int, first: int, count: int, folder: Path) -> None:
     """Read mutants until one breaks a bound; the last line printed names it."""
     sources = [path.read_bytes() for path in sorted(folder.iterdir())]
+    before = _memory("VmRSS")
     here = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     # Threads take 8 MiB of stack each, and allocators 64 MiB of address each, without using it.
     resource.setrlimit(resource.RLIMIT_AS, (here + MAX_MEMORY_BYTES + 2**30,) * 2)
@@ -191,8 +192,13 @@ def main(seed: int, first: int, count: int, folder: Path) -> None:
             result = outcome(Path(scratch))
             signal.setitimer(signal.ITIMER_REAL, 0)
         say(f"{result}\n")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    say(f"peak {peak}\n")
+    say(f"peak {_memory('VmHWM') - before}\n")
+
+
+def _memory(field: str) -> int:
+    """Return a size of this process alone; ru_maxrss would begin with that of its parent."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith(field)).split()[1])
 
 
 if __name__ == "__main__":
