@@ -15,6 +15,11 @@ SYNOPT = Path(sys.executable).parent / "synopt"
 WAIT_S = 200
 
 
+def _heed_interrupts() -> None:
+    """A shell's background job ignores SIGINT, and all that it starts would inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.flow
@@ -24,8 +29,9 @@ def test_a_watched_folder_is_assessed_on_schedule(
     index = tmp_path / "out" / "index.html"
     arguments = ["serve", str(cohort), "--bundle", str(bundle), "--out", str(tmp_path / "out")]
     with subprocess.Popen(
-        [SYNOPT, *arguments, "--cron", "* * * * *"], stdout=subprocess.PIPE, text=True
-    ) as server:
+        [SYNOPT, *arguments, "--cron", "* * * * *"], stdout=subprocess.PIPE, text=True,
+        preexec_fn=_heed_interrupts,
+    ) as server:  # fmt: skip
         try:
             deadline = time.monotonic() + WAIT_S
             while not index.exists() and time.monotonic() < deadline and server.poll() is None:
