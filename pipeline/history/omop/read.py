@@ -17,6 +17,8 @@ from schemas.sources import OmopColumn, OmopMapping
 
 MAX_ROWS = 20_000_000
 MAX_DIGITS = 19
+MAX_ROW_ID = 2**53
+"""The largest whole number that survives as a float; a row without such a number is row 0."""
 STEMS = {
     "measurement": "measurement", "observation": "observation",
     "condition_occurrence": "condition_start", "drug_exposure": "drug_exposure_start",
@@ -139,7 +141,8 @@ class _Reader:
                 raise UsageError(msg)
             owner = chunk["person_id"].map(self.owners)
             self.n_strangers += int(owner.isna().sum())
-            number = pd.to_numeric(chunk[row_id], errors="coerce").fillna(0).astype("int64")
+            number = pd.to_numeric(chunk[row_id], errors="coerce")
+            number = number.where(number.between(0, MAX_ROW_ID), 0).astype("int64")
             rows = chunk.assign(patient_id=owner, row=number)[owner.notna()]
             start, fault = moments(rows, stem)
             self._name(rows, fault, place)

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import sqlalchemy as sa
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import UsageError
@@ -462,6 +462,7 @@ def write_small(folder: Path, *rows: tuple[str, ...]) -> None:
 
 
 @settings(max_examples=150, deadline=None)
+@example(cells=("INFINITY", *[""] * (len(NAMES) - 1)))
 @given(cells=st.tuples(*[CELLS] * len(NAMES)))
 def test_any_cells_give_a_value_or_a_named_fault(cells: tuple[str, ...]) -> None:
     with tempfile.TemporaryDirectory() as name:
