@@ -65,6 +65,31 @@ def encoding_of(path: Path, stated: str = "") -> Encoding:
     return _one_byte(path, broken)
 
 
+def decoded(content: bytes, stated: str = "") -> tuple[str, str]:
+    """Return the text of a whole small file, and what was assumed about its encoding, in words.
+
+    By the rules of :func:`encoding_of`, but control characters are let through: in one note of many
+    they are no reason to stop.
+
+    Raises
+    ------
+    UnicodeDecodeError
+        If it is not in the stated encoding, or that of its mark.
+    """
+    name = _NAMES[stated] if stated else _by_mark(content) or _by_zeros(content)
+    if name:
+        return content.decode(name), ""
+    try:
+        return content.decode("utf-8"), ""
+    except UnicodeDecodeError:
+        name = "latin-1" if _UNDEFINED.search(content) else "cp1252"
+        return content.decode(name), _doubt(name)
+
+
+def _doubt(name: str) -> str:
+    return DOUBT.format(name={"cp1252": "Windows-1252", "latin-1": "Latin-1"}[name])
+
+
 def _by_mark(head: bytes) -> str:
     return next((name for mark, name in _MARKS if head.startswith(mark)), "")
 
@@ -98,8 +123,7 @@ def _one_byte(path: Path, broken: int) -> Encoding:
     if pairs > 0.5 * high:
         reason = "is UTF-8 with bytes that are not; save it as UTF-8 again"
         raise RecordsError([fault(path.name, reason, rows=[broken])])
-    shown = {"cp1252": "Windows-1252", "latin-1": "Latin-1"}[name]
-    return Encoding(name, DOUBT.format(name=shown))
+    return Encoding(name, _doubt(name))
 
 
 def _first_undecodable(path: Path, name: str) -> int | None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import repeat
 
 from pipeline.history.notes.copy_forward import EarlierText
-from pipeline.history.notes.encoding import repair_text
+from pipeline.history.notes.repair import repair_text
 from pipeline.history.notes.sections import find_sections
 from pipeline.history.notes.templates import is_template
 from pipeline.sentences import sentence_spans

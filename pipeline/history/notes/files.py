@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.errors import RecordsError
-from pipeline.history.faults import fault
+from pipeline.history.encoding import decoded
+from pipeline.history.faults import as_skipped, fault
 from pipeline.history.frames import TextTable, find_table, read_text_table
-from pipeline.history.notes.encoding import decode_text
 from schemas.protocol import Protocol
 
 MAX_NOTE_CHARACTERS = 1_000_000
@@ -30,7 +30,7 @@ def read_notes(cohort: Path, protocol: Protocol) -> TextTable | None:
         text = "is there beside the folder notes; keep one of them"
         raise RecordsError([fault(path.name, text)])
     if folder.is_dir():
-        return TextTable(_read_note_files(folder, within=cohort.resolve()))
+        return _read_note_files(folder, cohort.resolve(), protocol.export.encoding)
     if path is None:
         return None
     return read_text_table(
@@ -38,26 +38,35 @@ def read_notes(cohort: Path, protocol: Protocol) -> TextTable | None:
     )
 
 
-def _read_note_files(folder: Path, *, within: Path) -> pd.DataFrame:
-    rows, faults = [], []
+def _read_note_files(folder: Path, within: Path, encoding: str) -> TextTable:
+    rows, faults, doubts = [], [], []
     for number, path in enumerate(sorted(folder.glob("*/*.txt")), start=1):
+        # The path names the patient, so the file is named by its place among all in order.
+        place = f"{folder.name}, file {number}"
         content, reason = _read_note(path, within)
+        text, doubt = "", ""
+        if not reason:
+            try:
+                text, doubt = decoded(content, encoding)
+            except UnicodeDecodeError as error:
+                reason = f"cannot be read as {error.encoding}; save it as UTF-8"
         if reason:
-            # The path names the patient, so the file is named by its place among all in order.
-            faults.append(fault(f"{folder.name}, file {number}", reason))
+            faults.append(fault(place, reason))
             continue
+        if doubt:
+            doubts.append(fault(place, doubt))
         written_at, _, kind = path.stem.partition("_")
-        text = decode_text(content).strip()
         # A colon cannot stand in every file system's names, so 14-30-00 is read as 14:30:00.
         day, _, clock = written_at.partition("T")
         time = f"{day}T{clock.replace('-', ':')}" if clock else day
-        rows.append((path.parent.name, time, kind, text, "notes", number))
+        rows.append((path.parent.name, time, kind, text.strip(), "notes", number))
     if faults:
         raise RecordsError(faults)
     columns = ["patient_id", "written_at", "kind", "text", "source", "row"]
-    return pd.DataFrame(rows, columns=columns).astype(
+    frame = pd.DataFrame(rows, columns=columns).astype(
         {"written_at": "str", "kind": "str", "text": "str"}
     )
+    return TextTable(frame, as_skipped(doubts, folder.name))
 
 
 def _read_note(path: Path, within: Path) -> tuple[bytes, str]:

@@ -8,15 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.protocol import Protocol
+from tests.pipeline.history.question import QUESTION
 
 PROTOCOL = Protocol.model_validate(
-    {
-        "name": "p",
-        "title": "A question",
-        "series": [{"name": "t1", "modality": "MR"}],
-        "grid": {"spacing_mm": [4, 4, 4], "size": [16, 16, 16]},
-        "intensity": {"kind": "percentile", "low": 1, "high": 99},
-        "look_back_days": 365,
+    QUESTION | {
         "table": [
             {"name": "age", "kind": "number", "unit": "years", "low": 0, "high": 120},
             {"name": "sex", "kind": "category", "categories": ["F", "M"], "undated": True},
@@ -26,7 +21,6 @@ PROTOCOL = Protocol.model_validate(
                 "low": 0.5, "high": 60,
             },
         ],
-        "tasks": [{"name": "lesion", "question": "Is there a lesion?"}],
     }
 )  # fmt: skip
 WIDE = "patient_id,recorded_at,age,sex,smoker,glucose"

@@ -10,22 +10,17 @@ from pipeline.history.notes import files as reading
 from schemas.history import History
 from schemas.issue import IssueCode
 from schemas.protocol import Protocol
+from tests.pipeline.history.question import QUESTION
 
 SCAN = datetime(2024, 5, 31, 14, 30, 0)
 PROTOCOL = Protocol.model_validate(
-    {
-        "name": "p",
-        "title": "A question",
-        "series": [{"name": "t1", "modality": "MR"}],
-        "grid": {"spacing_mm": [4, 4, 4], "size": [16, 16, 16]},
-        "intensity": {"kind": "percentile", "low": 1, "high": 99},
-        "look_back_days": 365,
+    QUESTION
+    | {
         "table": [
             {"name": "age", "kind": "number", "unit": "years", "low": 0, "high": 120},
             {"name": "sex", "kind": "category", "categories": ["F", "M"], "undated": True},
             {"name": "smoker", "kind": "flag"},
         ],
-        "tasks": [{"name": "lesion", "question": "Is there a lesion?"}],
     }
 )
 HEADER = "patient_id,recorded_at,age,sex,smoker\n"

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.history import history_at, load_records
-from pipeline.history.notes import clean_notes, decode_text, repair_text
+from pipeline.history.encoding import decoded
+from pipeline.history.notes import clean_notes, repair_text
 from pipeline.history.notes.sections import find_sections
 from pipeline.history.notes.templates import is_template
 from pipeline.sentences import sentence_spans
@@ -17,6 +18,7 @@ from schemas.history import Note
 from schemas.issue import IssueCode
 from schemas.notes_rule import Concept, NotesRule
 from schemas.protocol import Protocol
+from tests.pipeline.history.question import QUESTION
 
 SCAN = datetime(2024, 5, 31, 14, 30)
 LONG_LINE = "a line of a fixed width that was broken in the middle of a sentence"
@@ -36,17 +38,24 @@ def cleaned(*texts: str, rule: NotesRule | None = None) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("content", "text"),
+    ("content", "stated", "text", "is_sure"),
     [
-        pytest.param("Sjögren".encode(), "Sjögren", id="utf-8"),
-        pytest.param("Sjögren".encode("utf-8-sig"), "Sjögren", id="utf-8 with a mark"),
-        pytest.param("Sjögren".encode("utf-16"), "Sjögren", id="utf-16"),
-        pytest.param("Sjögren \u2013 5 µg".encode("cp1252"), "Sjögren \u2013 5 µg", id="windows"),
-        pytest.param(b"\xe9l\xe8ve \x81", "\xe9l\xe8ve \x81", id="no byte is lost"),
+        pytest.param("Sjögren".encode(), "", "Sjögren", True, id="utf-8"),
+        pytest.param("Sjögren".encode("utf-8-sig"), "", "Sjögren", True, id="utf-8 with a mark"),
+        pytest.param("Sjögren".encode("utf-16"), "", "Sjögren", True, id="utf-16"),
+        pytest.param("Sjögren".encode("utf-16-le"), "", "Sjögren", True, id="utf-16, no mark"),
+        pytest.param("5 µg \u2013".encode("cp1252"), "", "5 µg \u2013", False, id="windows"),
+        pytest.param(b"\xe9l\xe8ve \x81", "", "\xe9l\xe8ve \x81", False, id="no byte is lost"),
+        pytest.param(b"\xe9l\xe8ve", "latin-1", "\xe9l\xe8ve", True, id="as the site says"),
+        pytest.param(b"a\x1b[0mb", "", "a\x1b[0mb", True, id="control characters"),
     ],
 )
-def test_a_note_file_is_read_in_its_encoding(content: bytes, text: str) -> None:
-    assert decode_text(content) == text
+def test_a_note_file_is_read_in_its_encoding(
+    content: bytes, stated: str, text: str, is_sure: bool
+) -> None:
+    found, doubt = decoded(content, stated)
+    assert found == text
+    assert (doubt == "") is is_sure
 
 
 @pytest.mark.parametrize(
@@ -66,18 +75,16 @@ def test_a_wrong_decoding_is_undone(written: str, meant: str) -> None:
 
 
 def test_a_folder_of_note_files_is_read_whatever_their_encoding(tmp_path: Path) -> None:
-    protocol = Protocol.model_validate({
-        "name": "p", "title": "A question", "series": [{"name": "t1", "modality": "MR"}],
-        "grid": {"spacing_mm": [4, 4, 4], "size": [16, 16, 16]},
-        "intensity": {"kind": "percentile", "low": 1, "high": 99}, "look_back_days": 365,
+    protocol = Protocol.model_validate(QUESTION | {
         "concepts": [{"name": "fits", "words": ["epilepsy"]}],
-        "tasks": [{"name": "lesion", "question": "Is there a lesion?"}],
     })  # fmt: skip
     folder = tmp_path / "notes" / "7"
     folder.mkdir(parents=True)
     (folder / "2024-05-01T08-00-00_clinic.txt").write_bytes("Sjögren.".encode("cp1252"))
     (folder / "2024-06-01T08-00-00_clinic.txt").write_bytes(b"Epilepsy was found.")
-    history = history_at(load_records(tmp_path, protocol), "7", SCAN, protocol)
+    records = load_records(tmp_path, protocol)
+    history = history_at(records, "7", SCAN, protocol)
+    assert ["read as Windows-1252" in doubt.issue.message for doubt in records.faults] == [True]
     assert [one.text for one in history.notes] == ["Sjögren."]
     # the note of the day after the scan cannot tell
     assert [value.value for value in history.concepts] == [None]

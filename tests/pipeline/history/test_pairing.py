@@ -11,14 +11,10 @@ from schemas.history import History
 from schemas.issue import IssueCode, Severity, has_errors
 from schemas.protocol import Protocol
 from schemas.series import Study
+from tests.pipeline.history.question import QUESTION
 
 SCAN = datetime(2024, 5, 31, 14, 30, 0)
-CONTENT = {
-    "name": "p",
-    "title": "A question",
-    "series": [{"name": "t1", "modality": "MR"}],
-    "grid": {"spacing_mm": [4, 4, 4], "size": [16, 16, 16]},
-    "intensity": {"kind": "percentile", "low": 1, "high": 99},
+CONTENT = QUESTION | {
     "look_back_days": 3650,
     "table": [
         {"name": "age", "kind": "number", "unit": "years", "low": 0, "high": 120},
@@ -26,7 +22,6 @@ CONTENT = {
         {"name": "sex", "kind": "category", "categories": ["F", "M"], "undated": True},
     ],
     "identity": {"sex": "sex", "birth_year": "born", "age": "age"},
-    "tasks": [{"name": "lesion", "question": "Is there a lesion?"}],
 }
 EXACT = Protocol.model_validate(CONTENT)
 NORMALISED = Protocol.model_validate(
