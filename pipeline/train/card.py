@@ -1,6 +1,6 @@
 """The model card: what a bundle is, how it was made, how well it did, what it must not do."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.bundle import LEAKS, SPLITS, Bundle
@@ -33,12 +33,6 @@ def model_card(bundle: Bundle, making: Making) -> str:
         if protocol.is_simulated
         else "Trained on the cohort that its owner named; see the protocol."
     )
-    parts = ", ".join(f"{name} {count}" for name, count in making.sizes.items())
-    rows = "\n".join(_row(metrics) for metrics in bundle.metrics)
-    calibration_rows = "\n".join(_calibration_row(metrics) for metrics in bundle.metrics)
-    group_rows = "\n".join(
-        _group_row(metrics.task, group) for metrics in bundle.metrics for group in metrics.groups
-    )
     questions = "\n".join(f"- `{task.name}`: {task.question}" for task in protocol.tasks)
     return f"""# {protocol.title}
 
@@ -52,12 +46,7 @@ Decision support for research; not a medical device.
 
 ## Made of
 
-- image encoder: {bundle.identity.image_encoder}, grid {protocol.grid.size} at
-  {protocol.grid.spacing_mm} mm
-- text encoder: {bundle.text_encoder.name}, frozen, SHA-256 {bundle.text_encoder.sha256}
-- cases: {parts}; parts are by patient ({making.split.by}), seed {making.split.seed}; who was
-  where, as hashes, is in {SPLITS}
-- calibration: {_calibration(bundle)}
+{_made_of(bundle, making)}
 
 ## Leak guard
 
@@ -65,7 +54,31 @@ Decision support for research; not a medical device.
 
 ## Test patients
 
-Nothing was fitted on them. 95 % intervals by patient bootstrap.
+{_results(bundle.metrics)}
+
+## Limits
+
+Cases unlike the training cases are flagged by the distance of their image features and by the range
+of spacing, extent and table values; that check is not proof that a case is alike.
+"""
+
+
+def _made_of(bundle: Bundle, making: Making) -> str:
+    grid, encoder = bundle.protocol.grid, bundle.text_encoder
+    parts = ", ".join(f"{name} {count}" for name, count in making.sizes.items())
+    return f"""\
+- image encoder: {bundle.identity.image_encoder}, grid {grid.size} at {grid.spacing_mm} mm
+- text encoder: {encoder.name} ({bundle.protocol.model.text_tuning}), SHA-256 {encoder.sha256}
+- cases: {parts}; parts are by patient ({making.split.by}), seed {making.split.seed}; who was
+  where, as hashes, is in {SPLITS}
+- calibration: {_calibration(bundle)}"""
+
+
+def _results(metrics: Sequence[TaskMetrics]) -> str:
+    rows = "\n".join(_row(task) for task in metrics)
+    calibration_rows = "\n".join(_calibration_row(task) for task in metrics)
+    group_rows = "\n".join(_group_row(task.task, part) for task in metrics for part in task.groups)
+    return f"""Nothing was fitted on them. 95 % intervals by patient bootstrap.
 
 | task | cases | events | AUROC | Brier | log loss | uncalibrated | prevalence alone |
 | --- | --- | --- | --- | --- | --- | --- | --- |
@@ -79,14 +92,7 @@ Nothing was fitted on them. 95 % intervals by patient bootstrap.
 
 | task | group | cases | events | AUROC | calibration slope | observed / expected |
 | --- | --- | --- | --- | --- | --- | --- |
-{group_rows}
-
-## Limits
-
-Cases unlike the training cases are
-flagged by the distance of their image features and by the range of spacing, extent and table
-values; that check is not proof that a case is alike.
-"""
+{group_rows}"""
 
 
 def _guard(leaks: LeakReport) -> str:

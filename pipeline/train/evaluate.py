@@ -13,6 +13,7 @@ from pipeline.cohort import open_cohort
 from pipeline.errors import UsageError
 from pipeline.history import read_labels
 from pipeline.progress import Progress, silent
+from pipeline.tensors import ModelInput
 from pipeline.train.calibrate import (
     SUBSETS,
     Scores,
@@ -26,6 +27,10 @@ from pipeline.train.examples import Example, read_examples
 from pipeline.train.splits import was_seen
 from schemas.evaluation import Comparison, Evaluation, SubsetResult
 from schemas.protocol import Protocol
+from schemas.splits import SplitRecord
+
+INPUTS = ("series", "grid", "intensity", "look_back_days", "table", "notes", "concepts")
+"""Parts of a protocol that decide what a bundle reads."""
 
 Array = NDArray[np.float64]
 
@@ -56,73 +61,86 @@ def evaluate(
     Raises
     ------
     UsageError
-        If nothing can be judged, another bundle answers other tasks, or the protocol differs in
-        what training saw.
+        If nothing can be judged, another bundle answers other tasks or reads other inputs, or the
+        protocol differs in what training saw.
     CalibrationError
         If a task has one class only.
     """
     bundle, rivals = load_bundle(bundle_folder), [load_bundle(path) for path in others]
-    _check_same_tasks(bundle, rivals)
+    for rival in rivals:
+        _require_comparable(bundle, rival)
     if protocol is not None:
         bundle = with_policy(bundle, protocol)
     labels = read_labels(cohort_folder, bundle.protocol)
     cohort = open_cohort(cohort_folder, bundle.protocol, database=database, progress=progress)
     found = read_examples(cohort, labels, bundle.text_encoder, progress=progress)
-    records = [split_of(path) for path in (bundle_folder, *others)]
-    examples = [
-        example for example in found
-        if not any(was_seen(record, example.patient_id) for record in records)
-    ]  # fmt: skip
-    if not examples:
-        msg = "every labelled patient was used to train this bundle: evaluate on other patients"
-        raise UsageError(msg)
+    examples = _unseen(found, [split_of(path) for path in (bundle_folder, *others)])
     inputs = [example.model_input(bundle.table_transform) for example in examples]
     scores = score(bundle, inputs)
     tasks = range(len(bundle.protocol.tasks))
-    prevalence = {known.task: known.train_prevalence for known in bundle.metrics}
-    whole = [
-        judge_task(
-            bundle, number, examples, scores,
-            train_prevalence=prevalence[bundle.protocol.tasks[number].name],
-        )
-        for number in tasks
-    ]  # fmt: skip
-    hidden = {}
-    for place, subset in enumerate(SUBSETS):
-        progress("hiding modalities", place, len(SUBSETS))
-        hidden[subset] = hidden_scores(bundle, inputs, subset)
-    progress("hiding modalities", 1, 1)
     return Evaluation(
         bundle=bundle.identity,
         title=bundle.protocol.title,
         n_studies=len(examples),
         n_known_to_training=len(found) - len(examples),
         n_unread=len(labels.values) - len(found),
-        tasks=tuple(whole),
-        subsets=tuple(
-            result for number in tasks for result in _subsets(bundle, number, examples, hidden)
-        ),
-        comparisons=tuple(
-            _compare(bundle, number, examples, scores, other)
-            for other in rivals
+        tasks=tuple(
+            judge_task(bundle, number, examples, scores,
+                       train_prevalence=bundle.metrics[number].train_prevalence)
             for number in tasks
         ),
-    )
+        subsets=_subsets(bundle, examples, inputs, progress),
+        comparisons=tuple(
+            result for rival in rivals for result in _compare(bundle, examples, scores, rival)
+        ),
+    )  # fmt: skip
 
 
-def _check_same_tasks(bundle: Bundle, others: Sequence[Bundle]) -> None:
-    wanted = [task.name for task in bundle.protocol.tasks]
-    for other in others:
-        found = [task.name for task in other.protocol.tasks]
-        if found != wanted:
+def _require_comparable(bundle: Bundle, rival: Bundle) -> None:
+    """Examples are read once: a rival that reads anything else would be shown the wrong inputs."""
+    for what, mine, its in (
+        ("tasks", bundle.protocol.tasks, rival.protocol.tasks),
+        ("text encoder", bundle.text_encoder.sha256, rival.text_encoder.sha256),
+        *((name, getattr(bundle.protocol, name), getattr(rival.protocol, name)) for name in INPUTS),
+    ):
+        if mine != its:
             msg = (
-                f"the bundle {other.identity.name} answers {', '.join(found)}, "
-                f"not {', '.join(wanted)}: compare bundles of the same tasks"
+                f"the bundle {rival.identity.name} ({rival.identity.sha256[:12]}) has other "
+                f"{what}: compare bundles of the same tasks and inputs"
             )
             raise UsageError(msg)
 
 
+def _unseen(examples: Sequence[Example], records: Sequence[SplitRecord]) -> list[Example]:
+    """Return the examples of patients who helped to make none of the bundles."""
+    unseen = [
+        example for example in examples
+        if not any(was_seen(record, example.patient_id) for record in records)
+    ]  # fmt: skip
+    if not unseen:
+        msg = "every labelled patient was used to train this bundle: evaluate on other patients"
+        raise UsageError(msg)
+    return unseen
+
+
 def _subsets(
+    bundle: Bundle,
+    examples: Sequence[Example],
+    inputs: Sequence[ModelInput],
+    progress: Progress,
+) -> tuple[SubsetResult, ...]:
+    hidden = {}
+    for place, subset in enumerate(SUBSETS):
+        progress("hiding modalities", place, len(SUBSETS))
+        hidden[subset] = hidden_scores(bundle, inputs, subset)
+    progress("hiding modalities", 1, 1)
+    numbers = range(len(bundle.protocol.tasks))
+    return tuple(
+        result for number in numbers for result in _subsets_of(bundle, number, examples, hidden)
+    )
+
+
+def _subsets_of(
     bundle: Bundle,
     number: int,
     examples: Sequence[Example],
@@ -150,24 +168,30 @@ def _subsets(
 
 
 def _compare(
-    bundle: Bundle, number: int, examples: Sequence[Example], scores: Scores, other: Bundle
-) -> Comparison:
-    labels = labels_of(examples, number)
-    known = ~np.isnan(labels)
-    y, weights = labels[known], patient_weights(_patients(examples)[known])
-    theirs = score(other, [example.model_input(other.table_transform) for example in examples])
-    ours = probabilities(bundle.calibrators[number], number, scores)[known]
-    their = probabilities(other.calibrators[number], number, theirs)[known]
-    return Comparison(
-        task=bundle.protocol.tasks[number].name,
-        name=other.identity.name,
-        sha256=other.identity.sha256,
-        auroc=paired_difference(auroc(y, their, weights)),
-        difference=paired_difference(auroc(y, ours, weights), auroc(y, their, weights)),
-        log_loss_difference=paired_difference(
-            log_loss(y, ours, weights), log_loss(y, their, weights)
-        ),
-    )
+    bundle: Bundle, examples: Sequence[Example], scores: Scores, rival: Bundle
+) -> list[Comparison]:
+    theirs = score(rival, [example.model_input(rival.table_transform) for example in examples])
+    patients = _patients(examples)
+    results = []
+    for number, task in enumerate(bundle.protocol.tasks):
+        labels = labels_of(examples, number)
+        known = ~np.isnan(labels)
+        y, weights = labels[known], patient_weights(patients[known])
+        ours = probabilities(bundle.calibrators[number], number, scores)[known]
+        its = probabilities(rival.calibrators[number], number, theirs)[known]
+        its_auroc = auroc(y, its, weights)
+        losses = log_loss(y, ours, weights), log_loss(y, its, weights)
+        results.append(
+            Comparison(
+                task=task.name,
+                name=rival.identity.name,
+                sha256=rival.identity.sha256,
+                auroc=paired_difference(its_auroc),
+                difference=paired_difference(auroc(y, ours, weights), its_auroc),
+                log_loss_difference=paired_difference(*losses),
+            )
+        )
+    return results
 
 
 def _patients(examples: Sequence[Example]) -> NDArray[np.str_]:

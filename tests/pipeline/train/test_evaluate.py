@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -66,3 +67,26 @@ def test_a_protocol_that_training_did_not_see_is_refused(
     other = PROTOCOL.model_copy(update={"look_back_days": PROTOCOL.look_back_days + 1})
     with pytest.raises(UsageError, match="another protocol"):
         opened_with(tmp_path, other)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"table": PROTOCOL.table[:1]}, "table"),
+        ({"look_back_days": 1}, "look_back_days"),
+        ({"tasks": ({"name": "other", "question": "Is there another?"},)}, "tasks"),
+    ],
+)
+def test_a_rival_that_reads_or_answers_something_else_is_refused(
+    change: dict[str, object], what: str
+) -> None:
+    nothing: Any = None
+    encoder: Any = SimpleNamespace(sha256="0")
+    one, other = (
+        Bundle(protocol, nothing, encoder, nothing, calibrators=(), reference=nothing, metrics=(),
+               identity=IDENTITY)
+        for protocol in (PROTOCOL, Protocol.model_validate(PROTOCOL.model_dump() | change))
+    )  # fmt: skip
+    judging._require_comparable(one, one)
+    with pytest.raises(UsageError, match=f"has other {what}"):
+        judging._require_comparable(one, other)
