@@ -80,16 +80,6 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def folder_sha256(folder: Path, *, leave_out: tuple[str, ...] = ()) -> str:
-    """Hash over the relative paths and bytes of all files below a folder."""
-    total = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        name = path.relative_to(folder).as_posix()
-        if name not in leave_out:
-            total.update(f"{name}\n{file_sha256(path)}\n".encode())
-    return total.hexdigest()
-
-
 def require_writable(folder: Path) -> None:
     """Make a folder if it is not there, and check that files can be written to it.
 

@@ -16,7 +16,7 @@ class CalibrationMap(FrozenModel):
     below zero, joined smoothly. `isotonic`: straight lines between the knots.
     """
 
-    method: Literal["temperature", "platt", "beta", "isotonic"]
+    method: Method
     """How it was fitted."""
     slope: float = Field(default=1.0, ge=0)
     """Of high scores; of all but for `beta`."""

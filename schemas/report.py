@@ -10,8 +10,6 @@ from schemas.bundle import BundleIdentity
 from schemas.issue import Issue
 from schemas.prediction import Evidence
 
-SCHEMA_VERSION = "1.0"
-
 INTENDED_USE = "Decision support for research; not a medical device."
 
 

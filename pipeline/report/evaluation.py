@@ -56,7 +56,6 @@ def render_evaluation(evaluation: Evaluation) -> str:
     """Return the whole page."""
     return render(
         "evaluation.html.j2",
-        script="evaluation.js",
         evaluation=evaluation,
         views=[_view(metrics) for metrics in evaluation.tasks],
         side=SIDE,

@@ -53,10 +53,10 @@ def render_page(
     )
 
 
-def render(template: str, *, script: str, **values: object) -> str:
-    """Fill a template; the policy in it lets only the inlined style and script run."""
+def render(template: str, *, script: str = "", **values: object) -> str:
+    """Fill a template; the policy in it lets only the inlined style and script, if any, run."""
     style_text = (TEMPLATES / "style.css").read_text(encoding="utf-8")
-    script_text = (TEMPLATES / script).read_text(encoding="utf-8")
+    script_text = (TEMPLATES / script).read_text(encoding="utf-8") if script else ""
     return (
         _environment()
         .get_template(template)

@@ -3,19 +3,18 @@ from pathlib import Path
 import pytest
 
 from pipeline.phantom import WORLDS, Design, write_cohort
-from pipeline.phantom.worlds import WorldName
 
 N_CASES = 30
 SEED = 3
 
 
 @pytest.fixture(scope="session", params=["brain_mr", "chest_ct"])
-def world_name(request: pytest.FixtureRequest) -> WorldName:
+def world_name(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
 @pytest.fixture(scope="session")
-def design(world_name: WorldName) -> Design:
+def design(world_name: str) -> Design:
     return Design(world=WORLDS[world_name], seed=SEED)
 
 
