@@ -172,18 +172,14 @@ def train(
     from flows.progress import progress_bars  # noqa: PLC0415
     from pipeline.protocol import read_protocol  # noqa: PLC0415
     from pipeline.train import train_bundle  # noqa: PLC0415
-    from pipeline.train.card import in_interval  # noqa: PLC0415
+    from pipeline.train.card import in_words  # noqa: PLC0415
 
     with progress_bars(quiet=quiet) as progress:
         bundle = train_bundle(
             cohort, read_protocol(protocol), out, database=records, progress=progress
         )
     for metrics in bundle.metrics:
-        whole = metrics.whole
-        _say(
-            f"{metrics.task}: test AUROC {in_interval(whole.auroc)}, {whole.n_cases} cases",
-            quiet=quiet,
-        )
+        _say(f"{metrics.task}: test {in_words(metrics)}", quiet=quiet)
     _say(f"Bundle: {out.absolute()}", quiet=quiet)
 
 
@@ -205,7 +201,7 @@ def evaluate(  # noqa: PLR0913, PLR0917
     from pipeline.files import require_writable  # noqa: PLC0415
     from pipeline.protocol import read_protocol  # noqa: PLC0415
     from pipeline.report.evaluation import write_evaluation  # noqa: PLC0415
-    from pipeline.train.card import in_interval  # noqa: PLC0415
+    from pipeline.train.card import in_words  # noqa: PLC0415
     from pipeline.train.evaluate import evaluate as judge_bundle  # noqa: PLC0415
 
     rules = None if protocol is None else read_protocol(protocol)
@@ -216,12 +212,7 @@ def evaluate(  # noqa: PLR0913, PLR0917
             others=against or [], protocol=rules, database=records, progress=progress,
         )  # fmt: skip
     for metrics in found.tasks:
-        whole = metrics.whole
-        _say(
-            f"{metrics.task}: AUROC {in_interval(whole.auroc)}, calibration slope "
-            f"{in_interval(whole.slope)}, {whole.n_cases} cases",
-            quiet=quiet,
-        )
+        _say(f"{metrics.task}: {in_words(metrics)}", quiet=quiet)
     _say(f"Evaluation: {write_evaluation(out, found).absolute()}", quiet=quiet)
 
 
@@ -236,10 +227,14 @@ def recalibrate(
     """Update a bundle's calibration on a site's own outcomes, as a new bundle."""
     _check_paths(bundle, reports)
     from pipeline.recalibrate import recalibrate as update  # noqa: PLC0415
+    from schemas.calibration import Calibrator  # noqa: PLC0415
 
     for calibrator in update(bundle, labels, reports, out).calibrators:
-        site = calibrator.recalibration
-        what = f"updated on {site.n_cases} cases" if site else "too few outcomes, as it was"
+        if isinstance(calibrator, Calibrator):
+            site = calibrator.recalibration
+            what = f"updated on {site.n_cases} cases" if site else "too few outcomes, as it was"
+        else:
+            what = "as it was, since only binary tasks are recalibrated"
         _say(f"{calibrator.task}: {what}", quiet=quiet)
     _say(f"Bundle: {out.absolute()}", quiet=quiet)
 

@@ -2,11 +2,17 @@
 
 import numpy as np
 
-from pipeline.calibration import in_words, label_set, to_log_odds, to_probability
+from pipeline.calibration import (
+    in_words,
+    label_set,
+    steps_in_words,
+    to_log_odds,
+    to_probability,
+)
 from pipeline.heatmap import Heatmap
 from pipeline.report import heatmap_name
 from pipeline.volume import Volume
-from schemas.calibration import Calibrator
+from schemas.calibration import AnyCalibrator, Calibrator
 from schemas.prediction import Evidence, RiskEstimate
 from schemas.report import Decision, HeatmapPeak, Risk
 
@@ -35,18 +41,24 @@ def estimate(
 
 
 def answered(
-    blank: Risk, found: RiskEstimate, calibrator: Calibrator, present: tuple[str, ...]
+    blank: Risk, found: RiskEstimate, calibrator: AnyCalibrator, present: tuple[str, ...]
 ) -> Risk:
     """Return the report's entry with its numbers."""
+    said: tuple[str, tuple[Decision, ...]]
+    if isinstance(calibrator, Calibrator):
+        said = in_words(calibrator, present), _decisions(calibrator, found.probability)
+    else:
+        said = steps_in_words(calibrator, present), ()
     return blank.model_copy(
         update={
             "probability": found.probability,
+            "steps": found.steps,
             "set": found.label_set,
             "set_coverage": calibrator.conformal.coverage if calibrator.conformal else None,
             "logit": found.logit,
             "calibrated_logit": found.calibrated_logit,
-            "calibration": in_words(calibrator, present),
-            "decisions": _decisions(calibrator, found.probability),
+            "calibration": said[0],
+            "decisions": said[1],
             "evidence": found.evidence,
         }
     )

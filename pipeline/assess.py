@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -15,16 +15,20 @@ from pipeline.calibration import outside_reference
 from pipeline.case import Case
 from pipeline.cohort import Cohort, read_case
 from pipeline.errors import GeometryError, UsageError
-from pipeline.explain import evidence_of, heatmaps_of
+from pipeline.explain import contrasted, evidence_of, heatmaps_of
 from pipeline.heatmap import Heatmap
 from pipeline.inputs import main_volume, model_input, quantities
+from pipeline.model.heads import task_steps
 from pipeline.model.image_encoder import token_mask
 from pipeline.report import read_report, study_folder_name, write_report
+from pipeline.step_answer import step_answer, step_estimate
 from pipeline.tensors import ModelInput, ModelOutput
 from pipeline.volume import Volume
+from schemas.calibration import Calibrator, StepCalibrator
 from schemas.history import History
 from schemas.issue import Issue, IssueCode, Severity, has_errors
-from schemas.prediction import RiskEstimate
+from schemas.metrics import StepMetrics, TaskMetrics
+from schemas.prediction import RiskEstimate, StepAnswer
 from schemas.protocol import Protocol
 from schemas.report import HistoryUse, Risk, RiskReport, RunIdentity
 from schemas.series import Study
@@ -134,8 +138,15 @@ class Assessor:
         issues = (*issues, *self._unlike(output, inputs, volume, history))
         if has_errors(issues):
             return _with(blank, issues=issues, status="withheld"), volume, {}
+        answers = self._step_answers(output, inputs)
+        tasks = self.bundle.protocol.tasks
+        shown = [
+            0 if answer is None else task.outcomes.index(answer.shown)
+            for task, answer in zip(tasks, answers, strict=True)
+        ]
+        output = contrasted(output, tasks, shown)
         heatmaps, reason = self._heatmaps(output, inputs, volume)
-        estimates = self._estimates(output, inputs, history)
+        estimates = self._estimates(output, answers, inputs, history)
         risks = tuple(
             with_heatmap(
                 answered(risk, found, calibrator, inputs.present),
@@ -153,7 +164,11 @@ class Assessor:
     def _bare_report(self, study: Study, case: Case, run: RunIdentity) -> RiskReport:
         """Return the report with all that is known before the network is asked."""
         protocol = self.bundle.protocol
-        prevalence = {metrics.task: metrics.train_prevalence for metrics in self.bundle.metrics}
+        prevalence = {
+            metrics.task: metrics.train_prevalence
+            for metrics in self.bundle.metrics
+            if isinstance(metrics, TaskMetrics)
+        }
         return RiskReport(
             study_uid=study.study_uid,
             patient_id=study.patient_id,
@@ -166,7 +181,7 @@ class Assessor:
             risks=tuple(
                 Risk(
                     task=task.name, question=task.question,
-                    train_prevalence=prevalence[task.name], heatmap_reason=NOT_ASSESSED,
+                    train_prevalence=prevalence.get(task.name), heatmap_reason=NOT_ASSESSED,
                 )
                 for task in protocol.tasks
             ),
@@ -185,16 +200,41 @@ class Assessor:
             severity=Severity.ERROR if policy == "withhold" else Severity.WARNING,
         )  # fmt: skip
 
+    def _step_answers(self, output: ModelOutput, inputs: ModelInput) -> list[StepAnswer | None]:
+        """Return the probabilities of each task of several outcomes, None for the others."""
+        bundle, tasks, answers = self.bundle, self.bundle.protocol.tasks, []
+        for number, (calibrator, metrics) in enumerate(
+            zip(bundle.calibrators, bundle.metrics, strict=True)
+        ):
+            answer = None
+            if isinstance(calibrator, StepCalibrator) and isinstance(metrics, StepMetrics):
+                steps = task_steps(output.logits, output.cuts, tasks, number)[0]
+                answer = step_answer(
+                    tasks[number], calibrator, metrics, steps.double().cpu().numpy(),
+                    inputs.present,
+                )  # fmt: skip
+            answers.append(answer)
+        return answers
+
     def _estimates(
-        self, output: ModelOutput, inputs: ModelInput, history: History
+        self,
+        output: ModelOutput,
+        answers: Sequence[StepAnswer | None],
+        inputs: ModelInput,
+        history: History,
     ) -> list[RiskEstimate]:
-        return [
-            estimate(
-                calibrator, float(output.logits[0, number]), inputs.present,
-                evidence_of(output, number, inputs, history, self.bundle.protocol),
-            )
-            for number, calibrator in enumerate(self.bundle.calibrators)
-        ]  # fmt: skip
+        protocol, estimates = self.bundle.protocol, []
+        for number, (calibrator, answer) in enumerate(
+            zip(self.bundle.calibrators, answers, strict=True)
+        ):
+            logit = float(output.logits[0, number])
+            evidence = evidence_of(output, number, inputs, history, protocol)
+            if isinstance(calibrator, StepCalibrator) and answer is not None:
+                task = protocol.tasks[number]
+                estimates.append(step_estimate(task, calibrator, answer, logit, evidence))
+            elif isinstance(calibrator, Calibrator):
+                estimates.append(estimate(calibrator, logit, inputs.present, evidence))
+        return estimates
 
     def _heatmaps(
         self, output: ModelOutput, inputs: ModelInput, volume: Volume | None

@@ -31,9 +31,9 @@ from pipeline.protocol import read_protocol
 from pipeline.tensors import ModelInput, ModelOutput
 from schemas.base import FrozenModel
 from schemas.bundle import BundleIdentity, BundleManifest
-from schemas.calibration import Calibrator
+from schemas.calibration import AnyCalibrator
 from schemas.leaks import LeakReport
-from schemas.metrics import TaskMetrics
+from schemas.metrics import AnyMetrics
 from schemas.protocol import SITE_PARTS, Protocol
 from schemas.splits import SplitRecord
 
@@ -50,8 +50,8 @@ TEXT = "models/text"
 REFERENCE = "models/reference.safetensors"
 CARD = "docs/README.md"
 
-_CALIBRATORS = TypeAdapter(tuple[Calibrator, ...])
-_METRICS = TypeAdapter(tuple[TaskMetrics, ...])
+_CALIBRATORS = TypeAdapter(tuple[AnyCalibrator, ...])
+_METRICS = TypeAdapter(tuple[AnyMetrics, ...])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,9 +62,9 @@ class Bundle:
     network: FusedNetwork
     text_encoder: TextEncoder
     table_transform: TableTransform
-    calibrators: tuple[Calibrator, ...]
+    calibrators: tuple[AnyCalibrator, ...]
     reference: Reference
-    metrics: tuple[TaskMetrics, ...]
+    metrics: tuple[AnyMetrics, ...]
     identity: BundleIdentity
 
     @torch.inference_mode()
@@ -254,6 +254,10 @@ def _hashes(folder: Path) -> dict[str, str]:
 def _metadata(bundle: Bundle) -> dict[str, object]:
     """Return the fields that MONAI's bundle specification asks for."""
     size = list(bundle.protocol.grid.size[::-1])
+    channels = [
+        task.name if task.kind == "binary" else f"{task.name}: {outcome}"
+        for task in bundle.protocol.tasks for outcome in task.outcomes
+    ]  # fmt: skip
     return {
         "version": version("synopt"),
         "changelog": {version("synopt"): "trained"},
@@ -277,11 +281,9 @@ def _metadata(bundle: Bundle) -> dict[str, object]:
             "outputs": {
                 "pred": {
                     "type": "probabilities", "format": "classes",
-                    "num_channels": len(bundle.protocol.tasks), "spatial_shape": [],
+                    "num_channels": len(channels), "spatial_shape": [],
                     "dtype": "float32", "value_range": [0, 1], "is_patch_data": False,
-                    "channel_def": {
-                        str(number): task.name for number, task in enumerate(bundle.protocol.tasks)
-                    },
+                    "channel_def": {str(place): name for place, name in enumerate(channels)},
                 }
             },
         },

@@ -13,7 +13,7 @@ from pipeline.files import file_sha256, whole_folder
 from pipeline.history import read_label_file
 from pipeline.report import read_report
 from pipeline.report.index import STUDIES_NAME
-from schemas.calibration import Calibrator
+from schemas.calibration import AnyCalibrator, Calibrator, StepCalibrator
 from schemas.report import RiskReport
 
 
@@ -37,6 +37,12 @@ def recalibrate(bundle_folder: Path, labels_file: Path, reports: Path, out: Path
         If the bundle's answers do not rank the site's cases.
     """
     bundle = load_bundle(bundle_folder)
+    if all(isinstance(calibrator, StepCalibrator) for calibrator in bundle.calibrators):
+        msg = (
+            f"{bundle_folder} answers no binary task, and this version recalibrates no other kind: "
+            "train a bundle on the site's cohort"
+        )
+        raise UsageError(msg)
     labels = read_label_file(labels_file, bundle.protocol)
     found = _results(bundle, reports)
     digest = file_sha256(labels_file)
@@ -76,11 +82,14 @@ def _updated(
     found: Mapping[str, RiskReport],
     labels: Mapping[str, tuple[float | None, ...]],
     digest: str,
-) -> Calibrator:
+) -> AnyCalibrator:
     calibrator = bundle.calibrators[number]
+    if not isinstance(calibrator, Calibrator):
+        return calibrator
+    place = sum(len(task.label_columns) for task in bundle.protocol.tasks[:number])
     odds, outcomes = [], []
     for study_uid, report in found.items():
-        outcome = labels.get(study_uid, ())[number : number + 1]
+        outcome = labels.get(study_uid, ())[place : place + 1]
         answer = report.risks[number].calibrated_logit
         if outcome and outcome[0] is not None and answer is not None:
             odds.append(answer)
@@ -92,9 +101,12 @@ def _updated(
     return fresh or calibrator
 
 
-def _words(calibrators: tuple[Calibrator, ...]) -> str:
+def _words(calibrators: tuple[AnyCalibrator, ...]) -> str:
     lines = ["", "## Recalibrated on a site", ""]
     for calibrator in calibrators:
+        if not isinstance(calibrator, Calibrator):
+            lines.append(f"- `{calibrator.task}`: as it was; only binary tasks are recalibrated")
+            continue
         site = calibrator.recalibration
         what = (
             "too few outcomes; as it was"

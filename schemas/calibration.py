@@ -7,6 +7,8 @@ from pydantic import Field, model_validator
 from schemas.base import FrozenModel
 
 Method = Literal["temperature", "platt", "beta", "isotonic"]
+StepMethod = Literal["temperature", "platt", "vector"]
+StepKind = Literal["multiclass", "ordinal", "survival"]
 
 
 class CalibrationMap(FrozenModel):
@@ -100,7 +102,7 @@ class Recalibration(FrozenModel):
 
 
 class Calibrator(FrozenModel):
-    """All of this for one task."""
+    """All of this for one binary task."""
 
     task: str
     """The task."""
@@ -118,3 +120,65 @@ class Calibrator(FrozenModel):
     """Labelled calibration cases."""
     n_events: int = Field(ge=1)
     """Positives among them."""
+
+
+class StepMap(FrozenModel):
+    """Raw steps to calibrated ones: slope x + intercept, the slope common to all steps.
+
+    The steps are the logits of the classes, the cumulative logits of levels, or the log-odds of an
+    event in each span of time. One slope above 0 keeps levels in order and risks from falling.
+    """
+
+    method: StepMethod
+    """`temperature`: the slope alone. `platt`: one intercept for all steps. `vector`: one for each
+    class."""
+    slope: float = Field(gt=0)
+    """Of all steps."""
+    intercepts: tuple[float, ...] = Field(min_length=1)
+    """Log-odds, one a step."""
+
+
+class StepShift(FrozenModel):
+    """What is changed where only some modalities were there."""
+
+    present: tuple[str, ...]
+    """The modalities that were there."""
+    slope: float = Field(gt=0)
+    """On the steps of the common map."""
+    intercepts: tuple[float, ...] = Field(min_length=1)
+    """Added to them."""
+    n_cases: int = Field(ge=0)
+    """Calibration cases behind it."""
+
+
+class ClassThresholds(FrozenModel):
+    """From which probability of a class on it may not be ruled out."""
+
+    coverage: float = Field(gt=0, lt=1)
+    """Share of each class's cases whose set holds the truth, at least."""
+    least: tuple[float, ...] = Field(min_length=3)
+    """For each class; 0 where it had too few cases ever to be ruled out."""
+    n_cases: tuple[int, ...] = Field(min_length=3)
+    """Of each class, that it was set on."""
+
+
+class StepCalibrator(FrozenModel):
+    """All of this for one task of several classes, levels or horizons."""
+
+    task: str
+    """The task."""
+    kind: StepKind
+    """The form of the answer."""
+    map: StepMap
+    """Common to all cases."""
+    shifts: tuple[StepShift, ...] = ()
+    """For cases that lack a modality."""
+    conformal: ClassThresholds | None = None
+    """For the set; None for `survival`, or where every class had too few cases."""
+    n_cases: int = Field(ge=1)
+    """Labelled calibration cases; for `survival` those seen through a span at least."""
+    n_events: int = Field(ge=1)
+    """Cases outside the commonest class, or events by the last horizon."""
+
+
+AnyCalibrator = Calibrator | StepCalibrator

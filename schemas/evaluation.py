@@ -6,7 +6,7 @@ from pydantic import Field
 
 from schemas.base import FrozenModel
 from schemas.bundle import BundleIdentity
-from schemas.metrics import Interval, TaskMetrics
+from schemas.metrics import AnyMetrics, Interval
 
 
 class SubsetResult(FrozenModel):
@@ -19,7 +19,7 @@ class SubsetResult(FrozenModel):
     n_cases: int
     """Labelled cases that have all modalities."""
     auroc: Interval
-    """With only these."""
+    """With only these; for tasks of several classes, levels or horizons the mean over these."""
     difference: Interval
     """From the AUROC with all modalities, on the same cases and draws."""
 
@@ -56,7 +56,7 @@ class Evaluation(FrozenModel):
     """Studies left out since their patients were used to train or calibrate the bundle."""
     n_unread: int = Field(ge=0)
     """Labelled studies that could not be read."""
-    tasks: tuple[TaskMetrics, ...]
+    tasks: tuple[AnyMetrics, ...]
     """One a task."""
     subsets: tuple[SubsetResult, ...] = ()
     """What each subset of the modalities can do."""

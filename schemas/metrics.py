@@ -1,5 +1,7 @@
 """How well a task's probabilities did on patients on whom nothing was fitted."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from schemas.base import FrozenModel
@@ -115,7 +117,7 @@ class Performance(FrozenModel):
 
 
 class TaskMetrics(FrozenModel):
-    """One task on the test patients."""
+    """One binary task on the test patients."""
 
     task: str
     """The task."""
@@ -129,3 +131,72 @@ class TaskMetrics(FrozenModel):
     """Log loss of always saying the training prevalence."""
     train_prevalence: float
     """Share of positives among the training cases."""
+
+
+class StepPerformance(FrozenModel):
+    """One task of several classes, levels or horizons on one group of patients.
+
+    Such a task is a row of yes-or-no questions: is it this class, is it at least this level, has
+    the event come by this horizon. For `survival` each case counts by the inverse of its chance
+    not to be censored.
+    """
+
+    group: str
+    """Which patients: `all`, or a subgroup."""
+    n_cases: int = Field(ge=1)
+    """Labelled cases."""
+    n_events: int = Field(ge=0)
+    """Cases outside the commonest class, or events by the last horizon."""
+    auroc: Interval | None = None
+    """Mean over the questions; None where one of them has one answer only."""
+    brier: Interval
+    """`multiclass`: summed over classes (Brier, 1950). `ordinal`: the ranked probability score,
+    mean over thresholds (Epstein, 1969). `survival`: mean over horizons (Graf et al., 1999)."""
+    log_loss: Interval
+    """Nats; for `survival` the mean over horizons."""
+    kappa: Interval | None = None
+    """Quadratic weighted kappa of the most probable level (Cohen, 1968); `ordinal` alone."""
+    concordance: Interval | None = None
+    """Share of the pairs whose order in time is known in which the earlier event has the higher
+    risk by the last horizon (Harrell, 1982); `survival` alone, of all patients."""
+
+
+class ClassSetResult(FrozenModel):
+    """How the conformal sets did."""
+
+    coverage: float
+    """Share of cases whose set holds the truth."""
+    by_class: tuple[float | None, ...]
+    """The same among the cases of each class; None where it has none."""
+    mean_size: float
+    """Labels in a set."""
+    share_undecided: float
+    """Share of cases whose set holds more than one."""
+
+
+class StepMetrics(FrozenModel):
+    """One task of several classes, levels or horizons on the test patients."""
+
+    task: str
+    """The task."""
+    kind: Literal["multiclass", "ordinal", "survival"]
+    """The form of the answer."""
+    whole: StepPerformance
+    """All of them."""
+    groups: tuple[StepPerformance, ...] = ()
+    """By subgroup, site and modalities that were there."""
+    questions: tuple[Performance, ...]
+    """One a class, one a level from the second on (is it at least this?), or one a horizon; `group`
+    names it. A horizon leaves out who was censored before it, and weighs the others."""
+    conformal: ClassSetResult | None = None
+    """None without conformal sets."""
+    log_loss_uncalibrated: float
+    """Log loss of the raw steps."""
+    prevalence_log_loss: float
+    """Log loss of always saying the training shares."""
+    train_shares: tuple[float, ...]
+    """Share of each class among the training cases, or of those with an event by each horizon
+    (Kaplan and Meier, 1958)."""
+
+
+AnyMetrics = TaskMetrics | StepMetrics

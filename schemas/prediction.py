@@ -1,6 +1,8 @@
 """What the model says of a case, before anyone reads it."""
 
 from datetime import datetime
+from itertools import pairwise
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -84,6 +86,42 @@ class Evidence(FrozenModel):
         return self.bias + self.image + table + concepts + notes
 
 
+class OutcomeProbability(FrozenModel):
+    """How probable one class, level or horizon is."""
+
+    label: str
+    """The class, or the time until which an event is meant."""
+    probability: float = Field(ge=0, le=1)
+    """Calibrated."""
+    train_share: float = Field(ge=0, le=1)
+    """Of the training cases, for comparison."""
+
+
+class StepAnswer(FrozenModel):
+    """What an answer of several classes, levels or horizons holds beyond one probability."""
+
+    kind: Literal["multiclass", "ordinal", "survival"]
+    """`multiclass` and `ordinal`: the probabilities sum to 1. `survival`: they never fall."""
+    outcomes: tuple[OutcomeProbability, ...] = Field(min_length=1)
+    """In the protocol's order."""
+    shown: str
+    """The most probable class or level, or the last horizon: what `probability` is of."""
+    logit_of: str
+    """What the logit and its evidence speak for, in words."""
+    expected_level: float | None = None
+    """Mean level, counted from 1; `ordinal` alone."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> "StepAnswer":
+        values = [outcome.probability for outcome in self.outcomes]
+        is_whole = abs(sum(values) - 1.0) <= SUM_TOLERANCE
+        is_rising = all(a <= b for a, b in pairwise(values))
+        if not (is_rising if self.kind == "survival" else is_whole):
+            msg = f"{self.kind} probabilities must sum to 1, of survival never fall, got {values}"
+            raise ValueError(msg)
+        return self
+
+
 class RiskEstimate(FrozenModel):
     """One task's answer."""
 
@@ -103,6 +141,8 @@ class RiskEstimate(FrozenModel):
     """Conformal set; empty if none could be fitted."""
     evidence: Evidence
     """Where the logit came from."""
+    steps: StepAnswer | None = None
+    """All probabilities of a task of several classes, levels or horizons."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "RiskEstimate":

@@ -8,7 +8,7 @@ from pydantic import Field
 from schemas.base import FrozenModel
 from schemas.bundle import BundleIdentity
 from schemas.issue import Issue
-from schemas.prediction import Evidence
+from schemas.prediction import Evidence, StepAnswer
 
 INTENDED_USE = "Decision support for research; not a medical device."
 
@@ -52,7 +52,10 @@ class Risk(FrozenModel):
     question: str
     """In plain words."""
     probability: float | None = Field(default=None, ge=0, le=1)
-    """Calibrated; None if withheld."""
+    """Calibrated; None if withheld. Of a yes; of the outcome that `steps` names, where there are
+    several."""
+    steps: StepAnswer | None = None
+    """All probabilities of a task of several classes, levels or horizons; None for others."""
     lower: float | None = None
     """Lower end of its interval; None: this version computes none."""
     upper: float | None = None
@@ -63,15 +66,16 @@ class Risk(FrozenModel):
     set_coverage: float | None = None
     """Share of cases of either class whose set holds the truth, at least."""
     logit: float | None = None
-    """The network's raw score; None if withheld."""
+    """The network's raw score, of a yes or of what `steps` says; None if withheld."""
     calibrated_logit: float | None = None
     """Log-odds of the probability."""
     calibration: str = ""
     """How the one became the other, in words."""
     decisions: tuple[Decision, ...] = ()
     """At the thresholds that the protocol asks for."""
-    train_prevalence: float = Field(ge=0, le=1)
-    """Share of positives among the training cases, for comparison."""
+    train_prevalence: float | None = Field(ge=0, le=1)
+    """Share of positives among the training cases, for comparison; None for a task of several
+    classes, levels or horizons, whose `steps` hold theirs."""
     heatmap: str | None = None
     """File name beside the report; None if there is none."""
     heatmap_reason: str = ""

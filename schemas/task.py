@@ -60,6 +60,25 @@ class Task(FrozenModel):
             raise ValueError(msg)
         return self
 
+    @model_validator(mode="after")
+    def _operating_is_binary(self) -> "Task":
+        if self.operating and self.kind != "binary":
+            msg = f"task {self.name}: operating belongs to binary tasks; take it off"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def outcomes(self) -> tuple[str, ...]:
+        """What gets a probability: a yes, each class, or an event by each horizon."""
+        if self.kind == "binary":
+            return ("yes",)
+        return self.classes or tuple(f"within {days:g} days" for days in self.horizons_days)
+
+    @property
+    def n_steps(self) -> int:
+        """Log-odds that the answer is made of: the logits and their further thresholds."""
+        return self.n_logits + self.n_cuts
+
     @property
     def n_logits(self) -> int:
         """Logits with evidence of their own: one, or one a class for `multiclass`."""

@@ -1,5 +1,7 @@
 """Which calibration map a task gets: the simplest that predicts new cases as well as any."""
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import StratifiedKFold
@@ -11,6 +13,8 @@ from schemas.calibration import CalibrationMap, Method
 N_FOLDS = 5
 N_REPEATS = 4
 ISOTONIC_CASES, ISOTONIC_EVENTS = 1000, 200
+
+Name = TypeVar("Name", bound=str)
 
 
 def fit_map(logits: ArrayLike, labels: ArrayLike, *, task: str) -> CalibrationMap:
@@ -37,7 +41,7 @@ def fit_map(logits: ArrayLike, labels: ArrayLike, *, task: str) -> CalibrationMa
     score, truth = checked(logits, labels, task=task)
     try:
         losses = {name: _left_out_losses(name, score, truth) for name in _allowed(truth)}
-        return CANDIDATES[_simplest(losses)](score, truth)
+        return CANDIDATES[simplest(losses)](score, truth)
     except CalibrationError as error:
         msg = f"task {task}: {error}"
         raise CalibrationError(msg) from error
@@ -86,7 +90,7 @@ def _left_out_losses(
     return total / N_REPEATS
 
 
-def _simplest(losses: dict[Method, NDArray[np.float64]]) -> Method:
+def simplest(losses: dict[Name, NDArray[np.float64]]) -> Name:
     """Walk from simple to complex; move on only for a gain beyond its standard error."""
     names = list(losses)
     chosen = names[0]

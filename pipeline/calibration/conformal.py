@@ -31,7 +31,7 @@ def fit_conformal(
         None if a class has too few cases for k to exist: then nothing can be ruled out.
     """
     p, y = np.asarray(probability, dtype=np.float64), np.asarray(labels)
-    least = [_least_probability(q, coverage) for q in (1.0 - p[y == 0], p[y == 1])]
+    least = [least_probability(q, coverage) for q in (1.0 - p[y == 0], p[y == 1])]
     if least[0] is None or least[1] is None:
         return None
     return ConformalThresholds(
@@ -40,7 +40,7 @@ def fit_conformal(
     )  # fmt: skip
 
 
-def _least_probability(own: NDArray[np.float64], coverage: float) -> float | None:
+def least_probability(own: NDArray[np.float64], coverage: float) -> float | None:
     """Return the probability from which a class stays in the set."""
     k = math.ceil((len(own) + 1) * coverage)
     return float(np.sort(own)[::-1][k - 1]) if 1 <= k <= len(own) else None

@@ -46,30 +46,13 @@ class Cuts(nn.Module):
         return torch.where(chosen, rising, self.steps)
 
 
-def thresholds(logits_BQ: Tensor, cuts_KJ: Tensor, tasks: Sequence[Task], number: int) -> Tensor:
-    """Return an ordinal or survival task's logits, one a threshold or span: (B, 1 + cuts)."""
+def task_steps(logits_BQ: Tensor, cuts_KJ: Tensor, tasks: Sequence[Task], number: int) -> Tensor:
+    """Return one task's logits, then those at its further thresholds or spans, (B, n_steps)."""
     own = logits_BQ[:, task_logits(tasks)[number]]
-    further = own - cuts_KJ[number, : tasks[number].n_cuts]
-    return torch.cat([own, further], dim=-1)
+    return torch.cat([own, own[:, :1] - cuts_KJ[number, : tasks[number].n_cuts]], dim=-1)
 
 
-def probabilities(logits_BQ: Tensor, cuts_KJ: Tensor, tasks: Sequence[Task], number: int) -> Tensor:
-    """Return one task's answer, before any calibration.
-
-    Returns
-    -------
-    Tensor
-        ``binary``: (B, 1), of a yes. ``multiclass`` and ``ordinal``: (B, classes), summing to 1.
-        ``survival``: (B, horizons), of an event up to each horizon; never falling.
-    """
-    task = tasks[number]
-    own = logits_BQ[:, task_logits(tasks)[number]]
-    if task.kind == "binary":
-        return torch.sigmoid(own)
-    if task.kind == "multiclass":
-        return torch.softmax(own, dim=-1)
-    chances = torch.sigmoid(thresholds(logits_BQ, cuts_KJ, tasks, number))
-    if task.kind == "survival":
-        return 1.0 - torch.cumprod(1.0 - chances, dim=-1)
-    above = torch.cat([torch.ones_like(own), chances, torch.zeros_like(own)], dim=-1)
-    return above[:, :-1] - above[:, 1:]
+def all_steps(logits_BQ: Tensor, cuts_KJ: Tensor, tasks: Sequence[Task]) -> Tensor:
+    """Return the steps of all tasks side by side, (B, sum of n_steps)."""
+    numbers = range(len(tasks))
+    return torch.cat([task_steps(logits_BQ, cuts_KJ, tasks, number) for number in numbers], dim=-1)

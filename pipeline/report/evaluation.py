@@ -7,7 +7,7 @@ from pathlib import Path
 from pipeline.files import make_folder, write_text
 from pipeline.report.page import render
 from schemas.evaluation import Evaluation
-from schemas.metrics import NetBenefit, Reliability, TaskMetrics
+from schemas.metrics import AnyMetrics, NetBenefit, Reliability, StepMetrics, TaskMetrics
 
 PAGE = "evaluation.html"
 DOCUMENT = "evaluation.json"
@@ -52,6 +52,15 @@ def write_evaluation(out: Path, evaluation: Evaluation) -> Path:
     return out / PAGE
 
 
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """One task of several classes, levels or horizons on the page."""
+
+    steps: StepMetrics
+    points: tuple[tuple[Point, ...], ...]
+    """For each question; empty where there were too few cases for a diagram."""
+
+
 def render_evaluation(evaluation: Evaluation) -> str:
     """Return the whole page."""
     return render(
@@ -62,7 +71,9 @@ def render_evaluation(evaluation: Evaluation) -> str:
     )
 
 
-def _view(metrics: TaskMetrics) -> TaskView:
+def _view(metrics: AnyMetrics) -> TaskView | StepView:
+    if isinstance(metrics, StepMetrics):
+        return StepView(metrics, tuple(_points(asked.reliability) for asked in metrics.questions))
     curve = metrics.whole.net_benefit
     top = max([metrics.whole.n_events / metrics.whole.n_cases, 0.01])
     return TaskView(

@@ -23,6 +23,7 @@ COLUMNS = (
     "study_uid",
     "patient_id",
     "task",
+    "outcome",
     "probability",
     "lower",
     "upper",
@@ -92,6 +93,8 @@ def write_index(
 def write_predictions_csv(out: Path, reports: Iterable[RiskReport]) -> None:
     """Write predictions.csv: one row a study and task, empty where nothing was computed.
 
+    A task of several classes, levels or horizons has a row for each, named in ``outcome``.
+
     A study without any task (it was refused) has one row with an empty task, so that none is
     lost. An identifier that a spreadsheet would run as a formula gets an apostrophe in front; see
     :func:`spreadsheet_safe`.
@@ -100,7 +103,8 @@ def write_predictions_csv(out: Path, reports: Iterable[RiskReport]) -> None:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(COLUMNS)
     for report in sorted(reports, key=lambda report: report.study_uid):
-        writer.writerows(_cells(report, risk) for risk in report.risks or (None,))
+        for risk in report.risks or (None,):
+            writer.writerows(_rows_of(report, risk))
     _publish(out / PREDICTIONS_NAME, stream.getvalue())
 
 
@@ -125,7 +129,12 @@ def _tasks(reports: Iterable[RiskReport]) -> tuple[str, ...]:
 
 def _row(report: RiskReport, tasks: Sequence[str]) -> Row:
     found = {risk.task: risk for risk in report.risks if risk.probability is not None}
-    probabilities = [risk.probability for risk in found.values() if risk.probability is not None]
+    # That a class is probable makes no study a risky one; an event by the last horizon does.
+    probabilities = [
+        risk.probability
+        for risk in found.values()
+        if risk.probability is not None and (risk.steps is None or risk.steps.kind == "survival")
+    ]
     folder = quote(study_folder_name(report.study_uid), safe="")
     return Row(
         report=report,
@@ -136,24 +145,25 @@ def _row(report: RiskReport, tasks: Sequence[str]) -> Row:
     )
 
 
-def _cells(report: RiskReport, risk: Risk | None) -> tuple[str, ...]:
+def _rows_of(report: RiskReport, risk: Risk | None) -> list[tuple[str, ...]]:
     codes = dict.fromkeys(issue.code.value for issue in report.issues)
-    return (
-        spreadsheet_safe(report.study_uid),
-        spreadsheet_safe(report.patient_id),
-        *(("",) * 5 if risk is None else _result_cells(risk)),
-        report.status,
-        " ".join(codes),
-    )
+    ids = (spreadsheet_safe(report.study_uid), spreadsheet_safe(report.patient_id))
+    cells = [("",) * 6] if risk is None else _result_cells(risk)
+    return [(*ids, *own, report.status, " ".join(codes)) for own in cells]
 
 
-def _result_cells(risk: Risk) -> tuple[str, ...]:
+def _result_cells(risk: Risk) -> list[tuple[str, ...]]:
+    """Return task, outcome, probability, interval and set: a row, or one for each outcome."""
+    # A class may have a name of several words.
+    held = spreadsheet_safe((" " if risk.steps is None else "; ").join(risk.set))
+    if risk.steps is not None:
+        return [
+            (risk.task, spreadsheet_safe(one.label), repr(one.probability), "", "", held)
+            for one in risk.steps.outcomes
+        ]
     numbers = (risk.probability, risk.lower, risk.upper)
-    return (
-        risk.task,
-        *("" if number is None else repr(number) for number in numbers),
-        spreadsheet_safe(" ".join(risk.set)),
-    )
+    written = ("" if number is None else repr(number) for number in numbers)
+    return [(risk.task, "", *written, held)]
 
 
 def _publish(path: Path, text: str) -> None:

@@ -6,26 +6,36 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from pipeline.bundle import Bundle
 from pipeline.calibration import (
+    COVERAGE,
     MODALITIES,
     Answers,
+    StepAnswers,
+    class_set,
     fit_calibrator,
+    fit_class_sets,
     fit_reference,
+    fit_step_calibrator,
     judge,
+    judge_steps,
     label_set,
+    outcome_probabilities,
+    step_probabilities,
     to_probability,
+    train_shares,
     with_thresholds,
 )
+from pipeline.model.heads import all_steps
 from pipeline.progress import Progress
 from pipeline.tensors import ModelInput
 from pipeline.train.examples import Example
 from pipeline.train.groups import groups_of
 from pipeline.train.splits import Part
-from schemas.calibration import Calibrator
-from schemas.metrics import TaskMetrics
+from schemas.calibration import AnyCalibrator, StepCalibrator
+from schemas.metrics import AnyMetrics
+from schemas.task import Task
 
 BATCH = 32
 HELD_OUT: tuple[Part, ...] = ("validation", "calibration", "conformal")
@@ -43,7 +53,8 @@ class Scores:
 
     Parameters
     ----------
-    logits : shape (n, K), log-odds
+    logits : shape (n, S), log-odds
+        The steps of all tasks side by side; one a binary task. See :func:`steps_of`.
     summaries : shape (m, C)
         Pooled features of the m examples that have an image.
     present
@@ -61,7 +72,8 @@ def score(bundle: Bundle, inputs: Sequence[ModelInput]) -> Scores:
     for start in range(0, len(inputs), BATCH):
         chosen = inputs[start : start + BATCH]
         output = bundle.predict(chosen)
-        logits.append(output.logits.double().cpu().numpy())
+        steps = all_steps(output.logits, output.cuts, bundle.protocol.tasks)
+        logits.append(steps.double().cpu().numpy())
         has_image = [case.image is not None for case in chosen]
         summaries.append(output.summary.double().cpu().numpy()[has_image])
     return Scores(
@@ -104,11 +116,17 @@ def calibrated(bundle: Bundle, parts: Parts, *, progress: Progress) -> Bundle:
     metrics = tuple(
         judge_task(
             bundle, number, parts["test"], scores["test"],
-            train_prevalence=float(np.nanmean(labels_of(parts["train"], number))),
+            usual=_usual(task, labels_of(parts["train"], bundle.protocol.tasks, number)),
         )
-        for number in range(len(calibrators))
+        for number, task in enumerate(bundle.protocol.tasks)
     )  # fmt: skip
     return replace(bundle, metrics=metrics)
+
+
+def _usual(task: Task, labels: Array) -> tuple[float, ...]:
+    """Return the share of each of a task's outcomes among labels, (n, L)."""
+    known = labels[is_known(labels)]
+    return (float(known.mean()),) if task.kind == "binary" else train_shares(task, known)
 
 
 def judge_task(
@@ -117,33 +135,40 @@ def judge_task(
     examples: Sequence[Example],
     scores: Scores,
     *,
-    train_prevalence: float,
-) -> TaskMetrics:
+    usual: tuple[float, ...],
+) -> AnyMetrics:
     """Judge one task of a calibrated bundle on labelled examples.
+
+    Parameters
+    ----------
+    usual
+        Share of each of the task's outcomes among the training cases.
 
     Raises
     ------
     CalibrationError
-        If only one class is there.
+        If only one outcome is there.
     """
-    calibrator = bundle.calibrators[number]
-    labels = labels_of(examples, number)
-    known = ~np.isnan(labels)
-    probability = probabilities(calibrator, number, scores)
+    task, calibrator = bundle.protocol.tasks[number], bundle.calibrators[number]
+    labels = labels_of(examples, bundle.protocol.tasks, number)
+    known = is_known(labels)
+    probability = probabilities(bundle, number, scores)
+    raw = outcome_probabilities(task.kind, steps_of(scores.logits, bundle.protocol.tasks, number))
+    patients = np.array([example.patient_id for example in examples])
+    chosen = [example for example, flag in zip(examples, known, strict=True) if flag]
+    groups = groups_of(chosen, bundle.protocol)
+    if isinstance(calibrator, StepCalibrator):
+        sets = tuple(class_set(task, calibrator.conformal, row) for row in probability)
+        told = StepAnswers(probability, raw, labels, patients, sets)
+        return judge_steps(task, told.chosen(known), train_shares=usual, groups=groups)
     answers = Answers(
-        probability=probability,
-        raw_probability=expit(scores.logits[:, number]),
-        labels=labels,
-        patients=np.array([example.patient_id for example in examples]),
-        sets=tuple(label_set(calibrator.conformal, value) for value in probability),
+        probability=probability[:, 0],
+        raw_probability=raw[:, 0],
+        labels=labels[:, 0],
+        patients=patients,
+        sets=tuple(label_set(calibrator.conformal, value) for value in probability[:, 0]),
     )
-    chosen = [example for example, is_known in zip(examples, known, strict=True) if is_known]
-    return judge(
-        calibrator.task,
-        answers.chosen(known),
-        train_prevalence=train_prevalence,
-        groups=groups_of(chosen, bundle.protocol),
-    )
+    return judge(task.name, answers.chosen(known), train_prevalence=usual[0], groups=groups)
 
 
 def _calibrator(
@@ -152,41 +177,81 @@ def _calibrator(
     parts: Parts,
     scores: Mapping[Part, Scores],
     hidden: Mapping[tuple[str, ...], Array],
-) -> Calibrator:
-    task = bundle.protocol.tasks[number]
-    labels = labels_of(parts["calibration"], number)
-    known = ~np.isnan(labels)
-    fitted = fit_calibrator(
-        task.name, scores["calibration"].logits[known, number], labels[known].astype(np.int64),
-        {subset: values[known, number] for subset, values in hidden.items()},
-    )  # fmt: skip
+) -> AnyCalibrator:
+    tasks, task = bundle.protocol.tasks, bundle.protocol.tasks[number]
+    labels = labels_of(parts["calibration"], tasks, number)
+    known = is_known(labels)
+    own = steps_of(scores["calibration"].logits, tasks, number)[known]
+    parted = {subset: steps_of(values, tasks, number)[known] for subset, values in hidden.items()}
+    fitted: AnyCalibrator
+    if task.kind == "binary":
+        fitted = fit_calibrator(
+            task.name, own[:, 0], labels[known, 0].astype(np.int64),
+            {subset: values[:, 0] for subset, values in parted.items()},
+        )  # fmt: skip
+    else:
+        fitted = fit_step_calibrator(task, own, labels[known], parted)
     if not parts["conformal"]:
         return fitted
-    labels = labels_of(parts["conformal"], number)
-    known = ~np.isnan(labels)
-    probability = probabilities(fitted, number, scores["conformal"])
-    return with_thresholds(
-        fitted, probability[known], labels[known].astype(np.int64), task.operating
-    )
+    labels = labels_of(parts["conformal"], tasks, number)
+    known = is_known(labels)
+    probability = _calibrated_steps(fitted, tasks, number, scores["conformal"])[known]
+    return _with_thresholds(fitted, task, probability, labels[known])
+
+
+def _with_thresholds(
+    fitted: AnyCalibrator, task: Task, probability: Array, labels: Array
+) -> AnyCalibrator:
+    if not isinstance(fitted, StepCalibrator):
+        levels = labels[:, 0].astype(np.int64)
+        return with_thresholds(fitted, probability[:, 0], levels, task.operating)
+    if task.kind == "survival":
+        return fitted
+    sets = fit_class_sets(probability, labels[:, 0], coverage=COVERAGE)
+    return fitted.model_copy(update={"conformal": sets})
 
 
 def hidden_scores(bundle: Bundle, inputs: Sequence[ModelInput], subset: tuple[str, ...]) -> Array:
-    """Return logits read with only these modalities, shape (n, K); NaN where one is absent."""
+    """Return logits read with only these modalities, shape (n, S); NaN where one is absent."""
     has_all = [place for place, case in enumerate(inputs) if set(subset) <= set(case.present)]
-    logits = np.full((len(inputs), len(bundle.protocol.tasks)), np.nan)
+    logits = np.full((len(inputs), sum(task.n_steps for task in bundle.protocol.tasks)), np.nan)
     if has_all:
         logits[has_all] = score(bundle, [inputs[place].only(subset) for place in has_all]).logits
     return logits
 
 
-def probabilities(calibrator: Calibrator, number: int, scores: Scores) -> Array:
-    """Return one task's calibrated probabilities, each by its own subset's map, shape (n,)."""
-    return np.array([
-        float(to_probability(calibrator, logit, present))
-        for logit, present in zip(scores.logits[:, number], scores.present, strict=True)
-    ])  # fmt: skip
+def probabilities(bundle: Bundle, number: int, scores: Scores) -> Array:
+    """Return one task's calibrated probabilities, each by its own subset's map, (n, outcomes)."""
+    return _calibrated_steps(bundle.calibrators[number], bundle.protocol.tasks, number, scores)
 
 
-def labels_of(examples: Sequence[Example], number: int) -> Array:
-    """Return one task's labels, NaN where unknown, shape (n,)."""
-    return np.array([example.labels[number] for example in examples], dtype=np.float64)
+def _calibrated_steps(
+    calibrator: AnyCalibrator, tasks: Sequence[Task], number: int, scores: Scores
+) -> Array:
+    steps = steps_of(scores.logits, tasks, number)
+    found = np.empty((len(steps), len(tasks[number].outcomes)))
+    for present in set(scores.present):
+        own = np.array([there == present for there in scores.present])
+        if isinstance(calibrator, StepCalibrator):
+            found[own] = step_probabilities(calibrator, steps[own], present)
+        else:
+            found[own] = to_probability(calibrator, steps[own], present)
+    return found
+
+
+def is_known(values: Array) -> NDArray[np.bool_]:
+    """Say which rows hold no NaN, (n, any) to (n,)."""
+    return np.asarray(~np.isnan(values).any(axis=1), dtype=np.bool_)
+
+
+def steps_of(steps: Array, tasks: Sequence[Task], number: int) -> Array:
+    """Return one task's columns of all steps, (n, S) to (n, its own steps)."""
+    start = sum(task.n_steps for task in tasks[:number])
+    return steps[:, start : start + tasks[number].n_steps]
+
+
+def labels_of(examples: Sequence[Example], tasks: Sequence[Task], number: int) -> Array:
+    """Return one task's label columns, NaN where unknown, shape (n, L)."""
+    start = sum(len(task.label_columns) for task in tasks[:number])
+    end = start + len(tasks[number].label_columns)
+    return np.array([example.labels[start:end] for example in examples], dtype=np.float64)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pipeline.bundle import LEAKS, SPLITS, Bundle
 from schemas.base import FrozenModel
 from schemas.leaks import LeakReport
-from schemas.metrics import Interval, Performance, TaskMetrics
+from schemas.metrics import AnyMetrics, Interval, Performance, StepMetrics, TaskMetrics
 from schemas.splits import SplitRecord
 
 _COVERAGE = "coverage of negatives / positives"
@@ -74,12 +74,18 @@ def _made_of(bundle: Bundle, making: Making) -> str:
 - calibration: {_calibration(bundle)}"""
 
 
-def _results(metrics: Sequence[TaskMetrics]) -> str:
+def _results(metrics: Sequence[AnyMetrics]) -> str:
+    binary = [task for task in metrics if isinstance(task, TaskMetrics)]
+    others = [_steps(task) for task in metrics if isinstance(task, StepMetrics)]
+    parts = ["Nothing was fitted on them. 95 % intervals by patient bootstrap."]
+    return "\n\n".join([*parts, *([_binary(binary)] if binary else []), *others])
+
+
+def _binary(metrics: Sequence[TaskMetrics]) -> str:
     rows = "\n".join(_row(task) for task in metrics)
     calibration_rows = "\n".join(_calibration_row(task) for task in metrics)
     group_rows = "\n".join(_group_row(task.task, part) for task in metrics for part in task.groups)
-    return f"""Nothing was fitted on them. 95 % intervals by patient bootstrap.
-
+    return f"""\
 | task | cases | events | AUROC | Brier | log loss | uncalibrated | prevalence alone |
 | --- | --- | --- | --- | --- | --- | --- | --- |
 {rows}
@@ -93,6 +99,54 @@ def _results(metrics: Sequence[TaskMetrics]) -> str:
 | task | group | cases | events | AUROC | calibration slope | observed / expected |
 | --- | --- | --- | --- | --- | --- | --- |
 {group_rows}"""
+
+
+def _steps(metrics: StepMetrics) -> str:
+    """Return the section of a task of several classes, levels or horizons."""
+    whole, kept = metrics.whole, metrics.conformal
+    more = "".join(
+        f", {name} {in_interval(value)}"
+        for name, value in (("quadratic kappa", whole.kappa), ("concordance", whole.concordance))
+        if value is not None
+    )
+    sets = ""
+    if kept is not None:
+        cover = " / ".join("-" if x is None else f"{x:.2f}" for x in kept.by_class)
+        sets = f"\n\nSets: coverage by class {cover}, mean size {kept.mean_size:.2f}."
+    rows = "\n".join(
+        _line(
+            asked.group, asked.n_cases, asked.n_events, f"{share:.3f}", in_interval(asked.auroc),
+            in_interval(asked.slope), in_interval(asked.observed_to_expected),
+        )
+        for asked, share in zip(metrics.questions, question_shares(metrics), strict=True)
+    )  # fmt: skip
+    groups = "\n".join(
+        _line(part.group, part.n_cases, part.n_events, in_interval(part.auroc),
+              in_interval(part.log_loss))
+        for part in metrics.groups
+    )  # fmt: skip
+    brier = {"ordinal": "ranked probability score"}.get(metrics.kind, "Brier")
+    return f"""### {metrics.task} ({metrics.kind})
+
+{whole.n_cases} cases, {whole.n_events} events; mean AUROC {in_interval(whole.auroc)}, {brier}
+{in_interval(whole.brier)}, log loss {in_interval(whole.log_loss)} (uncalibrated
+{metrics.log_loss_uncalibrated:.3f}, training shares alone {metrics.prevalence_log_loss:.3f}){more}.
+
+| question | cases | yes | training share | AUROC | slope | observed / expected |
+| --- | --- | --- | --- | --- | --- | --- |
+{rows}{sets}
+
+| group | cases | events | mean AUROC | log loss |
+| --- | --- | --- | --- | --- |
+{groups}"""
+
+
+def question_shares(metrics: StepMetrics) -> tuple[float, ...]:
+    """Return the share of a yes to each question among the training cases."""
+    shares = metrics.train_shares
+    if metrics.kind == "ordinal":
+        return tuple(sum(shares[place:]) for place in range(1, len(shares)))
+    return shares
 
 
 def _guard(leaks: LeakReport) -> str:
@@ -142,6 +196,17 @@ def _group_row(task: str, group: Performance) -> str:
 
 def _line(*cells: object) -> str:
     return f"| {' | '.join(str(cell) for cell in cells)} |"
+
+
+def in_words(metrics: AnyMetrics) -> str:
+    """Say in one line how well a task did."""
+    whole = metrics.whole
+    if isinstance(metrics, StepMetrics):
+        words = f"mean AUROC {in_interval(whole.auroc)}, log loss {in_interval(whole.log_loss)}"
+    else:
+        words = f"AUROC {in_interval(whole.auroc)}, calibration slope "
+        words += in_interval(metrics.whole.slope)
+    return f"{words}, {whole.n_cases} cases"
 
 
 def in_interval(interval: Interval | None) -> str:

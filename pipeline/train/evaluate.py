@@ -7,8 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.bundle import Bundle, load_bundle, split_of, with_policy
-from pipeline.calibration import paired_difference
-from pipeline.calibration.statistics import auroc, log_loss, patient_weights
+from pipeline.calibration import (
+    mean_auroc,
+    outcome_probabilities,
+    paired_difference,
+    questions,
+    task_log_loss,
+)
+from pipeline.calibration.statistics import patient_weights
 from pipeline.cohort import open_cohort
 from pipeline.errors import UsageError
 from pipeline.history import read_labels
@@ -18,14 +24,17 @@ from pipeline.train.calibrate import (
     SUBSETS,
     Scores,
     hidden_scores,
+    is_known,
     judge_task,
     labels_of,
     probabilities,
     score,
+    steps_of,
 )
 from pipeline.train.examples import Example, read_examples
 from pipeline.train.splits import was_seen
 from schemas.evaluation import Comparison, Evaluation, SubsetResult
+from schemas.metrics import AnyMetrics, StepMetrics
 from schemas.protocol import Protocol
 from schemas.splits import SplitRecord
 
@@ -85,8 +94,7 @@ def evaluate(
         n_known_to_training=len(found) - len(examples),
         n_unread=len(labels.values) - len(found),
         tasks=tuple(
-            judge_task(bundle, number, examples, scores,
-                       train_prevalence=bundle.metrics[number].train_prevalence)
+            judge_task(bundle, number, examples, scores, usual=_usual(bundle.metrics[number]))
             for number in tasks
         ),
         subsets=_subsets(bundle, examples, inputs, progress),
@@ -94,6 +102,12 @@ def evaluate(
             result for rival in rivals for result in _compare(bundle, examples, scores, rival)
         ),
     )  # fmt: skip
+
+
+def _usual(metrics: AnyMetrics) -> tuple[float, ...]:
+    if isinstance(metrics, StepMetrics):
+        return metrics.train_shares
+    return (metrics.train_prevalence,)
 
 
 def _require_comparable(bundle: Bundle, rival: Bundle) -> None:
@@ -147,20 +161,28 @@ def _subsets_of(
     hidden: dict[tuple[str, ...], Array],
 ) -> list[SubsetResult]:
     """Compare on the cases that have everything, so that subsets differ in nothing else."""
-    labels = labels_of(examples, number)
-    complete = hidden[SUBSETS[0]][:, number]
-    chosen = ~np.isnan(labels) & ~np.isnan(complete)
-    y = labels[chosen]
-    if not 0 < y.sum() < len(y):
+    tasks, task = bundle.protocol.tasks, bundle.protocol.tasks[number]
+    labels = labels_of(examples, tasks, number)
+    steps = {present: steps_of(values, tasks, number) for present, values in hidden.items()}
+    chosen = is_known(labels) & is_known(steps[SUBSETS[0]])
+    if not chosen.any():
         return []
     weights = patient_weights(_patients(examples)[chosen])
-    whole = auroc(y, complete[chosen], weights)
+
+    def ranking(present: tuple[str, ...]) -> Array | None:
+        raw = outcome_probabilities(task.kind, steps[present][chosen])
+        asked = questions(task, raw, labels[chosen])
+        return mean_auroc(asked, weights) if all(one.has_both for one in asked) else None
+
+    whole = ranking(SUBSETS[0])
     results = []
     for present in SUBSETS[1:]:
-        own = auroc(y, hidden[present][chosen, number], weights)
+        own = ranking(present)
+        if own is None or whole is None:
+            continue
         results.append(
             SubsetResult(
-                task=bundle.protocol.tasks[number].name, present=present, n_cases=len(y),
+                task=task.name, present=present, n_cases=int(chosen.sum()),
                 auroc=paired_difference(own), difference=paired_difference(own, whole),
             )
         )  # fmt: skip
@@ -174,20 +196,20 @@ def _compare(
     patients = _patients(examples)
     results = []
     for number, task in enumerate(bundle.protocol.tasks):
-        labels = labels_of(examples, number)
-        known = ~np.isnan(labels)
+        labels = labels_of(examples, bundle.protocol.tasks, number)
+        known = is_known(labels)
         y, weights = labels[known], patient_weights(patients[known])
-        ours = probabilities(bundle.calibrators[number], number, scores)[known]
-        its = probabilities(rival.calibrators[number], number, theirs)[known]
-        its_auroc = auroc(y, its, weights)
-        losses = log_loss(y, ours, weights), log_loss(y, its, weights)
+        ours = probabilities(bundle, number, scores)[known]
+        its = probabilities(rival, number, theirs)[known]
+        rankings = [mean_auroc(questions(task, p, y), weights) for p in (ours, its)]
+        losses = [task_log_loss(task, p, y, weights) for p in (ours, its)]
         results.append(
             Comparison(
                 task=task.name,
                 name=rival.identity.name,
                 sha256=rival.identity.sha256,
-                auroc=paired_difference(its_auroc),
-                difference=paired_difference(auroc(y, ours, weights), its_auroc),
+                auroc=paired_difference(rankings[1]),
+                difference=paired_difference(*rankings),
                 log_loss_difference=paired_difference(*losses),
             )
         )

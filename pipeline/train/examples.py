@@ -34,8 +34,8 @@ class Example:
 
     Parameters
     ----------
-    labels : shape (K,)
-        0, 1, or NaN where unknown.
+    labels : shape (L,)
+        In the order of the tasks' ``label_columns``, NaN where unknown; see ``outcome_losses``.
     masks : shape (K, S/4, P/4, L/4)
         Tokens that show the finding; NaN where there is no mask.
     fingerprint

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.model.heads import task_logits, thresholds
+from pipeline.model.heads import task_logits, task_steps
 from schemas.task import Task
 
 MARGIN = 1e-6
@@ -45,7 +45,7 @@ def _task_loss(
         return functional.binary_cross_entropy_with_logits(own, labels)
     if task.kind == "multiclass":
         return functional.cross_entropy(own, labels[:, 0].long())
-    steps = thresholds(logits, cuts, tasks, number)
+    steps = task_steps(logits, cuts, tasks, number)
     if task.kind == "survival":
         return _survival_loss(steps, labels, task)
     certain = torch.full_like(own, CERTAIN)
@@ -71,7 +71,7 @@ def _survival_loss(steps: Tensor, labels: Tensor, task: Task) -> Tensor:
     """
     days, event = labels[:, :1], labels[:, 1:] > 0.5
     ends = torch.tensor(task.horizons_days, dtype=days.dtype, device=days.device)
-    starts = torch.cat([ends.new_zeros(1), ends[:-1]])
+    starts = torch.cat([ends.new_full((1,), -1.0), ends[:-1]])  # an event on day 0 counts
     had_event = event & (days > starts) & (days <= ends)
     was_free = (days >= ends) & ~had_event
     loss = functional.binary_cross_entropy_with_logits(

@@ -5,11 +5,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import get_args
 
 from pipeline.history.identifiers import normalised
 from schemas.settings import PartName, SplitRule
 from schemas.splits import SplitRecord
+from schemas.task import Task
 
 Part = PartName
 PARTS: tuple[Part, ...] = get_args(PartName)
@@ -22,7 +24,7 @@ class Member:
     patient_id: str
     acquired_at: datetime | None
     labels: tuple[float, ...]
-    """One for each task; NaN where unknown."""
+    """One for each task, of few values; NaN where unknown. See :func:`strata`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,18 @@ class _Patient:
     labels: frozenset[tuple[int, float]]
     """Known outcomes as (task number, label)."""
     last_study: datetime
+
+
+def strata(labels: Sequence[float], tasks: Sequence[Task]) -> tuple[float, ...]:
+    """Return one label a task to split by: its own; of ``survival`` whether there was an event.
+
+    Parameters
+    ----------
+    labels
+        In the order of the tasks' ``label_columns``; NaN where unknown.
+    """
+    ends = accumulate(len(task.label_columns) for task in tasks)
+    return tuple(float(labels[end - 1]) for end in ends)
 
 
 def assign_parts(members: Sequence[Member], rule: SplitRule, *, seed: int) -> Mapping[str, Part]:

@@ -24,7 +24,7 @@ from pipeline.train.card import Making, model_card
 from pipeline.train.examples import Example, read_examples
 from pipeline.train.leaks import find_leaks, require_clean
 from pipeline.train.loop import fit
-from pipeline.train.splits import PARTS, Member, Part, assign_parts, split_record
+from pipeline.train.splits import PARTS, Member, Part, assign_parts, split_record, strata
 from schemas.leaks import LeakReport
 from schemas.protocol import Protocol
 
@@ -69,7 +69,6 @@ def train_bundle(
     CalibrationError
         If a task has too few outcomes to be calibrated or judged.
     """
-    _require_binary(protocol)
     with whole_folder(out) as folder:
         labels = read_labels(cohort_folder, protocol)
         cohort = open_cohort(cohort_folder, protocol, database=database, progress=progress)
@@ -94,22 +93,14 @@ def train_bundle(
     return load_bundle(out)
 
 
-def _require_binary(protocol: Protocol) -> None:
-    others = [task.name for task in protocol.tasks if task.kind != "binary"]
-    if others:
-        msg = (
-            f"task {', '.join(others)}: the network learns multiclass, ordinal and survival tasks, "
-            "but this version calibrates and reports binary ones only"
-        )
-        raise UsageError(msg)
-
-
 def _divide(
     examples: Sequence[Example], protocol: Protocol
 ) -> tuple[dict[Part, list[Example]], Making]:
     training = protocol.training
     members = [
-        Member(example.patient_id, example.history.at, tuple(example.labels.tolist()))
+        Member(
+            example.patient_id, example.history.at, strata(example.labels.tolist(), protocol.tasks)
+        )
         for example in examples
     ]
     assigned = assign_parts(members, training.splits, seed=training.seed)

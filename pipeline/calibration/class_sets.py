@@ -1,0 +1,61 @@
+"""Class-conditional (Mondrian) conformal sets of tasks with several classes (Vovk et al., 2005)."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.calibration.conformal import least_probability
+from schemas.calibration import ClassThresholds
+from schemas.task import Task
+
+Array = NDArray[np.float64]
+
+
+def fit_class_sets(probability: Array, labels: Array, *, coverage: float) -> ClassThresholds | None:
+    """Set the thresholds on patients on whom the calibration map was not fitted.
+
+    Each class by itself, as in :func:`pipeline.calibration.conformal.fit_conformal`. A class with
+    too few cases can never be ruled out.
+
+    Parameters
+    ----------
+    probability : shape (n, C)
+        Calibrated.
+    labels : shape (n,)
+        Numbers of the classes.
+
+    Returns
+    -------
+    ClassThresholds
+        None if every class has too few cases.
+    """
+    own = [column[labels == number] for number, column in enumerate(probability.T)]
+    least = [least_probability(values, coverage) for values in own]
+    if all(value is None for value in least):
+        return None
+    return ClassThresholds(
+        coverage=coverage, least=tuple(value or 0.0 for value in least),
+        n_cases=tuple(len(values) for values in own),
+    )  # fmt: skip
+
+
+def class_set(
+    task: Task, thresholds: ClassThresholds | None, probability: Array
+) -> tuple[str, ...]:
+    """Return the classes that cannot be ruled out; empty without thresholds.
+
+    A set never stays empty, and levels between two that stay are kept too; both can only raise the
+    coverage.
+
+    Parameters
+    ----------
+    probability : shape (C,)
+    """
+    if thresholds is None:
+        return ()
+    excess = probability - np.array(thresholds.least)
+    kept = np.flatnonzero(excess >= 0.0)
+    if not kept.size:
+        kept = np.array([excess.argmax()])
+    if task.kind == "ordinal":
+        kept = np.arange(kept.min(), kept.max() + 1)
+    return tuple(task.classes[number] for number in kept)

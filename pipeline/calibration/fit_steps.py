@@ -1,0 +1,161 @@
+"""Calibration of tasks of several classes, levels or horizons: one slope for all steps."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from sklearn.model_selection import StratifiedKFold
+
+from pipeline.calibration.choose import N_FOLDS, N_REPEATS, simplest
+from pipeline.calibration.fit import MAX_SLOPE, MIN_OF_EACH_CLASS
+from pipeline.calibration.maps import MODALITIES
+from pipeline.calibration.steps import moved_steps, spans, step_kind, step_losses
+from pipeline.calibration.subsets import MIN_CASES, PRIOR_SD_INTERCEPT, PRIOR_SD_SLOPE, Subset
+from pipeline.errors import CalibrationError
+from schemas.calibration import StepCalibrator, StepMap, StepMethod, StepShift
+from schemas.task import Task
+
+LEAST_SLOPE = 1e-3
+
+Array = NDArray[np.float64]
+
+
+def fit_step_calibrator(
+    task: Task, steps: Array, labels: Array, hidden: Mapping[Subset, Array]
+) -> StepCalibrator:
+    """Fit the common map and the subsets' shifts on calibration cases.
+
+    ``multiclass`` has a temperature or, where that predicts left-out cases better by more than a
+    standard error, an intercept for each class beside it; ``ordinal`` and ``survival`` a
+    temperature or one intercept common to all cumulative logits, or to the log-odds of all spans.
+    Neither can bring levels out of order or let a risk fall with time.
+
+    Parameters
+    ----------
+    steps : shape (n, S), log-odds
+        With whatever modalities each case has.
+    labels : shape (n, L)
+        Without NaN.
+    hidden
+        Steps of the same cases with only some modalities read; NaN where a case lacks one.
+
+    Raises
+    ------
+    CalibrationError
+        If an outcome has too few cases, a step is not finite, or the steps do not rank the cases.
+    """
+    groups = outcome_groups(task, labels)
+    _check(task, steps, groups)
+    losses = {method: _left_out(task, method, steps, labels, groups) for method in _methods(task)}
+    common = fit_step_map(task, simplest(losses), steps, labels)
+    counts = np.bincount(groups)
+    n_events = int(counts[1]) if task.kind == "survival" else int(len(groups) - counts.max())
+    return StepCalibrator(
+        task=task.name, kind=step_kind(task), map=common,
+        shifts=_shifts(task, common, hidden, labels), n_cases=len(labels), n_events=n_events,
+    )  # fmt: skip
+
+
+def outcome_groups(task: Task, labels: Array) -> NDArray[np.int64]:
+    """Return each case's class; of ``survival`` whether the event came by the last horizon."""
+    values = spans(task, labels)[0].any(1) if task.kind == "survival" else labels[:, 0]
+    return np.asarray(values, dtype=np.int64)
+
+
+def fit_step_map(task: Task, method: StepMethod, steps: Array, labels: Array) -> StepMap:
+    """Fit one method by maximum likelihood.
+
+    Raises
+    ------
+    CalibrationError
+        If the steps do not rank the cases.
+    """
+    free = {"temperature": 0, "platt": 1, "vector": steps.shape[1]}[method]
+    slope, intercepts = _fitted(task, steps, labels, free=free, has_prior=False)
+    if not LEAST_SLOPE < slope < MAX_SLOPE * 0.99:
+        msg = (
+            f"task {task.name}: the score does not rank the calibration cases ({method} slope "
+            f"{slope:.2f}): use a larger cohort"
+        )
+        raise CalibrationError(msg)
+    return StepMap(method=method, slope=slope, intercepts=intercepts)
+
+
+def _methods(task: Task) -> tuple[StepMethod, StepMethod]:
+    return ("temperature", "vector" if task.kind == "multiclass" else "platt")
+
+
+def _check(task: Task, steps: Array, groups: NDArray[np.int64]) -> None:
+    names = ("no event", "event") if task.kind == "survival" else task.classes
+    counts = np.bincount(groups, minlength=len(names))
+    few = [f"{name} has {n}" for name, n in zip(names, counts, strict=True)
+           if not n >= MIN_OF_EACH_CLASS]  # fmt: skip
+    if few:
+        msg = (
+            f"task {task.name}: of {len(groups)} calibration cases {', '.join(few)}; each outcome "
+            f"needs at least {MIN_OF_EACH_CLASS}: use a larger cohort"
+        )
+        raise CalibrationError(msg)
+    if not np.isfinite(steps).all():
+        msg = f"task {task.name}: a calibration logit is not finite"
+        raise CalibrationError(msg)
+
+
+def _left_out(
+    task: Task, method: StepMethod, steps: Array, labels: Array, groups: NDArray[np.int64]
+) -> Array:
+    """Return each case's loss under maps fitted without it, mean over repeats, shape (n,)."""
+    total = np.zeros(len(labels))
+    for seed in range(N_REPEATS):
+        folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=seed)
+        for kept, out in folds.split(steps, groups):
+            fitted = fit_step_map(task, method, steps[kept], labels[kept])
+            total[out] += step_losses(task, moved_steps(fitted, steps[out]), labels[out])
+    return total / N_REPEATS
+
+
+def _shifts(
+    task: Task, common: StepMap, hidden: Mapping[Subset, Array], labels: Array
+) -> tuple[StepShift, ...]:
+    """Fit slope and intercepts for each subset of the modalities, pulled towards no change."""
+    shifts = []
+    free = len(common.intercepts) if task.kind == "multiclass" else 1
+    for present, steps in hidden.items():
+        known = ~np.isnan(steps).any(1)
+        if present == MODALITIES or not known.sum() >= MIN_CASES:
+            continue
+        moved = moved_steps(common, steps[known])
+        slope, intercepts = _fitted(task, moved, labels[known], free=free, has_prior=True)
+        shifts.append(
+            StepShift(present=present, slope=slope, intercepts=intercepts, n_cases=int(known.sum()))
+        )
+    return tuple(shifts)
+
+
+def _fitted(
+    task: Task, steps: Array, labels: Array, *, free: int, has_prior: bool
+) -> tuple[float, tuple[float, ...]]:
+    """Return slope and one intercept a step, of which so many are free; those of classes centred.
+
+    The prior is that of the binary tasks' shifts: normal around a slope of 1 and intercepts of 0.
+    """
+    n_steps = steps.shape[1]
+
+    def spread(p: Array) -> Array:
+        return np.resize(p[1:], n_steps) if free else np.zeros(n_steps)
+
+    def loss(p: Array) -> float:
+        total = step_losses(task, p[0] * steps + spread(p), labels).sum()
+        if has_prior:
+            slope, intercepts = (p[0] - 1.0) / PRIOR_SD_SLOPE, p[1:] / PRIOR_SD_INTERCEPT
+            return float(total + (slope**2 + (intercepts**2).sum()) / 2.0)
+        return float(total / len(labels))
+
+    start = np.array([1.0] + [0.0] * free)
+    bounds = [(LEAST_SLOPE, MAX_SLOPE), *[(None, None)] * free]
+    found = minimize(loss, start, bounds=bounds, method="L-BFGS-B").x
+    intercepts = spread(found)
+    if free > 1:
+        intercepts = intercepts - intercepts.mean()
+    return float(found[0]), tuple(intercepts.tolist())
