@@ -126,12 +126,12 @@ class StepMap(FrozenModel):
     """Raw steps to calibrated ones: slope x + intercept, the slope common to all steps.
 
     The steps are the logits of the classes, the cumulative logits of levels, or the log-odds of an
-    event in each span of time. One slope above 0 keeps levels in order and risks from falling.
+    event in each span of time. What a step gets is the same in every case.
     """
 
     method: StepMethod
     """`temperature`: the slope alone. `platt`: one intercept for all steps. `vector`: one for each
-    class."""
+    step."""
     slope: float = Field(gt=0)
     """Of all steps."""
     intercepts: tuple[float, ...] = Field(min_length=1)

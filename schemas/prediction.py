@@ -119,6 +119,9 @@ class StepAnswer(FrozenModel):
         if not (is_rising if self.kind == "survival" else is_whole):
             msg = f"{self.kind} probabilities must sum to 1, of survival never fall, got {values}"
             raise ValueError(msg)
+        if self.shown not in {outcome.label for outcome in self.outcomes}:
+            msg = f"{self.shown} is shown, and is no outcome"
+            raise ValueError(msg)
         return self
 
 

@@ -26,10 +26,10 @@ def fit_step_calibrator(
 ) -> StepCalibrator:
     """Fit the common map and the subsets' shifts on calibration cases.
 
-    ``multiclass`` has a temperature or, where that predicts left-out cases better by more than a
-    standard error, an intercept for each class beside it; ``ordinal`` and ``survival`` a
-    temperature or one intercept common to all cumulative logits, or to the log-odds of all spans.
-    Neither can bring levels out of order or let a risk fall with time.
+    A temperature; where left-out cases are then predicted better by more than a standard error, an
+    intercept common to all cumulative logits or spans beside it, or one for each step. The slope is
+    common and what is added is the same for all cases, so no case's levels can come out of order
+    if one's are in order, and a risk over spans never falls whatever each span's own.
 
     Parameters
     ----------
@@ -82,8 +82,11 @@ def fit_step_map(task: Task, method: StepMethod, steps: Array, labels: Array) ->
     return StepMap(method=method, slope=slope, intercepts=intercepts)
 
 
-def _methods(task: Task) -> tuple[StepMethod, StepMethod]:
-    return ("temperature", "vector" if task.kind == "multiclass" else "platt")
+def _methods(task: Task) -> tuple[StepMethod, ...]:
+    # What is added to all classes changes nothing.
+    if task.kind == "multiclass":
+        return ("temperature", "vector")
+    return ("temperature", "platt", "vector")
 
 
 def _check(task: Task, steps: Array, groups: NDArray[np.int64]) -> None:
@@ -120,12 +123,14 @@ def _shifts(
 ) -> tuple[StepShift, ...]:
     """Fit slope and intercepts for each subset of the modalities, pulled towards no change."""
     shifts = []
-    free = len(common.intercepts) if task.kind == "multiclass" else 1
     for present, steps in hidden.items():
         known = ~np.isnan(steps).any(1)
         if present == MODALITIES or not known.sum() >= MIN_CASES:
             continue
         moved = moved_steps(common, steps[known])
+        # A level that no such case has would leave its threshold to its neighbours.
+        has_all = len(set(outcome_groups(task, labels[known]))) == len(task.outcomes)
+        free = 1 if task.kind == "ordinal" and not has_all else moved.shape[1]
         slope, intercepts = _fitted(task, moved, labels[known], free=free, has_prior=True)
         shifts.append(
             StepShift(present=present, slope=slope, intercepts=intercepts, n_cases=int(known.sum()))
@@ -136,7 +141,7 @@ def _shifts(
 def _fitted(
     task: Task, steps: Array, labels: Array, *, free: int, has_prior: bool
 ) -> tuple[float, tuple[float, ...]]:
-    """Return slope and one intercept a step, of which so many are free; those of classes centred.
+    """Return slope and one intercept a step, so many of them free; those of classes centred.
 
     The prior is that of the binary tasks' shifts: normal around a slope of 1 and intercepts of 0.
     """
@@ -156,6 +161,6 @@ def _fitted(
     bounds = [(LEAST_SLOPE, MAX_SLOPE), *[(None, None)] * free]
     found = minimize(loss, start, bounds=bounds, method="L-BFGS-B").x
     intercepts = spread(found)
-    if free > 1:
+    if task.kind == "multiclass":
         intercepts = intercepts - intercepts.mean()
     return float(found[0]), tuple(intercepts.tolist())

@@ -30,6 +30,8 @@ from schemas.metrics import ClassSetResult, Interval, Performance, StepMetrics, 
 from schemas.task import Task
 
 ROWS_AT_ONCE = 500
+PAIR_DRAWS = 200
+"""Draws of patients for the concordance, which looks at every pair."""
 
 Array = NDArray[np.float64]
 
@@ -186,7 +188,7 @@ def _kappa(answers: StepAnswers, drawn: Array) -> Interval | None:
 def _concordance(answers: StepAnswers, drawn: Array) -> Interval | None:
     """Return Harrell's C: pairs count in which one had the event while the other was watched."""
     days, event = answers.labels[:, 0], answers.labels[:, 1] > 0.5
-    risk = answers.probability[:, -1]
+    risk, drawn = answers.probability[:, -1], drawn[: PAIR_DRAWS + 1]
     wins, pairs = np.zeros(len(drawn)), np.zeros(len(drawn))
     first = np.flatnonzero(event)
     for start in range(0, len(first), ROWS_AT_ONCE):

@@ -120,4 +120,5 @@ BRAIN_MR = World(
     topics=BRAIN_TOPICS,
     language=BRAIN_LANGUAGE,
     risks=(_LESION, _DEFICIT, _PROGRESSION, _SEIZURE, _LEFT_LESION),
+    timed="progression",
 )

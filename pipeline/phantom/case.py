@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.phantom.dicom import uid_from
 from pipeline.phantom.fields import part_of
+from pipeline.phantom.further import further_labels
 from pipeline.phantom.patient import Design, Patient, draw_patient
 from pipeline.phantom.records import Records, draw_records
 from pipeline.phantom.scan import Look, Scan, draw_scan
@@ -22,6 +23,8 @@ class PhantomCase:
     """Table rows and notes, those after the scan included."""
     labels: Mapping[str, int | None]
     """What training may know of each task's outcome; None if it is unknown."""
+    further: Mapping[str, str]
+    """The same of outcomes that are more than yes or no, by column of labels.csv."""
 
 
 def draw_case(design: Design, index: int) -> PhantomCase:
@@ -37,6 +40,7 @@ def draw_case(design: Design, index: int) -> PhantomCase:
         scan=_draw_image(design, index, patient) if patient.has_image else None,
         records=draw_records(design.stream(index, "records"), design, patient),
         labels=labels,
+        further=further_labels(design, index, patient),
     )
 
 

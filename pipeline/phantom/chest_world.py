@@ -112,4 +112,5 @@ CHEST_CT = World(
     topics=CHEST_TOPICS,
     language=CHEST_LANGUAGE,
     risks=(_NODULE, _RESECTION, _MALIGNANCY, _INFECTION),
+    timed="malignancy",
 )

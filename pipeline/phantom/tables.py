@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from pipeline.phantom.case import PhantomCase
+from pipeline.phantom.further import further_columns
 from pipeline.phantom.patient import Design, Patient
 from pipeline.phantom.records import Records
 from pipeline.phantom.rows import Row, row_time
@@ -25,8 +26,8 @@ class CaseRecord:
     """Who."""
     records: tuple[Records, ...]
     """The patient's own, then those of people whom somebody may take for the patient."""
-    labels: Mapping[str, int | None]
-    """Outcomes as far as they are known."""
+    labels: Line
+    """The row of labels.csv, by column: outcomes as far as they are known."""
     truth: Line
     """The row of truth.csv, by column."""
 
@@ -34,7 +35,8 @@ class CaseRecord:
 def case_record(design: Design, case: PhantomCase, others: tuple[Records, ...]) -> CaseRecord:
     """Keep what the tables need and let the voxels go."""
     records = (case.records, *others)
-    return CaseRecord(case.patient, records, case.labels, _truth_line(design.world, case))
+    labels = {task: _label(value) for task, value in case.labels.items()} | dict(case.further)
+    return CaseRecord(case.patient, records, labels, _truth_line(design.world, case))
 
 
 def _truth_line(world: World, case: PhantomCase) -> Line:
@@ -99,11 +101,10 @@ def write_tables(folder: Path, world: World, cases: Sequence[CaseRecord]) -> Non
             for note in record.notes
         ),
     )
-    tasks = [risk.task for risk in world.risks]
     _write_csv(
         folder / "labels.csv",
-        ["patient_id", "study_uid", *tasks],
-        (_ids(case) | {task: _label(case.labels[task]) for task in tasks} for case in cases),
+        ["patient_id", "study_uid", *(risk.task for risk in world.risks), *further_columns(world)],
+        (_ids(case) | dict(case.labels) for case in cases),
     )
     _write_csv(
         folder / "traps.csv",

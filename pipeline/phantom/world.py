@@ -320,3 +320,5 @@ class World:
     """Words."""
     risks: tuple[Risk, ...]
     """The tasks."""
+    timed: str
+    """The task whose event also comes with its time."""

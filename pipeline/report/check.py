@@ -50,7 +50,15 @@ def heatmap_name(task: str) -> str:
 
 
 def _check_withheld(risk: Risk) -> None:
-    numbers = (risk.logit, risk.lower, risk.upper, risk.evidence, risk.heatmap, risk.peak)
+    numbers = (
+        risk.logit,
+        risk.steps,
+        risk.lower,
+        risk.upper,
+        risk.evidence,
+        risk.heatmap,
+        risk.peak,
+    )
     if risk.set or any(value is not None for value in numbers):
         msg = f"task {risk.task}: without a probability there is no logit, interval or evidence"
         raise ValueError(msg)
@@ -68,6 +76,11 @@ def _check_result(risk: Risk) -> None:
     if not abs(expected - (risk.probability or 0.0)) <= SUM_TOLERANCE:
         msg = f"task {risk.task}: the calibrated logit means {expected}, not {risk.probability}"
         raise ValueError(msg)
+    if risk.steps is not None:
+        shown = {one.label: one.probability for one in risk.steps.outcomes}[risk.steps.shown]
+        if shown != risk.probability:
+            msg = f"task {risk.task}: {risk.steps.shown} has {shown}, not {risk.probability}"
+            raise ValueError(msg)
     lower = 0.0 if risk.lower is None else risk.lower
     upper = 1.0 if risk.upper is None else risk.upper
     if not 0.0 <= lower <= (risk.probability or 0.0) <= upper <= 1.0:

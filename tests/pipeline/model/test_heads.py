@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from pipeline.model.heads import Cuts, logit_tasks, probabilities
+from pipeline.model.heads import Cuts, all_steps, logit_tasks, task_steps
 from schemas.task import Task
 
 QUESTION = "What will come of it?"
@@ -25,29 +25,17 @@ def test_a_multiclass_task_has_a_logit_a_class_and_others_one() -> None:
     assert logit_tasks(TASKS) == [0, 0, 0, 1, 2, 3]
 
 
-@pytest.mark.parametrize("number", [0, 1])
-def test_classes_have_probabilities_that_sum_to_one(cuts: torch.Tensor, number: int) -> None:
-    answer = probabilities(torch.randn(5, 6) * 3, cuts, TASKS, number)
-    assert answer.shape == (5, len(TASKS[number].classes))
-    assert (answer >= 0).all()
-    assert torch.allclose(answer.sum(-1), torch.ones(5), atol=1e-6)
+def test_steps_of_all_tasks_stand_side_by_side_with_their_further_thresholds(
+    cuts: torch.Tensor,
+) -> None:
+    logits = torch.randn(5, 6)
+    steps = all_steps(logits, cuts, TASKS)
+    assert steps.shape == (5, sum(task.n_steps for task in TASKS)) == (5, 3 + 3 + 3 + 1)
+    assert torch.equal(steps[:, :3], logits[:, :3])
+    assert torch.allclose(steps[:, 4], logits[:, 3] - cuts[1, 0])
+    assert torch.equal(steps[:, -1:], task_steps(logits, cuts, TASKS, 3))
 
 
-def test_a_higher_logit_moves_an_ordinal_answer_up(cuts: torch.Tensor) -> None:
-    logits = torch.zeros(2, 6)
-    logits[1, 3] = 1.0
-    answer = probabilities(logits, cuts, TASKS, 1)
-    ranks = answer @ torch.arange(4.0)
-    assert ranks[1] > ranks[0]
-
-
-def test_the_risk_of_an_event_never_falls_with_the_horizon(cuts: torch.Tensor) -> None:
-    answer = probabilities(torch.randn(50, 6) * 4, cuts, TASKS, 2)
-    assert answer.shape == (50, 3)
-    assert (answer.diff(dim=-1) >= 0).all()
-
-
-def test_survival_multiplies_the_chances_of_living_through_each_span() -> None:
-    # Hazards 1/2, 1/2, 1/2: risks 1/2, 3/4, 7/8.
-    answer = probabilities(torch.zeros(1, 6), torch.zeros(4, 2), TASKS, 2)
-    assert answer[0].tolist() == pytest.approx([0.5, 0.75, 0.875])
+def test_the_thresholds_of_levels_fall_as_levels_rise(cuts: torch.Tensor) -> None:
+    steps = task_steps(torch.randn(50, 6) * 4, cuts, TASKS, 1)
+    assert (steps.diff(dim=-1) < 0).all()

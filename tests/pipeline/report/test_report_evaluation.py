@@ -3,12 +3,21 @@ import json
 import numpy as np
 import pytest
 
-from pipeline.calibration import Answers, judge, paired_difference
+from pipeline.calibration import (
+    Answers,
+    StepAnswers,
+    judge,
+    judge_steps,
+    outcome_probabilities,
+    paired_difference,
+    train_shares,
+)
 from pipeline.report.evaluation import DOCUMENT, PAGE, render_evaluation, write_evaluation
 from schemas.bundle import BundleIdentity
 from schemas.evaluation import Comparison, Evaluation, SubsetResult
 from schemas.metrics import TaskMetrics
 from tests.pipeline.calibration.drawn import drawn
+from tests.pipeline.calibration.step_cases import DEATH, GRADE, KIND, drawn_labels, true_steps
 
 
 def metrics(n: int = 400, task: str = "mass") -> TaskMetrics:
@@ -73,3 +82,22 @@ def test_a_group_of_one_class_has_no_auroc_and_says_so() -> None:
 def test_a_diagram_is_drawn_only_from_enough_cases(n: int) -> None:
     page = render_evaluation(evaluation(tasks=(metrics(n),)))
     assert ("Reliability diagram" in page) == (n >= 50)
+
+
+@pytest.mark.parametrize("task", [KIND, GRADE, DEATH], ids=lambda task: task.kind)
+def test_tasks_of_several_outcomes_have_a_section(task) -> None:
+    p = outcome_probabilities(task.kind, true_steps(task, 400))
+    labels = drawn_labels(task, true_steps(task, 400), p)
+    told = StepAnswers(p, p, labels, np.arange(400).astype(str), ((),) * 400)
+    groups = {"Sex: <b>F</b>": np.arange(400) % 2 == 0}
+    found = judge_steps(task, told, train_shares=train_shares(task, labels), groups=groups)
+    made = evaluation(tasks=(metrics(), found))
+    assert Evaluation.model_validate_json(made.model_dump_json()) == made
+    page = render_evaluation(made)
+    for asked in found.questions:
+        assert asked.group in page
+    assert ("Quadratic weighted kappa" in page) == (task.kind == "ordinal")
+    assert ("Concordance" in page) == (task.kind == "survival")
+    assert "<b>F" not in page
+    # Bins would count censored patients: horizons have no such diagram.
+    assert page.count("Reliability diagram") == 1 + (task.kind != "survival") * len(found.questions)
