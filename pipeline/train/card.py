@@ -78,7 +78,7 @@ def _results(metrics: Sequence[AnyMetrics]) -> str:
     binary = [task for task in metrics if isinstance(task, TaskMetrics)]
     others = [_steps(task) for task in metrics if isinstance(task, StepMetrics)]
     parts = ["Nothing was fitted on them. 95 % intervals by patient bootstrap."]
-    return "\n\n".join([*parts, *([_binary(binary)] if binary else []), *others])
+    return "\n\n".join([*parts, *others, *([_binary(binary)] if binary else [])])
 
 
 def _binary(metrics: Sequence[TaskMetrics]) -> str:

@@ -1,4 +1,5 @@
 import csv
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -6,15 +7,23 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
+from pipeline import recalibrate as recalibrating
 from pipeline.bundle import Bundle, load_bundle
 from pipeline.calibration import to_log_odds
 from pipeline.errors import UsageError
 from pipeline.recalibrate import recalibrate
+from schemas.calibration import Calibrator, StepCalibrator, StepMap
 from schemas.prediction import Evidence
 from schemas.report import HistoryUse, Risk, RiskReport, RunIdentity
+from schemas.task import Task
 
 SHIPPED = Path(__file__).parents[2] / "data_samples" / "bundles" / "brain_mr"
 SHIFT = -1.0
+
+
+def stepped(task: str) -> StepCalibrator:
+    fitted = StepMap(method="temperature", slope=1.0, intercepts=(0.0, 0.0))
+    return StepCalibrator(task=task, kind="survival", map=fitted, n_cases=90, n_events=30)
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +109,32 @@ def test_reports_of_another_bundle_do_not_count(bundle: Bundle, tmp_path: Path) 
         path.write_text(path.read_text().replace(bundle.identity.sha256, "0" * 64))
     with pytest.raises(UsageError, match="no report of this bundle"):
         recalibrate(SHIPPED, labels, tmp_path / "site", tmp_path / "new")
+
+
+def test_a_bundle_without_a_binary_task_is_not_recalibrated(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = tuple(stepped(bundle.calibrators[0].task) for _ in bundle.calibrators)
+    changed = replace(bundle, calibrators=others)
+    monkeypatch.setattr(recalibrating, "load_bundle", lambda _: changed)
+    with pytest.raises(UsageError, match="answers no binary task"):
+        recalibrate(SHIPPED, tmp_path / "labels.csv", tmp_path, tmp_path / "new")
+
+
+def test_beside_binary_tasks_other_kinds_stay_as_they_were(bundle: Bundle, tmp_path: Path) -> None:
+    # The first task becomes one of a time: the second's label stands one column further on.
+    timed = Task(
+        name="lesion", kind="survival", question="When will it come?", horizons_days=(90, 180)
+    )
+    protocol = bundle.protocol.model_copy(update={"tasks": (timed, *bundle.protocol.tasks[1:])})
+    others = (stepped("lesion"), *bundle.calibrators[1:])
+    changed = replace(bundle, protocol=protocol, calibrators=others)
+    found = {f"1.2.3.{n}": report(bundle, n, 1.0 if n % 3 else -1.0) for n in range(300)}
+    labels = {uid: (77.0, 0.0, float(n % 2), 0.0, 0.0) for n, uid in enumerate(found)}
+    fresh = [recalibrating._updated(changed, number, found, labels, "d") for number in (0, 1)]
+    assert fresh[0] == others[0]
+    assert isinstance(fresh[1], Calibrator)
+    assert fresh[1].recalibration is not None
+    assert fresh[1].recalibration.n_events == 150
+    words = recalibrating._words((fresh[0], fresh[1]))
+    assert "`lesion`: as it was; only binary tasks are recalibrated" in words

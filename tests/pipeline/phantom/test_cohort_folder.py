@@ -11,6 +11,7 @@ import yaml
 
 from pipeline.errors import UsageError
 from pipeline.files import file_sha256
+from pipeline.history import read_labels
 from pipeline.nifti import load_nifti
 from pipeline.phantom import WORLDS, Design, Matrix, read_size, write_cohort
 from schemas.protocol import Protocol
@@ -126,7 +127,7 @@ def test_masks_are_on_the_scanners_grid(cohort: Path, world_name: str) -> None:
                 np.testing.assert_allclose(where, item.ImagePositionPatient, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["brain_mr", "chest_ct", "brain_place"])
+@pytest.mark.parametrize("name", ["brain_mr", "chest_ct", "brain_place", "brain_kinds"])
 def test_a_protocol_finds_its_columns_tasks_and_series(name: str, tmp_path: Path) -> None:
     values: dict[str, Any] = yaml.safe_load((PROTOCOLS / f"{name}.yaml").read_text())
     protocol = Protocol.model_validate(values)
@@ -140,7 +141,8 @@ def test_a_protocol_finds_its_columns_tasks_and_series(name: str, tmp_path: Path
         if column.kind == "number":
             assert column.low <= columns[column.name].low < columns[column.name].high <= column.high
     labels = table(tmp_path / "x", "labels.csv")
-    assert {task.name for task in protocol.tasks} <= set(labels)
+    assert {column for task in protocol.tasks for column in task.label_columns} <= set(labels)
+    assert read_labels(tmp_path / "x", protocol).values
     whole = [items[0] for items in headers(tmp_path / "x").values() if len(items) > 3]
     first = whole[0]
     assert first.Modality == protocol.series[0].modality

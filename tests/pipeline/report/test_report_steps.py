@@ -115,7 +115,7 @@ def test_the_index_names_the_class_and_ranks_by_risks_alone(tmp_path):
     write_index(tmp_path, [sure, risky], title="Batch")
     html = (tmp_path / "index.html").read_text("utf-8")
     assert html.index("P2") < html.index("P1")
-    assert "left: 70 %" in Page(html).text
+    assert "70 % left" in Page(html).text
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.train.splits import PARTS, Member, Part, assign_parts, place_of, split_record
+from pipeline.train.splits import PARTS, Member, Part, assign_parts, place_of, split_record, strata
 from schemas.settings import SplitRule
+from schemas.task import Task
 
 NAN = float("nan")
 RULE = SplitRule(by="hash", train=0.6, validation=0.1, calibration=0.1, conformal=0.05)
@@ -130,3 +131,21 @@ def test_the_record_names_nobody_and_finds_everybody_who_is_known() -> None:
 @given(st.text(), st.integers(0, 2**31))
 def test_a_place_is_below_one(name: str, seed: int) -> None:
     assert 0.0 <= place_of(name, seed=seed) < 1.0
+
+
+def test_time_to_an_event_is_split_by_the_event_and_classes_by_their_own_number() -> None:
+    question = "What will come of it?"
+    tasks = (
+        Task(name="kind", kind="multiclass", question=question, classes=("a", "b", "c")),
+        Task(name="death", kind="survival", question=question, horizons_days=(90, 180)),
+        Task(name="yes", question=question),
+    )
+    assert strata([2.0, 143.0, 1.0, 0.0], tasks) == (2.0, 1.0, 0.0)
+    # A thousand different days would each be an outcome of its own; events are shared out evenly.
+    random = np.random.default_rng(0)
+    rows = [(0.0, float(day), float(day % 10 == 0), 0.0) for day in random.permutation(1000)]
+    cohort = [Member(f"p{n}", None, strata(row, tasks)) for n, row in enumerate(rows)]
+    parts = assign_parts(cohort, rule("stratified"), seed=1)
+    events = [parts[f"p{n}"] for n, row in enumerate(rows) if row[2]]
+    assert events.count("train") == 60
+    assert events.count("calibration") == 10
