@@ -65,8 +65,8 @@ def test_every_study_gets_a_report_that_holds_what_it_promises(
             assert risk.probability == pytest.approx(1 / (1 + np.exp(-risk.calibrated_logit)))
     table = pd.read_csv(out / "predictions.csv", dtype=str, keep_default_na=False)
     assert list(table.columns) == [
-        "study_uid", "patient_id", "task", "probability", "lower", "upper", "set", "status",
-        "issues",
+        "study_uid", "patient_id", "task", "outcome", "probability", "lower", "upper", "set",
+        "status", "issues",
     ]  # fmt: skip
     assert len(table) == 3 * len(opened.protocol.tasks)
 
