@@ -1,11 +1,13 @@
 """The network and its rivals against the known truth of simulated patients.
 
     python -m benchmarks.model [--train N] [--test N] [--seeds 0 1] [--fusions cross late ...]
+                               [--subsets] [--interaction X]
 
 For each seed the image branch is trained once on what the image decides; its frozen tokens are
 then fused in each way, and boosted trees are given a summary of the image beside table and
-concepts. Writes benchmarks/results/model.json and model.md. Nothing here says anything about real
-patients.
+concepts. With ``--subsets`` the shipped fusion, shown some modalities only, is compared with
+networks trained on just those. Writes benchmarks/results/model.json and model.md. Nothing here
+says anything about real patients.
 """
 
 import argparse
@@ -15,6 +17,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -36,13 +39,16 @@ from pipeline.preprocess import TableTransform, fit_table_transform
 from pipeline.progress import Progress
 from pipeline.protocol import read_protocol
 from pipeline.tensors import ModelOutput
+from pipeline.train.examples import Example
 from pipeline.train.loop import fit, fit_image, with_tokens
 from schemas.protocol import Protocol
-from schemas.settings import ModelSettings, TrainingSettings
 
 RESULTS = Path(__file__).parent / "results"
 TRAIN_SEED, TEST_SEED, N_BOOTSTRAP, BATCH = 41, 43, 500, 64
 VALIDATION_SHARE = 0.1
+INTERACTION_TASK = "deficit"
+MODALITIES = ("image", "notes", "table")
+SUBSETS = tuple(subset for size in (2, 1) for subset in combinations(MODALITIES, size))
 IMAGE_PARTS = ("image_encoder", "place", "read_image", "ask", "asked", "image_head", "bias")
 FUSIONS = ("cross", "projection", "late", "concat", "history_only", "image_only")
 
@@ -53,13 +59,18 @@ def main() -> None:
     """Simulate, train each, compare, write."""
     options = _options()
     torch.set_num_threads(2)
-    protocol = _protocol(options)
+    protocol = read_protocol(Path("data_samples/protocols/brain_mr.yaml"))
     results: list[dict[str, object]] = []
+    gains: list[dict[str, object]] = []
     with progress_bars(quiet=False) as progress:
         encoder = load_text_encoder(protocol.model)
         cases = {
             seed: simulated(
-                Design(world=WORLDS["brain_mr"], seed=seed), protocol, encoder, n, progress=progress
+                Design(world=WORLDS["brain_mr"], seed=seed, interaction=options.interaction),
+                protocol,
+                encoder,
+                n,
+                progress=progress,
             )
             for seed, n in ((TRAIN_SEED, options.train), (TEST_SEED, options.test))
         }
@@ -67,30 +78,21 @@ def main() -> None:
         for seed in options.seeds:
             bench = _Bench(protocol, cases[TRAIN_SEED], cases[TEST_SEED], questions, seed, progress)
             results += bench.run(options.fusions)
-    _write(results, options, protocol)
+            gains += bench.gains(options.fusions)
+            if options.subsets:
+                gains += bench.subsets()
+            _write(results, gains, options, protocol)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--train", type=int, default=4000)
+    parser.add_argument("--train", type=int, default=6000)
     parser.add_argument("--test", type=int, default=2000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--fusions", nargs="+", default=list(FUSIONS), choices=FUSIONS)
-    parser.add_argument("--image-epochs", type=int, default=12)
-    parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--channels", type=int, default=8)
+    parser.add_argument("--subsets", action="store_true")
+    parser.add_argument("--interaction", type=float, default=1.0)
     return parser.parse_args()
-
-
-def _protocol(options: argparse.Namespace) -> Protocol:
-    protocol = read_protocol(Path("data_samples/protocols/brain_mr.yaml"))
-    grid = protocol.grid.model_copy(update={"spacing_mm": (5.0,) * 3, "size": (32, 40, 32)})
-    model = ModelSettings(image_channels=options.channels, width=64, layers=1)
-    training = TrainingSettings(
-        image_epochs=options.image_epochs, epochs=options.epochs, freeze_image=True,
-        batch_size=32, learning_rate=3e-3, annotation_share=0.25,
-    )  # fmt: skip
-    return protocol.model_copy(update={"grid": grid, "model": model, "training": training})
 
 
 class _Bench:
@@ -123,6 +125,9 @@ class _Bench:
         )
         texts = [case.text.features for case in self.train if case.text is not None]
         self.text_scale, self.text_mean = torch.std_mean(torch.cat(texts), dim=0)
+        self.scores: dict[str, Scores] = {}
+        self.warm: dict[str, torch.Tensor] = {}
+        self.whole = self._new("cross")
 
     def run(self, fusions: Sequence[str]) -> list[dict[str, object]]:
         """Train the image branch once, then each fusion on its tokens; then the trees."""
@@ -131,23 +136,63 @@ class _Bench:
         image = self._new("cross")
         parts = (self.train, self.validation)
         fit_image(image, *parts, self.transform, self.protocol, self.progress)
-        warm = {name: value.clone() for name, value in image.state_dict().items()}
+        self.warm = {
+            name: value.clone() for name, value in image.state_dict().items()
+            if name.split(".")[0] in IMAGE_PARTS
+        }  # fmt: skip
         self.train, self.validation, self.test = (
             with_tokens(image, part) for part in (self.train, self.validation, self.test)
         )
         seconds = time.monotonic() - started
         for fusion in fusions:
             started = time.monotonic()
-            network = self._new(fusion)
-            kept = {k: v for k, v in warm.items() if k.split(".")[0] in IMAGE_PARTS}
-            network.load_state_dict(kept, strict=False)
-            protocol = _with_fusion(self.protocol, fusion)
-            fit(network, self.train, self.validation, self.transform, protocol, self.progress)
-            scores = expit(self._predict(network, protocol)[0])
+            network = self._fused(fusion, self.train, self.validation)
+            self.scores[fusion] = expit(self._predict(network, self.test)[0])
+            if fusion == "cross":
+                self.whole = network
             taken = seconds + time.monotonic() - started
-            rows.append(self._row(fusion, scores, taken))
+            rows.append(self._row(fusion, self.scores[fusion], taken))
         rows.append(self._row("boosted trees", self._trees(image), seconds))
         return rows
+
+    def gains(self, fusions: Sequence[str]) -> list[dict[str, object]]:
+        """Compare the shipped fusion with the others on the task of interaction, paired."""
+        number = [task.name for task in self.protocol.tasks].index(INTERACTION_TASK)
+        others = [name for name in fusions if name != "cross"] if "cross" in fusions else []
+        outcomes = np.stack([case.outcomes for case in self.truth])[:, [number]]
+        return [
+            {"what": f"AUROC of {INTERACTION_TASK}: cross minus {name}", "seed": self.seed}
+            | _gain(outcomes, self.scores["cross"][:, [number]], self.scores[name][:, [number]])
+            for name in others
+        ]
+
+    def subsets(self) -> list[dict[str, object]]:
+        """Compare, for each subset of modalities, with a network trained on just those."""
+        rows = []
+        outcomes = np.stack([case.outcomes for case in self.truth])
+        for subset in SUBSETS:
+            train, validation, test = (
+                [_only(case, subset) for case in part]
+                for part in (self.train, self.validation, self.test)
+            )
+            own = self._fused("cross", train, validation)
+            ours = self._predict(self.whole, test)[0]
+            rows.append(
+                {"what": f"mean AUROC with {' and '.join(subset)}: whole minus trained on these",
+                 "seed": self.seed} | _gain(outcomes, ours, self._predict(own, test)[0])
+            )  # fmt: skip
+            print(rows[-1], flush=True)
+        return rows
+
+    def _fused(
+        self, fusion: str, train: Sequence[Example], validation: Sequence[Example]
+    ) -> FusedNetwork:
+        network = self._new(fusion)
+        network.load_state_dict(self.warm, strict=False)
+        protocol = _with_fusion(self.protocol, fusion)
+        only_fusing = protocol.training.model_copy(update={"image_epochs": 0})
+        protocol = protocol.model_copy(update={"training": only_fusing})
+        return fit(network, train, validation, self.transform, protocol, self.progress)
 
     def _new(self, fusion: str) -> FusedNetwork:
         torch.manual_seed(self.seed)
@@ -157,22 +202,19 @@ class _Bench:
         )  # fmt: skip
 
     @torch.inference_mode()
-    def _predict(
-        self, network: FusedNetwork, protocol: Protocol, part: str = "test"
-    ) -> tuple[Scores, Scores]:
+    def _predict(self, network: FusedNetwork, cases: Sequence[Example]) -> tuple[Scores, Scores]:
         """Return logits (n, K) and a summary of the image (n, 5), NaN without one."""
         network.eval().cpu()
-        cases = getattr(self, part)
         logits, summaries = [], []
         for start in range(0, len(cases), BATCH):
             inputs = [case.model_input(self.transform) for case in cases[start : start + BATCH]]
             batch = collate(
-                inputs, protocol, text_width=self.questions.shape[1],
+                inputs, self.protocol, text_width=self.questions.shape[1],
                 table_width=self.transform.width,
             )  # fmt: skip
             output: ModelOutput = network(batch)
             logits.append(output.logits.double().numpy())
-            summary = _image_summary(output, protocol)
+            summary = _image_summary(output, self.protocol)
             summary[~batch["has_image"].numpy()] = np.nan
             summaries.append(summary)
         return np.concatenate(logits), np.concatenate(summaries)
@@ -180,9 +222,9 @@ class _Bench:
     def _trees(self, image: FusedNetwork) -> Scores:
         """Boosted trees on amount, centroid and peak of the image, table and concepts."""
         columns = []
-        for part in ("train", "test"):
-            _, summary = self._predict(image, self.protocol, part)
-            inputs = [case.model_input(self.transform).table for case in getattr(self, part)]
+        for part in (self.train, self.test):
+            _, summary = self._predict(image, part)
+            inputs = [case.model_input(self.transform).table for case in part]
             blank = np.full((self.protocol.n_variables, self.transform.width), np.nan)
             table = [
                 blank if one is None
@@ -216,6 +258,21 @@ class _Bench:
         return row
 
 
+def _only(case: Example, subset: Sequence[str]) -> Example:
+    """Return a case as if it had no other modalities than these."""
+    history = case.history
+    if "table" not in subset:
+        values = tuple(value.model_copy(update={"value": None}) for value in history.values)
+        history = history.model_copy(update={"values": values})
+    if "notes" not in subset:
+        unsaid = tuple(said.model_copy(update={"value": None}) for said in history.concepts)
+        history = history.model_copy(update={"concepts": unsaid, "notes": ()})
+    return replace(
+        case, history=history, image=case.image if "image" in subset else None,
+        text=case.text if "notes" in subset else None,
+    )  # fmt: skip
+
+
 def _with_fusion(protocol: Protocol, fusion: str) -> Protocol:
     model = protocol.model.model_copy(update={"fusion": fusion})
     return protocol.model_copy(update={"model": model})
@@ -237,6 +294,24 @@ def _judged(outcomes: Scores, scores: Scores, limit: Scores) -> dict[str, float]
     return {"auroc": auroc, "limit": best, "excess": (auroc - 0.5) / (best - 0.5), "error": error}
 
 
+def _gain(outcomes: Scores, ours: Scores, theirs: Scores) -> dict[str, object]:
+    """Return the difference of AUROC, mean over tasks, with its paired 95 % interval."""
+    random = np.random.default_rng(0)
+    draws = [np.arange(len(outcomes))]
+    draws += [random.integers(0, len(outcomes), len(outcomes)) for _ in range(N_BOOTSTRAP)]
+    tasks = range(outcomes.shape[1])
+    gains = [
+        np.mean([
+            roc_auc_score(outcomes[draw, k], ours[draw, k])
+            - roc_auc_score(outcomes[draw, k], theirs[draw, k])
+            for k in tasks
+        ])
+        for draw in draws
+    ]  # fmt: skip
+    low, high = np.percentile(gains[1:], [2.5, 97.5])
+    return {"value": float(gains[0]), "interval": [float(low), float(high)]}
+
+
 def _mean_excess(outcomes: Scores, scores: Scores, limit: Scores) -> tuple[float, float, float]:
     """Return the excess AUROC, mean over tasks, with its 95 % interval over patients."""
     random = np.random.default_rng(0)
@@ -255,13 +330,15 @@ def _mean_excess(outcomes: Scores, scores: Scores, limit: Scores) -> tuple[float
 
 
 def _write(
-    results: Sequence[Mapping[str, object]], options: argparse.Namespace, protocol: Protocol
+    results: Sequence[Mapping[str, object]],
+    gains: Sequence[Mapping[str, object]],
+    options: argparse.Namespace,
+    protocol: Protocol,
 ) -> None:
     command = (
         f"python -m benchmarks.model --train {options.train} --test {options.test} "
         f"--seeds {' '.join(map(str, options.seeds))} --fusions {' '.join(options.fusions)} "
-        f"--image-epochs {options.image_epochs} --epochs {options.epochs} "
-        f"--channels {options.channels}"
+        f"--interaction {options.interaction}{' --subsets' if options.subsets else ''}"
     )
     rows = [
         {"name": f"excess AUROC, mean over tasks: {row['what']}, seed {row['seed']}",
@@ -270,8 +347,15 @@ def _write(
          "aim": 0.97 if row["what"] == "cross" else None, "command": command}
         for row in results
     ]  # fmt: skip
+    rows += [
+        {"name": f"{row['what']}, seed {row['seed']}", "value": row["value"],
+         "interval": row["interval"], "at_least": _bar(str(row["what"])), "aim": None,
+         "command": command}
+        for row in gains
+    ]  # fmt: skip
+    name = "model" if options.interaction else "model_no_interaction"
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "model.json").write_text(json.dumps(rows, indent=1) + "\n")
+    (RESULTS / f"{name}.json").write_text(json.dumps(rows, indent=1) + "\n")
     names = [task.name for task in protocol.tasks]
     lines = [
         "# The network and its rivals against the known truth (simulated patients)",
@@ -285,8 +369,21 @@ def _write(
         f"| --- | --- | --- | --- |{' --- |' * len(names)}",
     ]
     lines += [_line(row, names) for row in results]
-    (RESULTS / "model.md").write_text("\n".join(lines) + "\n")
+    lines += ["", "| difference, paired | seed | value |", "| --- | --- | --- |"]
+    lines += [
+        f"| {row['what']} | {row['seed']} | {row['value']:+.3f} ({row['interval'][0]:+.3f} to "  # type: ignore[index]
+        f"{row['interval'][1]:+.3f}) |"  # type: ignore[index]
+        for row in gains
+    ]
+    (RESULTS / f"{name}.md").write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
+
+
+def _bar(what: str) -> float:
+    """Return what the difference should be at least."""
+    if "trained on these" in what:
+        return -0.015
+    return 0.015 if what.endswith("late") else 0.03
 
 
 def _line(row: Mapping[str, object], names: Sequence[str]) -> str:

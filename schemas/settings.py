@@ -109,7 +109,7 @@ class TrainingSettings(FrozenModel):
     """Epochs, at most, in which the image branch learns by itself what the image decides, before
     it is fused; 0 fuses from the start."""
     freeze_image: bool = False
-    """Whether the image encoder then stays as it is, so that its tokens are computed once and the
+    """Whether the image branch then stays as it is, so that its tokens are computed once and the
     epochs of fusing take seconds."""
     epochs: int = Field(default=18, ge=1)
     """Epochs of fusing, at most; early stopping may end before."""
@@ -127,6 +127,12 @@ class TrainingSettings(FrozenModel):
     part_weight: float = Field(default=0.3, ge=0)
     """Weight of the losses of the image by itself and the history by itself beside the fused one:
     a branch that could be ignored learns all the same."""
+    sparsity: float = Field(default=0.0, ge=0)
+    """Weight of the sizes of all effects of single variables, alone and times what the image says
+    (the lasso's penalty): of many variables few matter."""
+    shrink_sentences: float = Field(default=0.0, ge=0)
+    """Weight of the squared log-odds that a case's sentences add: what the named concepts say
+    already needs no telling twice."""
     learned_task_weights: bool = False
     """Whether the tasks' weights are learned from how uncertain each is, beside those set."""
     contrast_weight: float = Field(default=0.0, ge=0)

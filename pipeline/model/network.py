@@ -15,7 +15,13 @@ from pipeline.model.heads import Cuts, logit_tasks
 from pipeline.model.history_encoder import TableProjection, TextProjection, Variables
 from pipeline.model.image_encoder import STRIDE, ImageEncoder, token_mask, token_positions
 from pipeline.model.join import CrossJoin, NoJoin, ProjectionJoin
-from pipeline.model.readout import Heard, HistoryReadout, ImageReadout, MeanReadout
+from pipeline.model.readout import (
+    Heard,
+    HistoryReadout,
+    ImageReadout,
+    MeanReadout,
+    VariableEffects,
+)
 from pipeline.tensors import Batch, ModelOutput
 from schemas.protocol import Protocol
 
@@ -80,6 +86,7 @@ class FusedNetwork(nn.Module):
         self.place = nn.Linear(self.places.shape[1], width)
         self.read_image = ImageReadout(width, n_logits)
         self.read_text, self.read_table = HistoryReadout(width), HistoryReadout(width)
+        self.effects = VariableEffects(n_table, n_table_features, n_logits)
         self.means = nn.ModuleList(MeanReadout(width, n_logits) for _ in range(3))
         self.join: nn.Module = NoJoin()
         if self.fusion == "cross":
@@ -113,7 +120,9 @@ class FusedNetwork(nn.Module):
         moved, attention = self.join(seen, placed_BND, image_mask, self.places, heard)
         image, own = seen.own + moved, seen.own
         text = self.read_text(asked_BQD, text_BTD, text_mask)
-        table = self.read_table(asked_BQD, table_BVD, table_mask)
+        table = self.read_table(asked_BQD, table_BVD, table_mask) + self.effects(
+            batch["table"], batch["is_known"] & table_mask
+        )
         if self.fusion == "concat":
             parts = ((image_BND, image_mask), (text_BTD, text_mask), (table_BVD, table_mask))
             image, text, table = (mean(*part) for mean, part in zip(self.means, parts, strict=True))
@@ -143,6 +152,23 @@ class FusedNetwork(nn.Module):
         if "tokens" in batch:
             return batch["tokens"], token_mask(scanned)
         return self.image_encoder(batch["voxels"], scanned), token_mask(scanned)
+
+    def image_branch(self) -> tuple[nn.Module | nn.Parameter, ...]:
+        """Return all that decides what the image by itself says of each question."""
+        return (
+            self.image_encoder, self.place, self.read_image, self.ask, self.asked, self.image_head,
+        )  # fmt: skip
+
+    def effects_of_variables(self) -> Tensor:
+        """Return all weights of single variables, alone and times what the image says, as a row.
+
+        Of many variables few matter, so training may ask that most of these be near 0.
+        """
+        weights: list[Tensor] = [self.effects.weight]
+        if isinstance(self.join, CrossJoin):
+            products = self.join.products
+            weights += [products.weight[..., 1:], products.empty[..., 1:]]
+        return torch.cat([weight.flatten() for weight in weights])
 
     def _history_masks(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return which sentences, (B, T), and which variables, (B, V), may be read."""

@@ -39,6 +39,20 @@ class HistoryReadout(nn.Module):
         return additions
 
 
+class VariableEffects(nn.Module):
+    """Each variable's effect on each logit by itself, linear in its features; 0 before training."""
+
+    def __init__(self, n_variables: int, n_features: int, n_logits: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(n_logits, n_variables, n_features + 1))
+
+    def forward(self, values_BVF: Tensor, is_known_BV: Tensor) -> Tensor:
+        """Return additions (B, Q, V) in log-odds; exactly 0 where the variable is missing."""
+        known_BV1 = is_known_BV[..., None].to(values_BVF.dtype)
+        told = torch.cat([values_BVF * known_BV1, known_BV1], -1)
+        return torch.einsum("qvf,bvf->bqv", self.weight, told)
+
+
 class MeanReadout(nn.Module):
     """The classic: each logit is linear in the mean token, so each token adds its share of it."""
 

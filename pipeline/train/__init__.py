@@ -1,5 +1,5 @@
 """Cohort and protocol to a bundle."""
 
-from pipeline.train.train import train_bundle
+from pipeline.train.train import train_bundle, train_on
 
-__all__ = ["train_bundle"]
+__all__ = ["train_bundle", "train_on"]

@@ -91,8 +91,8 @@ def fit(
 ) -> FusedNetwork:
     """Train a network; return it with the weights of the epoch of lowest validation loss.
 
-    With ``image_epochs`` the image branch first learns by itself; with ``freeze_image`` its
-    encoder then stays as it is.
+    With ``image_epochs`` the image branch first learns by itself; with ``freeze_image`` it then
+    stays as it is: what is in the image, and what that means without any history.
 
     Parameters
     ----------
@@ -103,6 +103,8 @@ def fit(
     if settings.image_epochs:
         fit_image(network, train, validation, transform, protocol, progress)
     if settings.freeze_image:
+        for part in network.image_branch():
+            part.requires_grad_(False)
         train, validation = with_tokens(network, train), with_tokens(network, validation)
     _run(network, (train, validation), transform, protocol, "fused", progress)
     return network.cpu().eval().requires_grad_(requires_grad=False)

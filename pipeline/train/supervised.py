@@ -70,10 +70,19 @@ class Supervised(nn.Module):
         history = self._outcomes(output.history_alone, output, heard)
         loss = self._outcomes(output.logits, output, labels) + finding
         loss = loss + self.settings.part_weight * (image + history)
+        loss = loss + self._simplicity(output)
         if self.settings.contrast_weight:
             alike = contrast_loss(output.embedding, self.settings.contrast_temperature)
             loss = loss + self.settings.contrast_weight * alike
         return loss
+
+    def _simplicity(self, output: ModelOutput) -> Tensor:
+        """Return what many effects, and much said by sentences beyond the concepts, cost."""
+        cost = output.text.sum(-1).square().mean() * self.settings.shrink_sentences
+        if self.settings.sparsity:
+            effects = self.network.effects_of_variables()
+            cost = cost + self.settings.sparsity * effects.abs().sum()
+        return cost
 
     def _outcomes(self, logits: Tensor, output: ModelOutput, labels: Tensor) -> Tensor:
         losses = outcome_losses(logits, output.cuts, labels, self.tasks) * self.weights

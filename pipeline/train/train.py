@@ -1,6 +1,6 @@
 """Read, split, fit, calibrate, judge, keep."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,21 +76,53 @@ def train_bundle(
         examples = read_examples(cohort, labels, encoder, progress=progress)
         parts, making = _divide(examples, protocol)
         if leak_guard:
-            making = replace(making, leaks=find_leaks(parts, protocol.tasks))
-            _require_clean(making.leaks, out)
-        transform = fit_table_transform(
-            [example.history for example in parts["train"]], protocol.table, protocol.concepts
-        )
-        network = _new_network(protocol, encoder, transform, parts["train"])
-        network = fit(network, parts["train"], parts["validation"], transform, protocol, progress)
-        if network.tunable_text is not None:
-            encoder = network.tunable_text.tuned(encoder)
-            network.tunable_text = None
-            parts = {part: _reread(cases, encoder) for part, cases in parts.items()}
-        bundle = _uncalibrated(network, encoder, transform, protocol, len(parts["train"]))
-        bundle = calibrated(bundle, parts, progress=progress)
-        save_bundle(folder, bundle, model_card(bundle, making), making.records())
+            making = _guarded(parts, making, protocol, out)
+        _fit_into(folder, parts, making, protocol, encoder, progress)
     return load_bundle(out)
+
+
+def train_on(
+    examples: Sequence[Example],
+    protocol: Protocol,
+    encoder: TextEncoder,
+    out: Path,
+    *,
+    progress: Progress = silent,
+) -> Bundle:
+    """Train on examples that were read before, as :func:`train_bundle` does on a cohort.
+
+    Raises
+    ------
+    UsageError, LeakError, CalibrationError
+        As there.
+    """
+    with whole_folder(out) as folder:
+        parts, making = _divide(examples, protocol)
+        making = _guarded(parts, making, protocol, out)
+        _fit_into(folder, parts, making, protocol, encoder, progress)
+    return load_bundle(out)
+
+
+def _fit_into(
+    folder: Path,
+    parts: Mapping[Part, Sequence[Example]],
+    making: Making,
+    protocol: Protocol,
+    encoder: TextEncoder,
+    progress: Progress,
+) -> None:
+    transform = fit_table_transform(
+        [example.history for example in parts["train"]], protocol.table, protocol.concepts
+    )
+    network = _new_network(protocol, encoder, transform, parts["train"])
+    network = fit(network, parts["train"], parts["validation"], transform, protocol, progress)
+    if network.tunable_text is not None:
+        encoder = network.tunable_text.tuned(encoder)
+        network.tunable_text = None
+        parts = {part: _reread(cases, encoder) for part, cases in parts.items()}
+    bundle = _uncalibrated(network, encoder, transform, protocol, len(parts["train"]))
+    bundle = calibrated(bundle, parts, progress=progress)
+    save_bundle(folder, bundle, model_card(bundle, making), making.records())
 
 
 def _divide(
@@ -120,10 +152,15 @@ def _divide(
     return parts, Making(sizes, record, LeakReport(is_checked=False))
 
 
-def _require_clean(report: LeakReport, out: Path) -> None:
+def _guarded(
+    parts: Mapping[Part, Sequence[Example]], making: Making, protocol: Protocol, out: Path
+) -> Making:
+    """Return the record of what the leak guard saw; refuse if it found a leak."""
+    report = find_leaks(parts, protocol.tasks)
     if not report.is_clean:
         write_text(out.parent / f"{out.name}_leaks.json", report.model_dump_json(indent=1) + "\n")
     require_clean(report)
+    return replace(making, leaks=report)
 
 
 def _new_network(

@@ -349,3 +349,14 @@ def test_the_history_moves_only_the_tokens_of_highest_presence(
     assert 1 <= touched.sum() <= 5
     highest = output.presence[0].amax(0).where(scanned, torch.tensor(-torch.inf))
     assert set(touched.nonzero()[:, 0].tolist()) <= set(highest.topk(5).indices.tolist())
+
+
+def test_a_missing_variable_has_no_effect_and_a_known_one_its_own(
+    network: FusedNetwork, protocol: Protocol
+) -> None:
+    values = torch.tensor([[[1.0, 0.0], [0.0, 1.0], [7.0, 7.0]]])
+    effects = network.effects(values, torch.tensor([[True, True, False]]))
+    weight = network.effects.weight
+    torch.testing.assert_close(effects[0, :, 0], weight[:, 0, 0] + weight[:, 0, 2])
+    torch.testing.assert_close(effects[0, :, 1], weight[:, 1, 1] + weight[:, 1, 2])
+    assert (effects[0, :, 2] == 0).all()
