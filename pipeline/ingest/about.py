@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pydicom.dataset import Dataset
 
 from pipeline.ingest.elements import item_of, text_of
+from pipeline.ingest.kept import kept
 
 ABOUT_KEYWORDS = (
     *("BodyPartExamined", "ConvolutionKernel"),
@@ -26,6 +27,7 @@ class About:
     """Whether Contrast/Bolus Agent (0018,0010) names one; None if the element is not there."""
 
 
+@kept(*ABOUT_KEYWORDS, "SharedFunctionalGroupsSequence")
 def about_of(dataset: Dataset) -> About:
     """Read the words of a classic header, or of an enhanced one's first level."""
     return About(

@@ -5,9 +5,8 @@ import logging
 import threading
 from dataclasses import dataclass, replace
 
-from pydicom.dataset import Dataset
-
 from pipeline.ingest.header import read_elements
+from pipeline.ingest.kept import Header
 from pipeline.ingest.parse import UNDEFINED, PixelData
 from pipeline.ingest.pixel_format import ends_early
 from pipeline.ingest.store import OpenFile
@@ -26,7 +25,7 @@ class Beginning:
 
     head: bytes
     """Its first bytes; the file's stream stands behind them, or anywhere else."""
-    dataset: Dataset
+    header: Header
     pixels: PixelData
 
 

@@ -22,6 +22,11 @@ _BAD_VALUE = (
     NotImplementedError,
 )
 _LARGEST_MM = 1e5
+MOMENT_KEYWORDS = (
+    *("AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime", "TimezoneOffsetFromUTC"),
+    *("SeriesDate", "SeriesTime", "StudyDate", "StudyTime"),
+)
+"""What ``acquired_at`` reads."""
 _OFFSET = re.compile(r"([+-])(\d{2})(\d{2})$")
 _OFFSET_MINUTES = (-12 * 60, 14 * 60)
 

@@ -1,6 +1,7 @@
 """The frames of an image: one of a classic file, many of an enhanced one or a mosaic."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -15,10 +16,13 @@ from pipeline.ingest.elements import (
     words_of,
 )
 from pipeline.ingest.instance import Fault, Frame, Plane, Vector
+from pipeline.ingest.kept import Header, kept
 from pipeline.ingest.mosaic import mosaic_planes
 from pipeline.ingest.pixel_format import is_enhanced, is_lossy, kind_of
 from pipeline.ingest.traits import (
     ENHANCED_GROUPS,
+    TRAIT_KEYWORDS,
+    TRAIT_TAGS,
     classic_traits,
     component_of,
     dimension_names,
@@ -26,9 +30,16 @@ from pipeline.ingest.traits import (
 )
 from schemas.issue import IssueCode
 
-ENHANCED_KEYWORDS = (
-    "DimensionIndexSequence",
-    "SharedFunctionalGroupsSequence",
+_PLANE_KEYWORDS = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
+_SLICE_KEYWORDS = (
+    *("Modality", "ImageType", "Rows", "Columns", "FrameOfReferenceUID", "LossyImageCompression"),
+    *("RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence"),
+    *TRAIT_KEYWORDS,
+)
+FRAME_KEYWORDS = (
+    *_PLANE_KEYWORDS,
+    *_SLICE_KEYWORDS,
+    *("DimensionIndexSequence", "SharedFunctionalGroupsSequence"),
     "PerFrameFunctionalGroupsSequence",
 )
 _GROUPS = (
@@ -44,17 +55,24 @@ _ORTHONORMAL_TOLERANCE = 1e-3
 
 
 def frames_of(
-    dataset: Dataset, set_aside: Fault | None, faults: tuple[Fault, ...]
+    header: Header, set_aside: Fault | None, faults: tuple[Fault, ...]
 ) -> tuple[Frame, ...]:
     """Describe every frame of an image; ``faults`` are those of the image as a whole."""
     if set_aside is not None:
-        return (_plain(dataset, set_aside),)
+        return (_plain(header, set_aside),)
+    match _kind(header):
+        case "enhanced":
+            return _enhanced(header.dataset, faults)
+        case "mosaic":
+            return _mosaic(header, faults)
+    return (_classic(header, faults),)
+
+
+@kept("SOPClassUID", "PerFrameFunctionalGroupsSequence", "ImageType")
+def _kind(dataset: Dataset) -> str:
     if is_enhanced(dataset):
-        return _enhanced(dataset, faults)
-    image_type = words_of(dataset, "ImageType")
-    if "MOSAIC" in image_type:
-        return _mosaic(dataset, faults)
-    return (_classic(dataset, faults),)
+        return "enhanced"
+    return "mosaic" if "MOSAIC" in words_of(dataset, "ImageType") else "classic"
 
 
 def plane_of(
@@ -71,6 +89,7 @@ def plane_of(
     return Plane(_vector(origin), _vector(axes[0]), _vector(axes[1]), (spacing[0], spacing[1]))
 
 
+@kept("Rows", "Columns")
 def _plain(dataset: Dataset, set_aside: Fault) -> Frame:
     return Frame(
         rows=count_of(dataset, "Rows"),
@@ -81,28 +100,40 @@ def _plain(dataset: Dataset, set_aside: Fault) -> Frame:
     )
 
 
-def _classic(dataset: Dataset, faults: tuple[Fault, ...]) -> Frame:
+def _classic(header: Header, faults: tuple[Fault, ...]) -> Frame:
+    frame = _slice(header)
+    return replace(frame, plane=_classic_plane(header), faults=faults + frame.faults)
+
+
+@kept(*_PLANE_KEYWORDS)
+def _classic_plane(dataset: Dataset) -> Plane | None:
+    return plane_of(dataset, dataset, dataset)
+
+
+@kept(*_SLICE_KEYWORDS, tags=TRAIT_TAGS)
+def _slice(dataset: Dataset) -> Frame:
+    """Describe a classic image but for its place and the faults of its pixels."""
     image_type = words_of(dataset, "ImageType")
     rescale = _rescale(dataset)
     return Frame(
         rows=count_of(dataset, "Rows"),
         columns=count_of(dataset, "Columns"),
         frame_of_reference_uid=text_of(dataset, "FrameOfReferenceUID"),
-        plane=plane_of(dataset, dataset, dataset),
+        plane=None,
         rescale=rescale,
         component=component_of(text_of(dataset, "ComplexImageComponent"), image_type),
         traits=classic_traits(dataset),
         set_aside=kind_of(image_type, is_lossy=is_lossy(dataset)),
-        faults=faults + _scale_faults(dataset, dataset, rescale),
+        faults=_scale_faults(dataset, dataset, rescale),
     )
 
 
-def _mosaic(dataset: Dataset, faults: tuple[Fault, ...]) -> tuple[Frame, ...]:
-    whole = _classic(dataset, faults)
-    tiles = None if whole.plane is None else mosaic_planes(dataset, whole.plane)
+def _mosaic(header: Header, faults: tuple[Fault, ...]) -> tuple[Frame, ...]:
+    whole = _classic(header, faults)
+    tiles = None if whole.plane is None else mosaic_planes(header.dataset, whole.plane)
     if tiles is None:
         phrase = "a Siemens mosaic whose slice positions cannot be proved"
-        return (_plain(dataset, Fault(IssueCode.SERIES_UNREADABLE, phrase)),)
+        return (_plain(header, Fault(IssueCode.SERIES_UNREADABLE, phrase)),)
     return tuple(
         Frame(
             number=number,
@@ -127,7 +158,8 @@ def _enhanced(dataset: Dataset, faults: tuple[Fault, ...]) -> tuple[Frame, ...]:
     n_frames = count_of(dataset, "NumberOfFrames") or 1
     if len(per_frame) != n_frames:
         phrase = f"with {n_frames} frames but functional groups of {len(per_frame)}"
-        return (_plain(dataset, Fault(IssueCode.SERIES_UNREADABLE, phrase)),)
+        fault = Fault(IssueCode.SERIES_UNREADABLE, phrase)
+        return (_plain(Header.of(dataset), fault),)
     rest = {key: item_of(shared, key) for key in _GROUPS}
     dimensions = dimension_names(dataset)
     frames = []

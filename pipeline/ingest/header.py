@@ -1,50 +1,43 @@
 """One file's bytes become an Instance, or the reason for which it is none."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from pydicom.dataset import Dataset
-from pydicom.tag import BaseTag
-from pydicom.uid import UID
 
 from pipeline.ingest.about import ABOUT_KEYWORDS, about_of
 from pipeline.ingest.dicomdir import DIRECTORY_KEYWORD, referenced_files
-from pipeline.ingest.elements import acquired_at, tag_of, text_of
-from pipeline.ingest.frames import ENHANCED_KEYWORDS, frames_of
+from pipeline.ingest.elements import MOMENT_KEYWORDS, acquired_at, tag_of, text_of
+from pipeline.ingest.frames import FRAME_KEYWORDS, frames_of
 from pipeline.ingest.instance import Instance, Unread
+from pipeline.ingest.kept import Header, kept
 from pipeline.ingest.mosaic import MOSAIC_TAGS
 from pipeline.ingest.parse import PREAMBLE_BYTES, PixelData, parse_header
 from pipeline.ingest.pixel_format import PIXEL_KEYWORDS, class_name, image_faults
-from pipeline.ingest.traits import TRAIT_KEYWORDS, TRAIT_TAGS
+from pipeline.ingest.traits import TRAIT_TAGS
 from pipeline.ingest.uids import derived_uid, usable_uid
 from schemas.issue import Issue, IssueCode, Severity
 
-_IDENTITY_KEYWORDS = (
-    *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"),
-    *("FrameOfReferenceUID", "PatientID", "PatientBirthDate", "Modality"),
-    *("PatientSex", "IssuerOfPatientID", "TimezoneOffsetFromUTC"),
+_SHARED_KEYWORDS = (
+    *("StudyInstanceUID", "SeriesInstanceUID", "Modality"),
+    *("PatientID", "PatientBirthDate", "PatientSex", "IssuerOfPatientID"),
     *("Manufacturer", "ManufacturerModelName"),
-    *("SeriesDescription", "SeriesNumber", "StudyID", "AccessionNumber"),
-    *("AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime"),
-    *("SeriesDate", "SeriesTime", "StudyDate", "StudyTime"),
+    *("SeriesDescription", "SeriesNumber", "SeriesTime"),
+    *("StudyDate", "StudyTime", "StudyID", "AccessionNumber"),
 )
-_PLANE_KEYWORDS = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
 _KEYWORDS = (
-    *_IDENTITY_KEYWORDS,
-    *_PLANE_KEYWORDS,
+    *("SOPClassUID", "SOPInstanceUID"),
+    *_SHARED_KEYWORDS,
+    *MOMENT_KEYWORDS,
     *PIXEL_KEYWORDS,
-    *TRAIT_KEYWORDS,
+    *FRAME_KEYWORDS,
     *ABOUT_KEYWORDS,
-    *ENHANCED_KEYWORDS,
     *("SpecificCharacterSet", "ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
     DIRECTORY_KEYWORD,
 )
 _SEXES = ("M", "F", "O")
-_WANTED: Final = {
-    **{int(tag): tag for tag in map(tag_of, _KEYWORDS)},
-    **{tag: BaseTag(tag) for tag in (*TRAIT_TAGS, *MOSAIC_TAGS)},
-}
+_WANTED: Final = frozenset({*map(int, map(tag_of, _KEYWORDS)), *TRAIT_TAGS, *MOSAIC_TAGS})
 # Objects that have, or may have, Pixel Data or an image's name all the same.
 _NEVER_IMAGES = ("Raw Data", "Segmentation", "Parametric Map", "Presentation State", "RT Dose")
 # By words of the standard's name of the SOP class, the first that fits.
@@ -98,7 +91,7 @@ def looks_like_dicom(head: bytes) -> bool:
     return is_explicit or int.from_bytes(head[4:8], "little") <= 1024
 
 
-def read_elements(head: bytes) -> tuple[Dataset, PixelData]:
+def read_elements(head: bytes) -> tuple[Header, PixelData]:
     """Read the elements that ingest needs, and where the pixel data lies, under ``quiet``.
 
     Raises
@@ -109,11 +102,11 @@ def read_elements(head: bytes) -> tuple[Dataset, PixelData]:
     return parse_header(head, _WANTED)
 
 
-def describe(dataset: Dataset, pixels: PixelData, facts: FileFacts) -> Instance | Unread:
+def describe(header: Header, pixels: PixelData, facts: FileFacts) -> Instance | Unread:
     """Keep what matters of a parsed header, or say why the file is no image, under ``quiet``."""
-    sop_class = text_of(dataset, "SOPClassUID") or _meta_class(dataset)
-    if is_image(dataset, pixels):
-        return instance_of(dataset, pixels, facts)
+    if _is_image(header, has_pixels=pixels.is_present):
+        return instance_of(header, pixels, facts)
+    sop_class = _class_of(header.dataset)
     if not sop_class and not facts.has_prefix:
         return unread(facts.file, IssueCode.FILE_NOT_DICOM, Severity.INFO, "not a DICOM file")
     if not sop_class:
@@ -123,38 +116,58 @@ def describe(dataset: Dataset, pixels: PixelData, facts: FileFacts) -> Instance 
     severity = Severity.INFO if what else Severity.WARNING
     why = f"no image: {what or 'a DICOM object of unknown class'}"
     issue = Issue(code=IssueCode.FILE_NOT_IMAGE, severity=severity, message=why)
-    study = usable_uid(text_of(dataset, "StudyInstanceUID"))
+    study = usable_uid(text_of(header.dataset, "StudyInstanceUID"))
     return Unread(
         file=facts.file,
         issue=issue,
         sha256=facts.sha256,
         study_uid=study,
-        references=referenced_files(dataset),
+        references=referenced_files(header.dataset),
     )
 
 
-def has_sop_uid(dataset: Dataset) -> bool:
-    """Say whether the header names the instance, so that its hash is not needed to."""
-    return bool(_sop_uid(dataset))
+@kept("SOPInstanceUID", "MediaStorageSOPInstanceUID")
+def sop_uid_of(dataset: Dataset) -> str:
+    """Return the SOP Instance UID as the header has it, empty if it has none."""
+    own = text_of(dataset, "SOPInstanceUID")
+    return own or text_of(dataset.file_meta, "MediaStorageSOPInstanceUID")
 
 
-def instance_of(dataset: Dataset, pixels: PixelData, facts: FileFacts) -> Instance:
+def instance_of(header: Header, pixels: PixelData, facts: FileFacts) -> Instance:
     """Keep what matters of the parsed header of an image, under ``quiet``."""
-    set_aside, faults = image_faults(dataset, pixels, facts.n_bytes)
-    moment = acquired_at(dataset)
-    sex = text_of(dataset, "PatientSex").upper()
-    raw = {
-        "StudyInstanceUID": text_of(dataset, "StudyInstanceUID"),
-        "SeriesInstanceUID": text_of(dataset, "SeriesInstanceUID"),
-        "SOPInstanceUID": _sop_uid(dataset),
-    }
-    uids = {keyword: usable_uid(uid) for keyword, uid in raw.items()}
-    return Instance(
+    set_aside, faults = image_faults(header, pixels, facts.n_bytes)
+    shared, raw_uid, moment = _shared(header), sop_uid_of(header), _moment(header)
+    uid = usable_uid(raw_uid)
+    replaced = () if uid and uid == raw_uid else ("SOPInstanceUID",)
+    return replace(
+        shared,
         file=facts.file,
         sha256=facts.sha256,
+        sop_uid=uid or derived_uid("instance", facts.sha256),
+        replaced_uids=(*shared.replaced_uids, *replaced),
+        acquired_at=None if moment is None else moment.at,
+        is_day_only=moment is not None and moment.is_day_only,
+        utc_offset_minutes=None if moment is None else moment.utc_offset_minutes,
+        about=about_of(header),
+        frames=frames_of(header, set_aside, faults),
+    )
+
+
+_moment = kept(*MOMENT_KEYWORDS)(acquired_at)
+
+
+@kept(*_SHARED_KEYWORDS)
+def _shared(dataset: Dataset) -> Instance:
+    """Describe what the files of a series have in common."""
+    sex = text_of(dataset, "PatientSex").upper()
+    raw = {key: text_of(dataset, key) for key in ("StudyInstanceUID", "SeriesInstanceUID")}
+    uids = {keyword: usable_uid(uid) for keyword, uid in raw.items()}
+    return Instance(
+        file="",
+        sha256="",
         study_uid=uids["StudyInstanceUID"],
         series_uid=uids["SeriesInstanceUID"],
-        sop_uid=uids["SOPInstanceUID"] or derived_uid("instance", facts.sha256),
+        sop_uid="",
         replaced_uids=tuple(key for key, uid in raw.items() if not uid or uid != uids[key]),
         patient_id=text_of(dataset, "PatientID"),
         birth_date=text_of(dataset, "PatientBirthDate"),
@@ -165,22 +178,19 @@ def instance_of(dataset: Dataset, pixels: PixelData, facts: FileFacts) -> Instan
         modality=_modality(dataset),
         description=text_of(dataset, "SeriesDescription")[:128],
         scanner=_scanner(dataset),
-        acquired_at=None if moment is None else moment.at,
-        is_day_only=moment is not None and moment.is_day_only,
-        utc_offset_minutes=None if moment is None else moment.utc_offset_minutes,
-        about=about_of(dataset),
-        frames=frames_of(dataset, set_aside, faults),
+        frames=(),
     )
 
 
-def is_image(dataset: Dataset, pixels: PixelData) -> bool:
+@kept("SOPClassUID", "MediaStorageSOPClassUID", "Rows")
+def _is_image(dataset: Dataset, *, has_pixels: bool) -> bool:
     """Say whether an object is, or by its class should be, an image."""
-    sop_class = UID(text_of(dataset, "SOPClassUID") or _meta_class(dataset))
+    sop_class = _class_of(dataset)
     name = class_name(sop_class)
     if any(word in name for word in _NEVER_IMAGES):
         return False
     should_be = name.endswith("Image Storage")
-    return pixels.is_present or should_be or (not sop_class and "Rows" in dataset)
+    return has_pixels or should_be or (not sop_class and "Rows" in dataset)
 
 
 def kind_of_object(sop_class: str) -> str:
@@ -199,8 +209,9 @@ def _modality(dataset: Dataset) -> Literal["CT", "MR", "OTHER"]:
     return "OTHER"
 
 
-def _meta_class(dataset: Dataset) -> str:
-    return text_of(dataset.file_meta, "MediaStorageSOPClassUID")
+def _class_of(dataset: Dataset) -> str:
+    own = text_of(dataset, "SOPClassUID")
+    return own or text_of(dataset.file_meta, "MediaStorageSOPClassUID")
 
 
 def _texts(dataset: Dataset, *keywords: str) -> tuple[str, ...]:
@@ -210,11 +221,6 @@ def _texts(dataset: Dataset, *keywords: str) -> tuple[str, ...]:
 def _scanner(dataset: Dataset) -> str:
     parts = (text_of(dataset, "Manufacturer"), text_of(dataset, "ManufacturerModelName"))
     return " ".join(part for part in parts if part)[:64]
-
-
-def _sop_uid(dataset: Dataset) -> str:
-    own = text_of(dataset, "SOPInstanceUID")
-    return own or text_of(dataset.file_meta, "MediaStorageSOPInstanceUID")
 
 
 def unread(file: str, code: IssueCode, severity: Severity, message: str) -> Unread:

@@ -16,7 +16,7 @@ from pipeline.errors import IngestError
 from pipeline.ingest.archive import DAMAGE
 from pipeline.ingest.beginning import CHUNK_BYTES, Beginning, read_beginning, read_head
 from pipeline.ingest.codecs import Pixels
-from pipeline.ingest.header import FileFacts, has_sop_uid, instance_of
+from pipeline.ingest.header import FileFacts, instance_of, sop_uid_of
 from pipeline.ingest.instance import Frame, Instance
 from pipeline.ingest.person import patient_sha256
 from pipeline.ingest.proof import Proof
@@ -208,9 +208,9 @@ def _slices_by_frame(instance: Instance, members: Members) -> dict[int, Slices]:
 def _open(found: OpenFile, file: str) -> tuple[Beginning, Instance]:
     try:
         beginning = read_beginning(found, read_head(found))
-        sha256 = "" if has_sop_uid(beginning.dataset) else _sha256(found)
+        sha256 = "" if sop_uid_of(beginning.header) else _sha256(found)
         facts = FileFacts(file, found.n_bytes, sha256)
-        instance = instance_of(beginning.dataset, beginning.pixels, facts)
+        instance = instance_of(beginning.header, beginning.pixels, facts)
     except OSError:
         raise
     except Exception as error:  # an untrusted file may fail in any way

@@ -8,15 +8,13 @@ import io
 import re
 import struct
 import zlib
-from collections.abc import Mapping, MutableSequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 
-from pydicom.charset import convert_encodings, default_encoding
+from pydicom.charset import convert_encodings
 from pydicom.datadict import dictionary_VR, tag_for_keyword
-from pydicom.dataelem import DataElement, RawDataElement
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import Dataset
 from pydicom.filereader import dcmread
 from pydicom.tag import BaseTag
 from pydicom.uid import (
@@ -27,7 +25,8 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from pipeline.ingest.elements import text_of
+from pipeline.ingest.elements import tag_of, text_of
+from pipeline.ingest.kept import Header, Raw, kept
 
 PREAMBLE_BYTES = 128
 UNDEFINED = 0xFFFFFFFF
@@ -37,8 +36,8 @@ _DEFLATED = DeflatedExplicitVRLittleEndian.encode()
 _NOT_DEFLATED = ExplicitVRLittleEndian.encode().ljust(len(_DEFLATED), b"\0")
 _PIXEL_TAGS = {tag_for_keyword(f"{kind}PixelData") for kind in ("", "Float", "DoubleFloat")}
 _INTEGER_PIXEL_TAG = 0x7FE00010
-_META_TAGS = {tag: BaseTag(tag) for tag in (0x00020002, 0x00020003, 0x00020010)}
-_CHARACTER_SET = BaseTag(0x00080005)
+_META_TAGS = {0x00020002, 0x00020003, 0x00020010}
+_CHARACTER_SET = tag_of("SpecificCharacterSet")
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _EXPLICIT_VR = re.compile(rb"[A-Z]{2}")
 _LONG_VRS = {
@@ -76,14 +75,11 @@ class PixelData:
     """Whether its fragments run beyond the end of the file."""
 
 
-Elements = dict[BaseTag, DataElement | RawDataElement]
-
-
 class _UnusualError(Exception):
     """The short walk met something that it leaves to pydicom."""
 
 
-def parse_header(head: bytes, wanted: Mapping[int, BaseTag]) -> tuple[Dataset, PixelData]:
+def parse_header(head: bytes, wanted: frozenset[int]) -> tuple[Header, PixelData]:
     """Read elements from a file's first bytes. Call it under ``quiet``.
 
     Parameters
@@ -95,7 +91,7 @@ def parse_header(head: bytes, wanted: Mapping[int, BaseTag]) -> tuple[Dataset, P
 
     Returns
     -------
-    dataset, pixels
+    header, pixels
         Of a deflated file the offset counts in what ``inflated`` returns.
 
     Raises
@@ -105,12 +101,13 @@ def parse_header(head: bytes, wanted: Mapping[int, BaseTag]) -> tuple[Dataset, P
     """
     try:
         meta, start = _meta(head)
-        if _syntax(meta) != DeflatedExplicitVRLittleEndian:
+        syntax = _stored_as(Header(meta))
+        if syntax != DeflatedExplicitVRLittleEndian:
             return _walked(head, meta, start, wanted)
     except (_UnusualError, struct.error, LookupError):
         return _by_pydicom(head, wanted)
-    dataset, pixels = parse_header(inflated(head, _MAX_INFLATED_HEADER), wanted)
-    return dataset, replace(pixels, syntax=DeflatedExplicitVRLittleEndian)
+    header, pixels = parse_header(inflated(head, _MAX_INFLATED_HEADER), wanted)
+    return header, replace(pixels, syntax=DeflatedExplicitVRLittleEndian)
 
 
 def inflated(content: bytes, max_bytes: int) -> bytes:
@@ -133,26 +130,31 @@ def inflated(content: bytes, max_bytes: int) -> bytes:
     return content[:start].replace(_DEFLATED, _NOT_DEFLATED, 1) + body
 
 
-def _syntax(meta: FileMetaDataset) -> UID:
+def _syntax(meta: Dataset) -> UID:
     return UID(text_of(meta, "TransferSyntaxUID"))
 
 
-def _by_pydicom(head: bytes, wanted: Mapping[int, BaseTag]) -> tuple[Dataset, PixelData]:
+@kept("TransferSyntaxUID")
+def _stored_as(dataset: Dataset) -> UID:
+    return _syntax(dataset.file_meta)
+
+
+def _by_pydicom(head: bytes, wanted: frozenset[int]) -> tuple[Header, PixelData]:
     if _DEFLATED in head:
         msg = "a deflated file whose file meta information is damaged"  # pydicom inflates all of it
         raise ValueError(msg)
     stream = io.BytesIO(head)
-    dataset = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=list(wanted))
+    dataset = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=[*wanted])
     is_little = dataset.original_encoding[1] is not False
     assumed = ImplicitVRLittleEndian if is_little else ExplicitVRBigEndian
     syntax = _syntax(dataset.file_meta) or assumed
-    return dataset, _pixel_data(head, stream.tell(), syntax, is_little=is_little)
+    return Header.of(dataset), _pixel_data(head, stream.tell(), syntax, is_little=is_little)
 
 
 def _walked(
-    head: bytes, meta: FileMetaDataset, start: int, wanted: Mapping[int, BaseTag]
-) -> tuple[Dataset, PixelData]:
-    syntax = _syntax(meta)
+    head: bytes, meta: dict[int, Raw], start: int, wanted: frozenset[int]
+) -> tuple[Header, PixelData]:
+    syntax = _stored_as(Header(meta))
     if not syntax.is_transfer_syntax or syntax == ExplicitVRBigEndian:
         raise _UnusualError
     is_implicit = syntax == ImplicitVRLittleEndian
@@ -160,41 +162,41 @@ def _walked(
     if is_implicit == (_EXPLICIT_VR.match(head, start + 4) is not None):
         raise _UnusualError
     elements, at = _elements(head, start, wanted, is_implicit=is_implicit)
-    dataset = Dataset(elements)
-    dataset.file_meta = meta
-    charset: str | MutableSequence[str] = default_encoding
-    if _CHARACTER_SET in elements:
-        charset = convert_encodings(dataset[_CHARACTER_SET].value)
-    dataset.set_original_encoding(is_implicit, True, charset)
-    return dataset, _pixel_data(head, at, syntax, is_little=True)
+    charset = elements.get(_CHARACTER_SET)
+    encodings = () if charset is None else _encodings(Header({_CHARACTER_SET: charset}))
+    header = Header(meta | elements, encodings)
+    return header, _pixel_data(head, at, syntax, is_little=True)
 
 
-def _meta(head: bytes) -> tuple[FileMetaDataset, int]:
+@kept("SpecificCharacterSet")
+def _encodings(dataset: Dataset) -> tuple[str, ...]:
+    return tuple(convert_encodings(dataset[_CHARACTER_SET].value))
+
+
+def _meta(head: bytes) -> tuple[dict[int, Raw], int]:
     """Read the file meta information, always explicit VR little endian, and where it ends."""
     if head[PREAMBLE_BYTES : PREAMBLE_BYTES + 4] != b"DICM":
         raise _UnusualError
     at = PREAMBLE_BYTES + 4
-    meta: Elements = {}
+    meta: dict[int, Raw] = {}
     while head[at : at + 2] == b"\x02\x00":
         tag, vr, length, value_at = _explicit_element(head, at)
         at = value_at + length
         if length == UNDEFINED or at > len(head):
             raise _UnusualError
         if tag in _META_TAGS:
-            meta[_META_TAGS[tag]] = _raw(_META_TAGS[tag], vr, head[value_at:at], value_at)
+            meta[tag] = vr, head[value_at:at]
     if len(meta) != len(_META_TAGS):
         raise _UnusualError
-    found = FileMetaDataset(meta)
-    found.set_original_encoding(False, True, default_encoding)
-    return found, at
+    return meta, at
 
 
 def _elements(
-    head: bytes, at: int, wanted: Mapping[int, BaseTag], *, is_implicit: bool
-) -> tuple[Elements, int]:
+    head: bytes, at: int, wanted: frozenset[int], *, is_implicit: bool
+) -> tuple[dict[int, Raw], int]:
     """Collect the wanted elements from ``at`` to the pixel data or the end; return that place."""
     read = _implicit_element if is_implicit else _explicit_element
-    found: Elements = {}
+    found: dict[int, Raw] = {}
     before, end = 0, len(head)
     while at < end:
         tag, vr, length, value_at = read(head, at)
@@ -203,16 +205,15 @@ def _elements(
         if tag <= before:
             raise _UnusualError
         before = tag
-        if tag in wanted and length and (length == UNDEFINED or _is_sequence(tag, vr)):
-            raise _UnusualError
-        if length == UNDEFINED:
-            at = _after_sequence(head, value_at, is_implicit=is_implicit)
-            continue
         at = value_at + length
-        if at > end:
-            raise _UnusualError
         if tag in wanted:
-            found[wanted[tag]] = _raw(wanted[tag], vr, head[value_at:at], value_at)
+            if length and _is_sequence(tag, vr):
+                raise _UnusualError
+            found[tag] = vr, head[value_at:at]
+        elif length == UNDEFINED:
+            at = _after_sequence(head, value_at, is_implicit=is_implicit)
+    if at > end:
+        raise _UnusualError
     return found, at
 
 
@@ -224,12 +225,13 @@ def _is_sequence(tag: int, vr: str | None) -> bool:
 
 
 def _explicit_element(head: bytes, at: int) -> tuple[int, str | None, int, int]:
-    group, element, vr, length = _SHORT(head, at)
-    if vr in _SHORT_VRS:
-        return group << 16 | element, _SHORT_VRS[vr], length, at + 8
-    if vr not in _LONG_VRS:
+    group, element, code, length = _SHORT(head, at)
+    vr = _SHORT_VRS.get(code)
+    if vr is not None:
+        return group << 16 | element, vr, length, at + 8
+    if code not in _LONG_VRS:
         raise _UnusualError
-    return group << 16 | element, _LONG_VRS[vr], _LENGTH(head, at + 8)[0], at + 12
+    return group << 16 | element, _LONG_VRS[code], _LENGTH(head, at + 8)[0], at + 12
 
 
 def _implicit_element(head: bytes, at: int) -> tuple[int, str | None, int, int]:
@@ -267,10 +269,6 @@ def _entered(open_levels: list[int], end: int, length: int, value_at: int) -> in
         open_levels.append(end)
         return value_at
     return value_at + length
-
-
-def _raw(tag: BaseTag, vr: str | None, value: bytes, at: int) -> RawDataElement:
-    return RawDataElement(tag, vr, len(value), value, at, vr is None, True)
 
 
 def _pixel_data(head: bytes, at: int, syntax: UID, *, is_little: bool) -> PixelData:

@@ -1,5 +1,7 @@
 """Whether an image is one that ingest reads, told from its header before a pixel is decoded."""
 
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import BinaryIO
 
 from pydicom.dataset import Dataset
@@ -8,6 +10,7 @@ from pydicom.uid import UID
 from pipeline.ingest.codecs import is_decodable
 from pipeline.ingest.elements import count_of, number_of, text_of, words_of
 from pipeline.ingest.instance import Fault
+from pipeline.ingest.kept import Header, kept
 from pipeline.ingest.parse import UNDEFINED, PixelData
 from schemas.issue import IssueCode
 
@@ -15,10 +18,9 @@ MAX_VOXELS = 2**29
 """Larger volumes (2 GiB as float32) are refused before anything is decoded."""
 
 PIXEL_KEYWORDS = (
-    *("ImageType", "NumberOfFrames", "Rows", "Columns", "SamplesPerPixel"),
-    *("PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit"),
-    *("PixelRepresentation", "LossyImageCompression"),
-    *("RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence"),
+    *("SOPClassUID", "Modality", "ImageType", "PerFrameFunctionalGroupsSequence"),
+    *("NumberOfFrames", "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation"),
+    *("BitsAllocated", "BitsStored", "HighBit", "LossyImageCompression"),
 )
 _CLASSIC = {"1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"}
 _ENHANCED = {
@@ -63,19 +65,15 @@ def ends_early(stream: BinaryIO, offset: int, n_bytes: int) -> bool:
 
 
 def image_faults(
-    dataset: Dataset, pixels: PixelData, n_bytes: int
+    header: Header, pixels: PixelData, n_bytes: int
 ) -> tuple[Fault | None, tuple[Fault, ...]]:
     """Say why an image is no slice of a volume, and what else is wrong with it."""
-    set_aside = _foreign(dataset)
-    if set_aside is not None:
-        return set_aside, ()
-    found = (
-        _decodable(pixels),
-        _sizes(dataset),
-        _complete(dataset, pixels, n_bytes),
-        _lossy(dataset, pixels),
-        _inverted(dataset),
-    )
+    claim = _claim(header, pixels.syntax)
+    if claim.set_aside is not None:
+        return claim.set_aside, ()
+    is_in_fragments = pixels.is_present and pixels.length == UNDEFINED
+    how_stored = _decodable(pixels.syntax, pixels.is_present, pixels.is_integer, is_in_fragments)
+    found = (how_stored, *claim.faults, _complete(pixels, n_bytes, claim.n_bytes))
     return None, tuple(fault for fault in found if fault is not None)
 
 
@@ -114,6 +112,23 @@ def class_name(sop_class: str) -> str:
     return name if name != sop_class else ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """What a header says of its pixels."""
+
+    set_aside: Fault | None
+    faults: tuple[Fault | None, ...]
+    n_bytes: int
+    """Of all values, not compressed."""
+
+
+@kept(*PIXEL_KEYWORDS)
+def _claim(dataset: Dataset, syntax: UID) -> _Claim:
+    faults = (_sizes(dataset), _lossy(dataset, syntax), _inverted(dataset))
+    n_bytes = n_voxels(dataset) * count_of(dataset, "BitsAllocated") // 8
+    return _Claim(_foreign(dataset), faults, n_bytes)
+
+
 def _foreign(dataset: Dataset) -> Fault | None:
     modality = text_of(dataset, "Modality").upper()
     sop_class = text_of(dataset, "SOPClassUID")
@@ -145,12 +160,15 @@ def _several_frames(dataset: Dataset) -> Fault | None:
     return kind or Fault(IssueCode.SERIES_UNREADABLE, phrase)
 
 
-def _decodable(pixels: PixelData) -> Fault | None:
-    if not is_decodable(pixels.syntax):
+@lru_cache
+def _decodable(
+    syntax: UID, is_present: bool, is_integer: bool, is_in_fragments: bool
+) -> Fault | None:
+    if not is_decodable(syntax):
         return Fault(IssueCode.SERIES_UNREADABLE, "in a transfer syntax that is not read")
-    if pixels.is_present and not pixels.is_integer:
+    if is_present and not is_integer:
         return Fault(IssueCode.SERIES_UNREADABLE, "of floating point values")
-    if pixels.is_present and pixels.syntax.is_encapsulated != (pixels.length == UNDEFINED):
+    if is_present and syntax.is_encapsulated != is_in_fragments:
         phrase = "whose pixel data is not stored as its transfer syntax says"
         return Fault(IssueCode.PIXELS_UNREADABLE, phrase)
     return None
@@ -179,7 +197,7 @@ def n_voxels(dataset: Dataset) -> int:
     return count_of(dataset, "Rows") * count_of(dataset, "Columns") * n_frames
 
 
-def _complete(dataset: Dataset, pixels: PixelData, n_bytes: int) -> Fault | None:
+def _complete(pixels: PixelData, n_bytes: int, n_claimed: int) -> Fault | None:
     if not pixels.is_present:
         return Fault(IssueCode.PIXELS_UNREADABLE, "without pixel data; the file may be cut short")
     if pixels.is_cut:
@@ -187,14 +205,14 @@ def _complete(dataset: Dataset, pixels: PixelData, n_bytes: int) -> Fault | None
     if pixels.offset is None or pixels.length == UNDEFINED:
         return None
     n_there = pixels.length if pixels.syntax.is_deflated else n_bytes - pixels.offset
-    if min(n_there, pixels.length) < n_voxels(dataset) * count_of(dataset, "BitsAllocated") // 8:
+    if min(n_there, pixels.length) < n_claimed:
         return Fault(IssueCode.PIXELS_UNREADABLE, "with less pixel data than the header says")
     return None
 
 
-def _lossy(dataset: Dataset, pixels: PixelData) -> Fault | None:
+def _lossy(dataset: Dataset, syntax: UID) -> Fault | None:
     flag = text_of(dataset, "LossyImageCompression")
-    if flag == "01" or (pixels.syntax in _LOSSY and flag != "00"):
+    if flag == "01" or (syntax in _LOSSY and flag != "00"):
         return Fault(IssueCode.PIXELS_LOSSY, "compressed with loss", is_error=False)
     return None
 

@@ -140,7 +140,7 @@ def _read_dicom(found: OpenFile, name: str, head: bytes) -> Instance | Unread:
         n_bytes += len(chunk)
     facts = FileFacts(name, n_bytes, digest.hexdigest(), has_prefix(head))
     try:
-        return describe(beginning.dataset, beginning.pixels, facts)
+        return describe(beginning.header, beginning.pixels, facts)
     except Exception as error:  # the same
         return _no_header(name, error)
 

@@ -10,13 +10,14 @@ from typing import BinaryIO
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_fragmented_frames
-from pydicom.uid import ExplicitVRBigEndian
+from pydicom.uid import UID, ExplicitVRBigEndian
 
 from pipeline.errors import IngestError
 from pipeline.ingest.archive import DAMAGE
 from pipeline.ingest.beginning import Beginning
 from pipeline.ingest.codecs import Pixels, Stored, decode_frame, within_stored_bits
 from pipeline.ingest.elements import count_of, value_of
+from pipeline.ingest.kept import kept
 from pipeline.ingest.parse import PixelData, inflated
 from pipeline.ingest.store import OpenFile
 
@@ -76,23 +77,28 @@ def stored_frames(
     IngestError
         If a frame is not there, or the frames do not add up to what the header says.
     """
-    stored = _stored(beginning)
+    stored = _stored(beginning.header, beginning.pixels.syntax)
     content = _content(found, beginning, stored)
     give = _fragmented if beginning.pixels.syntax.is_encapsulated else _plain
     for number, frame in give(content, beginning, stored, wanted):
         yield number, StoredFrame(frame, beginning.pixels, stored)
 
 
-def _stored(beginning: Beginning) -> Stored:
-    dataset = beginning.dataset
+@kept("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation")
+def _stored(dataset: Dataset, syntax: UID) -> Stored:
     return Stored(
-        syntax=beginning.pixels.syntax,
+        syntax=syntax,
         rows=count_of(dataset, "Rows"),
         columns=count_of(dataset, "Columns"),
         allocated=count_of(dataset, "BitsAllocated"),
         stored=count_of(dataset, "BitsStored"),
         is_signed=count_of(dataset, "PixelRepresentation") == 1,
     )
+
+
+@kept("NumberOfFrames")
+def _n_frames(dataset: Dataset) -> int:
+    return count_of(dataset, "NumberOfFrames") or 1
 
 
 def _content(found: OpenFile, beginning: Beginning, stored: Stored) -> bytes | BinaryIO:
@@ -105,8 +111,8 @@ def _content(found: OpenFile, beginning: Beginning, stored: Stored) -> bytes | B
     else:
         return found.stream
     if beginning.pixels.syntax.is_deflated:
-        n_frames = count_of(beginning.dataset, "NumberOfFrames") or 1
-        whole = inflated(whole, _MAX_HEADER_BYTES + n_frames * stored.n_bytes)
+        n_bytes = _n_frames(beginning.header) * stored.n_bytes
+        whole = inflated(whole, _MAX_HEADER_BYTES + n_bytes)
     return whole
 
 
@@ -131,11 +137,11 @@ def _plain(
 def _fragmented(
     content: bytes | BinaryIO, beginning: Beginning, _stored: Stored, wanted: Sequence[int]
 ) -> Iterator[tuple[int, bytes | memoryview]]:
-    n_frames = count_of(beginning.dataset, "NumberOfFrames") or 1
+    n_frames = _n_frames(beginning.header)
     stream = io.BytesIO(content) if isinstance(content, bytes) else content
     stream.seek(beginning.pixels.offset or 0)
     frames = generate_fragmented_frames(
-        stream, number_of_frames=n_frames, extended_offsets=_extended_offsets(beginning.dataset)
+        stream, number_of_frames=n_frames, extended_offsets=_extended_offsets(beginning.header)
     )
     chosen, number = set(wanted), 0
     try:
@@ -150,6 +156,7 @@ def _fragmented(
         raise IngestError(msg)
 
 
+@kept("ExtendedOffsetTable", "ExtendedOffsetTableLengths")
 def _extended_offsets(dataset: Dataset) -> tuple[list[int], list[int]] | None:
     table = value_of(dataset, "ExtendedOffsetTable")
     lengths = value_of(dataset, "ExtendedOffsetTableLengths")

@@ -1,0 +1,113 @@
+"""A header as the bytes of its elements, and what is made of them.
+
+The files of a series say nearly the same. What a function makes of a few elements is kept with
+their bytes, so that it is worked out once for all files in which these are the same.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property, lru_cache, wraps
+from typing import Concatenate, ParamSpec, TypeVar
+
+from pydicom.charset import default_encoding
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.tag import BaseTag
+
+from pipeline.ingest.elements import tag_of
+
+Raw = tuple[str | None, bytes]
+"""Value representation, None if it is implicit, and value of an element."""
+
+_MAX_KEPT = 4096
+_MAX_KEPT_BYTES = 256
+_META_GROUP = 2
+
+Extra = ParamSpec("Extra")
+Made = TypeVar("Made")
+
+
+class Header:
+    """The elements that ingest needs, none of them a sequence unless pydicom read them.
+
+    Parameters
+    ----------
+    raw
+        Elements by tag, those of the file meta information among them, little endian.
+    charset
+        Python's names of the character sets of the texts.
+    """
+
+    def __init__(self, raw: Mapping[int, Raw], charset: tuple[str, ...] = ()) -> None:
+        self.raw = raw
+        self.charset = charset
+        self.is_short = all(len(value) <= _MAX_KEPT_BYTES for _, value in raw.values())
+        """Whether what is made of its elements may be kept with their bytes."""
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "Header":
+        """Take what pydicom has read."""
+        header = cls({})
+        header.is_short = False
+        header.dataset = dataset
+        return header
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """All elements, as pydicom converts them."""
+        return dataset_of(self.raw.items(), self.charset)
+
+
+def dataset_of(raw: Iterable[tuple[int, Raw]], charset: tuple[str, ...] = ()) -> Dataset:
+    """Make a dataset of elements, which pydicom converts when they are asked for."""
+    found: dict[BaseTag, DataElement | RawDataElement] = {}
+    meta: dict[BaseTag, DataElement | RawDataElement] = {}
+    for number, (vr, value) in raw:
+        tag = BaseTag(number)
+        group = meta if tag.group == _META_GROUP else found
+        group[tag] = RawDataElement(tag, vr, len(value), value, 0, vr is None, True)
+    dataset = Dataset(found)
+    dataset.file_meta = FileMetaDataset(meta)
+    dataset.file_meta.set_original_encoding(False, True, default_encoding)
+    dataset.set_original_encoding(False, True, [*charset] or default_encoding)
+    return dataset
+
+
+def kept(
+    *keywords: str, tags: tuple[int, ...] = ()
+) -> Callable[
+    [Callable[Concatenate[Dataset, Extra], Made]], Callable[Concatenate[Header, Extra], Made]
+]:
+    """Make a function of a dataset one of a header, and keep what it returns.
+
+    Parameters
+    ----------
+    keywords, tags
+        Elements that the function reads. It sees no others, so that its result depends on nothing
+        else.
+    """
+    read = (*(int(tag_of(keyword)) for keyword in keywords), *tags)
+
+    def kept_as(
+        function: Callable[Concatenate[Dataset, Extra], Made],
+    ) -> Callable[Concatenate[Header, Extra], Made]:
+        @lru_cache(_MAX_KEPT)
+        def of_elements(
+            charset: tuple[str, ...],
+            values: tuple[Raw | None, ...],
+            *args: Extra.args,
+            **kwargs: Extra.kwargs,
+        ) -> Made:
+            pairs = zip(read, values, strict=True)
+            found = dataset_of([(tag, raw) for tag, raw in pairs if raw is not None], charset)
+            return function(found, *args, **kwargs)
+
+        @wraps(function)
+        def of_header(header: Header, /, *args: Extra.args, **kwargs: Extra.kwargs) -> Made:
+            if not header.is_short:
+                return function(header.dataset, *args, **kwargs)
+            values = tuple(map(header.raw.get, read))
+            return of_elements(header.charset, values, *args, **kwargs)  # type: ignore[arg-type]
+
+        return of_header
+
+    return kept_as
