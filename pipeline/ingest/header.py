@@ -126,11 +126,9 @@ def describe(header: Header, pixels: PixelData, facts: FileFacts) -> Instance | 
     )
 
 
-@kept("SOPInstanceUID", "MediaStorageSOPInstanceUID")
-def sop_uid_of(dataset: Dataset) -> str:
+def sop_uid_of(header: Header) -> str:
     """Return the SOP Instance UID as the header has it, empty if it has none."""
-    own = text_of(dataset, "SOPInstanceUID")
-    return own or text_of(dataset.file_meta, "MediaStorageSOPInstanceUID")
+    return _own_sop_uid(header) or _meta_sop_uid(header)
 
 
 def instance_of(header: Header, pixels: PixelData, facts: FileFacts) -> Instance:
@@ -151,6 +149,16 @@ def instance_of(header: Header, pixels: PixelData, facts: FileFacts) -> Instance
         about=about_of(header),
         frames=frames_of(header, set_aside, faults),
     )
+
+
+@kept("SOPInstanceUID")
+def _own_sop_uid(dataset: Dataset) -> str:
+    return text_of(dataset, "SOPInstanceUID")
+
+
+@kept("MediaStorageSOPInstanceUID")
+def _meta_sop_uid(dataset: Dataset) -> str:
+    return text_of(dataset.file_meta, "MediaStorageSOPInstanceUID")
 
 
 _moment = kept(*MOMENT_KEYWORDS)(acquired_at)

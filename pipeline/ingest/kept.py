@@ -66,8 +66,9 @@ def dataset_of(raw: Iterable[tuple[int, Raw]], charset: tuple[str, ...] = ()) ->
         group = meta if tag.group == _META_GROUP else found
         group[tag] = RawDataElement(tag, vr, len(value), value, 0, vr is None, True)
     dataset = Dataset(found)
-    dataset.file_meta = FileMetaDataset(meta)
-    dataset.file_meta.set_original_encoding(False, True, default_encoding)
+    if meta:
+        dataset.file_meta = FileMetaDataset(meta)
+        dataset.file_meta.set_original_encoding(False, True, default_encoding)
     dataset.set_original_encoding(False, True, [*charset] or default_encoding)
     return dataset
 

@@ -2,10 +2,11 @@
 
 import hashlib
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Self
 
@@ -32,6 +33,8 @@ Members = list[tuple[int, FrameSource]]
 Slices = list[tuple[int, Frame]]
 
 _WAITING_PER_THREAD = 2
+_VOXELS_PER_JOB = 2**18
+"""Handing over a single small slice takes as long as decoding it."""
 _EXACT_BELOW = 2.0**23
 
 
@@ -68,8 +71,8 @@ def load_volume(folder: Path, series: Series) -> Volume:
         raise IngestError(msg)
     proof = Proof.of(series)
     target = _Target(proof, np.empty(proof.shape, dtype=np.float32))
-    with FileStore(folder) as store, quiet(), ThreadPoolExecutor(N_THREADS) as pool:
-        _run(pool, _jobs(_Files.of(store, series), series.frames, target))
+    with FileStore(folder) as store, quiet():
+        _run(_jobs(_Files.of(store, series), series.frames, target))
     return volume_of(target.array, series, proof)
 
 
@@ -99,39 +102,48 @@ class _Files:
         return cls(store, names, series.patient_sha256)
 
 
-def _run(pool: ThreadPoolExecutor, jobs: Iterable[Callable[[], None]]) -> None:
+def _run(jobs: Iterator[Callable[[], None]]) -> None:
     """Run jobs in parallel, a bounded number of them waiting; the first fault stops it."""
+    first, second = next(jobs), next(jobs, None)
+    if second is None:
+        first()
+        return
     waiting: deque[Future[None]] = deque()
-    try:
-        for job in jobs:
-            waiting.append(pool.submit(job))
-            if len(waiting) > _WAITING_PER_THREAD * N_THREADS:
+    with ThreadPoolExecutor(N_THREADS) as pool:
+        try:
+            for job in chain((first, second), jobs):
+                waiting.append(pool.submit(job))
+                if len(waiting) > _WAITING_PER_THREAD * N_THREADS:
+                    waiting.popleft().result()
+            while waiting:
                 waiting.popleft().result()
-        while waiting:
-            waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def _jobs(
     files: _Files, sources: Sequence[FrameSource], target: _Target
 ) -> Iterator[Callable[[], None]]:
-    """Give one job a file, or, of a file of several slices, one a stored frame."""
+    """Give one job some files, or, of a file of several slices, one a stored frame."""
     wanted: dict[str, Members] = defaultdict(list)
     for index, source in enumerate(sources):
         wanted[source.file].append((index, source))
+    single = [(file, members) for file, members in wanted.items() if len(members) == 1]
+    _, rows, columns = target.array.shape
+    n_files = max(1, _VOXELS_PER_JOB // (rows * columns))
+    for start in range(0, len(single), n_files):
+        yield partial(_fill_from_files, files, single[start : start + n_files], target)
     for file, members in wanted.items():
-        if len(members) == 1:
-            yield partial(_fill_from_file, files, file, members, target)
-        else:
+        if len(members) > 1:
             for frame, slices in _stored_slices(files, file, members):
                 yield partial(_fill, files.names[file], frame, slices, target)
 
 
-def _fill_from_file(files: _Files, file: str, members: Members, target: _Target) -> None:
-    for frame, slices in _stored_slices(files, file, members):
-        _fill(files.names[file], frame, slices, target)
+def _fill_from_files(files: _Files, some: list[tuple[str, Members]], target: _Target) -> None:
+    for file, members in some:
+        for frame, slices in _stored_slices(files, file, members):
+            _fill(files.names[file], frame, slices, target)
 
 
 def _fill(name: str, stored: StoredFrame, slices: Slices, target: _Target) -> None:

@@ -20,7 +20,7 @@ MAX_VOXELS = 2**29
 PIXEL_KEYWORDS = (
     *("SOPClassUID", "Modality", "ImageType", "PerFrameFunctionalGroupsSequence"),
     *("NumberOfFrames", "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation"),
-    *("BitsAllocated", "BitsStored", "HighBit", "LossyImageCompression"),
+    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "LossyImageCompression"),
 )
 _CLASSIC = {"1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"}
 _ENHANCED = {

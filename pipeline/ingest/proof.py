@@ -25,8 +25,8 @@ class Proof:
     ----------
     affine : shape (4, 4), mm, LPS
         Takes (place, row, column) of the stack as scanned.
-    places
-        Of each slice.
+    corners : shape (slices, 4, 3), mm, LPS
+        Where it puts the four corners of each slice.
     shape
         Slices, rows, columns as scanned.
     bound_mm
@@ -36,7 +36,7 @@ class Proof:
     """
 
     affine: NDArray[np.float64]
-    places: tuple[float, ...]
+    corners: NDArray[np.float64]
     shape: tuple[int, int, int]
     bound_mm: float
     planes: dict[int, Plane] = field(default_factory=dict)
@@ -47,15 +47,16 @@ class Proof:
         resampling = series.resampling
         rows: Affine = series.affine_lps or ()
         shape = series.shape or (0, 0, 0)
-        places = tuple(map(float, range(shape[0])))
+        places = np.arange(shape[0], dtype=np.float64)
         if resampling is not None:
             rows, shape, places = (
                 resampling.affine_lps,
                 resampling.source_shape,
-                resampling.places,
+                np.array(resampling.places),
             )
         affine = np.array(rows)
-        return cls(affine, places, shape, _bound_mm(series, affine))
+        corners = affine_corners(affine, places, *shape[1:])
+        return cls(affine, corners, shape, _bound_mm(series, affine))
 
     def check(self, index: int, frame: Frame) -> None:
         """Compare the four corners of a slice by the affine with those by its own header.
@@ -69,9 +70,8 @@ class Proof:
         if frame.plane is None or (frame.rows, frame.columns) != (rows, columns):
             msg = f"slice {index} has another size than the volume, or no position"
             raise IngestError(msg)
-        own = slice_corners(frame.plane, rows, columns)
-        placed = affine_corners(self.affine, self.places[index], rows, columns)
-        worst = float(np.linalg.norm(own - placed, axis=1).max())
+        own = slice_corners([frame.plane], rows, columns)[0]
+        worst = float(np.linalg.norm(own - self.corners[index], axis=1).max())
         if not worst <= self.bound_mm:
             msg = (
                 f"{IssueCode.GEOMETRY_MISMATCH}: slice {index} lies {worst:.3f} mm from where its "

@@ -30,7 +30,9 @@ from schemas.issue import IssueCode, Severity
 
 Progress = Callable[[int, int], None]
 
-_WAITING_PER_THREAD = 16
+_WAITING_PER_THREAD = 4
+_FILES_PER_JOB = 16
+"""Handing over a single small file takes as long as reading it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +64,16 @@ def scan_files(
     """
     scan = _Scan(store, deque(names), len(names))
     with quiet(), ThreadPoolExecutor(N_THREADS) as pool:
-        waiting: deque[tuple[str, Future[Instance | Unread | Contents]]] = deque()
+        waiting: deque[tuple[list[str], Future[list[Instance | Unread | Contents]]]] = deque()
         while waiting or scan.names:
             while scan.names and len(waiting) < _WAITING_PER_THREAD * N_THREADS:
-                name = scan.names.popleft()
-                waiting.append((name, pool.submit(read_file, store, name)))
-            name, future = waiting.popleft()
-            scan.take(name, future.result())
-            if on_progress is not None:
-                on_progress(scan.n_read, scan.n_known)
+                some = [scan.names.popleft() for _ in range(min(_FILES_PER_JOB, len(scan.names)))]
+                waiting.append((some, pool.submit(_read_files, store, some)))
+            some, future = waiting.popleft()
+            for name, result in zip(some, future.result(), strict=True):
+                scan.take(name, result)
+                if on_progress is not None:
+                    on_progress(scan.n_read, scan.n_known)
     others = _without_noise(scan.instances, scan.unread)
     return sorted(scan.instances, key=_name), sorted(others, key=_name)
 
@@ -108,6 +111,10 @@ class _Scan:
         self.unread += contents.refused
         self.names.extendleft(reversed(contents.members))
         self.n_known += len(contents.members)
+
+
+def _read_files(store: FileStore, names: list[str]) -> list[Instance | Unread | Contents]:
+    return [read_file(store, name) for name in names]
 
 
 def read_file(store: FileStore, name: str) -> Instance | Unread | Contents:

@@ -57,39 +57,37 @@ def jitter_mm(spacing_mm: float) -> float:
 
 def normal_of(plane: Plane) -> Points:
     """Return the slice normal, shape (3,), unit length, LPS."""
-    normal: Points = np.cross(plane.along_row, plane.along_column)
+    (a, b, c), (x, y, z) = plane.along_row, plane.along_column
+    normal = np.array([b * z - c * y, c * x - a * z, a * y - b * x])  # np.cross, ten times as fast
     unit: Points = normal / np.linalg.norm(normal)
     return unit
 
 
-def slice_corners(plane: Plane, rows: int, columns: int) -> Points:
-    """Return the centres of a slice's four corner voxels, shape (4, 3), mm, LPS."""
-    down = np.array(plane.along_column) * plane.spacing_mm[0] * (rows - 1)
-    across = np.array(plane.along_row) * plane.spacing_mm[1] * (columns - 1)
-    corners: Points = np.array([0 * down, down, across, down + across]) + plane.position
-    return corners
+def slice_corners(planes: Sequence[Plane], rows: int, columns: int) -> Points:
+    """Return the centres of the slices' four corner voxels, shape (n, 4, 3), mm, LPS."""
+    position = np.array([plane.position for plane in planes])
+    spacing = np.array([plane.spacing_mm for plane in planes])
+    down = np.array([plane.along_column for plane in planes]) * spacing[:, :1] * (rows - 1)
+    across = np.array([plane.along_row for plane in planes]) * spacing[:, 1:] * (columns - 1)
+    return np.stack([position, position + down, position + across, position + down + across], 1)
 
 
-def affine_corners(affine: Points, place: float, rows: int, columns: int) -> Points:
-    """Return the same corners of the slice at ``place`` as an affine puts them."""
-    corners = [(place, r, c, 1) for r, c in ((0, 0), (rows - 1, 0), (0, columns - 1))]
-    corners.append((place, rows - 1, columns - 1, 1))
-    moved: Points = np.array(corners, dtype=np.float64) @ affine.T
-    return moved[:, :3]
+def affine_corners(affine: Points, places: Points, rows: int, columns: int) -> Points:
+    """Return the same corners of slices at ``places`` as an affine puts them."""
+    corners = np.array(
+        [(0, 0, 0), (0, rows - 1, 0), (0, 0, columns - 1), (0, rows - 1, columns - 1)]
+    )
+    index = corners + np.multiply.outer(places, [1.0, 0.0, 0.0])[:, None]
+    moved: Points = index @ affine[:3, :3].T + affine[:3, 3]
+    return moved
 
 
 def worst_corner_mm(
     planes: Sequence[Plane], affine: Points, places: Points, size: tuple[int, int]
 ) -> float:
     """Return the farthest that any slice's corner lies from where an affine puts it, mm."""
-    return max(
-        float(
-            np.linalg.norm(
-                slice_corners(plane, *size) - affine_corners(affine, place, *size), axis=1
-            ).max()
-        )
-        for plane, place in zip(planes, places, strict=True)
-    )
+    off = slice_corners(planes, *size) - affine_corners(affine, places, *size)
+    return float(np.linalg.norm(off, axis=2).max())
 
 
 def regular_affine(planes: Sequence[Plane]) -> Points:

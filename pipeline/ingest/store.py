@@ -125,7 +125,7 @@ class FileStore:
         """Return where a file lies, after it was made sure that it lies below the folder."""
         path = f"{self._root}/{os.fsdecode(raw_name(name))}"
         parent = path.rpartition("/")[0]
-        if parent not in self._inside or path.endswith("/..") or Path(path).is_symlink():
+        if parent not in self._inside or path.endswith("/..") or os.path.islink(path):  # noqa: PTH114
             if not Path(path).resolve().is_relative_to(self._root):
                 msg = "the file lies outside the folder"
                 raise IngestError(msg, IssueCode.FILE_UNREADABLE)
