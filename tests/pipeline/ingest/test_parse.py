@@ -1,6 +1,7 @@
 """The short walk through a header keeps what pydicom would."""
 
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import pydicom
@@ -8,11 +9,12 @@ import pydicom.data
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from pipeline.ingest import discover, load_volume, parse
+from pipeline.ingest import discover, header, load_volume, parse
 from pipeline.ingest.header import FileFacts, describe, read_elements
 from pipeline.ingest.instance import Instance, Unread
 from pipeline.ingest.quiet import quiet
@@ -30,11 +32,17 @@ def described(content: bytes) -> Instance | Unread | str:
 
 
 def by_pydicom(content: bytes, monkeypatch: pytest.MonkeyPatch) -> Instance | Unread | str:
+    """Describe a file of which pydicom has read every element, also those that are not wanted."""
+
     def refuse(*_arguments: object) -> None:
         raise parse._UnusualError
 
+    def read_all(stream: BinaryIO, *, specific_tags: object, **options: Any) -> Dataset:
+        return pydicom.dcmread(stream, **options)
+
     with monkeypatch.context() as patch:
         patch.setattr(parse, "_walked", refuse)
+        patch.setattr(parse, "dcmread", read_all)
         return described(content)
 
 
@@ -53,6 +61,48 @@ def test_a_file_is_described_as_pydicom_reads_it(
 ) -> None:
     content = path.read_bytes()
     assert described(content) == by_pydicom(content, monkeypatch)
+
+
+# Another value for an element of each representation than the written series has.
+OTHER = {
+    **dict.fromkeys(("CS", "LO", "SH"), "OTHER"),
+    **dict.fromkeys(("DS", "IS"), "7"),
+    **{"US": 7, "FD": 7.0, "UI": "1.2.3", "DA": "20011231", "TM": "010203", "DT": "20011231010203"},
+}
+# Changed so, these alone say nothing that is kept of a series of CT.
+SAYS_NOTHING = {
+    *("ComplexImageComponent", "LossyImageCompression", "PatientSex", "PixelRepresentation"),
+    *("SeriesDate", "SpecificCharacterSet", "TimezoneOffsetFromUTC"),
+}
+PLAIN = sorted({word for word in header._KEYWORDS if dictionary_VR(word) in OTHER})
+
+
+@pytest.mark.parametrize("keyword", PLAIN)
+def test_what_one_file_says_is_never_taken_from_another(
+    keyword: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_ball(tmp_path)[0]
+    before = described(path.read_bytes())
+    with quiet():
+        edit(path, lambda dataset: setattr(dataset, keyword, OTHER[dictionary_VR(keyword)]))
+    content = path.read_bytes()
+    found = described(content)
+    assert found == by_pydicom(content, monkeypatch)
+    assert described(content) == found  # what is kept is the same as what was made
+    assert before != found or keyword in SAYS_NOTHING
+
+
+def test_a_value_too_long_to_be_kept_is_read_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_ball(tmp_path)[0]
+    with quiet():
+        edit(path, lambda dataset: setattr(dataset, "SeriesDescription", "z" * 1000))
+    content = path.read_bytes()
+    found = described(content)
+    assert isinstance(found, Instance)
+    assert found.description == "z" * 128
+    assert found == by_pydicom(content, monkeypatch)
 
 
 def with_sequences(dataset: Dataset, *, is_undefined: bool) -> None:
