@@ -94,7 +94,8 @@ def words_of(check: MapCheck) -> str:
         return "the map of this case could not be tested against chance"
     return (
         "the map of this case failed its own test: painting over its strongest voxels moved the "
-        f"logit by {-check.moved:+.2f}, a random patch as large by {-check.random_furthest:+.2f}"
+        f"logit by {-check.moved:+.2f}, where it must fall, and further than for the best of "
+        f"{check.n_random} random patches as large ({-check.random_furthest:+.2f})"
     )
 
 

@@ -14,9 +14,8 @@ from torch.nn import functional
 from pipeline.tensors import ImageInput, ModelInput
 
 FILL_VOXELS = 2.0
-"""Width of the blur that fills a hole. Measured on simulated scans, together with 1, with the mean
-of the rim and with black: 2 moves the logit least at random places, and ends where healthy scans
-do."""
+"""Width of the blur that fills a hole: smooth enough to hold no finding, near enough to look like
+what is around it."""
 WIDENINGS = (1, 2, 4, 8)
 LEAST_KNOWN = 0.05
 DETAIL_VOXELS = 5

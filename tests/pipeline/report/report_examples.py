@@ -109,6 +109,9 @@ PASSED = MapCheck(
 )  # fmt: skip
 
 
+FAILED = PASSED.model_copy(update={"status": "failed", "moved": 0.02})
+
+
 def withheld_risk(task="mass"):
     return Risk(
         task=task,
