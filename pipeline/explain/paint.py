@@ -67,9 +67,11 @@ def random_patches(
         return []
     scanned = image.scanned.any(0).numpy()
     allowed = scanned & ~avoid
+    if not allowed.sum() >= max(n_voxels, 1):
+        return []
     detail = _detail(image)
     points = np.argwhere(allowed & (detail >= np.median(detail[scanned])))
-    if len(points) == 0 or allowed.sum() < n_voxels:
+    if len(points) == 0:
         return []
     rng = np.random.default_rng(seed)
     where = np.moveaxis(np.indices(scanned.shape, np.float32), 0, -1)

@@ -95,6 +95,12 @@ def test_a_network_that_answers_no_number_passes_no_map() -> None:
     assert check_maps(broken, scan, output(scan, TOKEN, 6.0))[0].status == "failed"
 
 
+def test_an_image_of_which_nothing_was_scanned_has_nothing_to_delete() -> None:
+    scan = case(scanned=False)
+    check = check_maps(predict, scan, output(scan, TOKEN, 0.0))[0]
+    assert (check.status, check.n_voxels, check.moved) == ("nothing_to_delete", 0, None)
+
+
 def test_the_same_case_gives_the_same_answer() -> None:
     scan = case()
     found = output(scan, TOKEN, 6.0)
