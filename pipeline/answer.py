@@ -13,6 +13,7 @@ from pipeline.heatmap import Heatmap
 from pipeline.report import heatmap_name
 from pipeline.volume import Volume
 from schemas.calibration import AnyCalibrator, Calibrator
+from schemas.maps import MapCheck
 from schemas.prediction import Evidence, RiskEstimate
 from schemas.report import Decision, HeatmapPeak, Risk
 
@@ -64,12 +65,19 @@ def answered(
     )
 
 
-def with_heatmap(risk: Risk, heatmap: Heatmap | None, reason: str, volume: Volume | None) -> Risk:
-    """Return the entry with its heatmap's file name and peak, or the reason why there is none."""
+def with_heatmap(
+    risk: Risk,
+    heatmap: Heatmap | None,
+    reason: str,
+    volume: Volume | None,
+    check: MapCheck | None = None,
+) -> Risk:
+    """Return the entry with its heatmap's file name, peak and test, or why there is no heatmap."""
     return risk.model_copy(
         update={
             "heatmap": None if heatmap is None else heatmap_name(risk.task),
             "heatmap_reason": reason,
+            "map_check": check,
             "peak": _peak(heatmap, volume),
         }
     )

@@ -15,7 +15,7 @@ from pipeline.calibration import outside_reference
 from pipeline.case import Case
 from pipeline.cohort import Cohort, read_case
 from pipeline.errors import GeometryError, UsageError
-from pipeline.explain import contrasted, evidence_of, heatmaps_of
+from pipeline.explain import Predict, check_maps, contrasted, evidence_of, heatmaps_of, words_of
 from pipeline.heatmap import Heatmap
 from pipeline.inputs import main_volume, model_input, quantities
 from pipeline.model.heads import task_steps
@@ -27,6 +27,7 @@ from pipeline.volume import Volume
 from schemas.calibration import Calibrator, StepCalibrator
 from schemas.history import History
 from schemas.issue import Issue, IssueCode, Severity, has_errors
+from schemas.maps import MapCheck
 from schemas.metrics import StepMetrics, TaskMetrics
 from schemas.prediction import RiskEstimate, StepAnswer
 from schemas.protocol import Protocol
@@ -144,15 +145,20 @@ class Assessor:
             0 if answer is None else task.outcomes.index(answer.shown)
             for task, answer in zip(tasks, answers, strict=True)
         ]
+
+        def score(cases: Sequence[ModelInput]) -> ModelOutput:
+            return contrasted(self.bundle.predict(cases), tasks, shown)
+
         output = contrasted(output, tasks, shown)
-        heatmaps, reason = self._heatmaps(output, inputs, volume)
+        heatmaps, reasons, checks = self._heatmaps(score, output, inputs, volume)
         estimates = self._estimates(output, answers, inputs, history)
         risks = tuple(
             with_heatmap(
                 answered(risk, found, calibrator, inputs.present),
                 heatmaps.get(risk.task),
-                reason,
+                reasons[risk.task],
                 volume,
+                checks.get(risk.task),
             )
             for risk, found, calibrator in zip(
                 blank.risks, estimates, self.bundle.calibrators, strict=True
@@ -237,16 +243,20 @@ class Assessor:
         return estimates
 
     def _heatmaps(
-        self, output: ModelOutput, inputs: ModelInput, volume: Volume | None
-    ) -> tuple[dict[str, Heatmap], str]:
-        if inputs.image is None or volume is None:
-            return {}, NO_IMAGE
-        scanned = token_mask(inputs.image.scanned[None])[0].numpy()
+        self, score: Predict, output: ModelOutput, inputs: ModelInput, volume: Volume | None
+    ) -> tuple[dict[str, Heatmap], dict[str, str], dict[str, MapCheck]]:
+        """Return the maps that stood their test, why a task has none, and the tests, by task."""
         tasks = tuple(task.name for task in self.bundle.protocol.tasks)
+        if inputs.image is None or volume is None:
+            return {}, dict.fromkeys(tasks, NO_IMAGE), {}
+        checks = dict(zip(tasks, check_maps(score, inputs, output), strict=True))
+        reasons = {task: words_of(check) for task, check in checks.items()}
+        scanned = token_mask(inputs.image.scanned[None])[0].numpy()
         try:
-            return heatmaps_of(output, tasks, scanned, inputs.image.grid, volume.geometry), ""
+            found = heatmaps_of(output, tasks, scanned, inputs.image.grid, volume.geometry)
         except GeometryError as error:
-            return {}, str(error)
+            return {}, dict.fromkeys(tasks, str(error)), checks
+        return {task: map_ for task, map_ in found.items() if not reasons[task]}, reasons, checks
 
 
 def _with(report: RiskReport, *, issues: tuple[Issue, ...], status: str) -> RiskReport:

@@ -8,6 +8,7 @@ from pydantic import Field
 from schemas.base import FrozenModel
 from schemas.bundle import BundleIdentity
 from schemas.issue import Issue
+from schemas.maps import MapCheck
 from schemas.prediction import Evidence, StepAnswer
 
 INTENDED_USE = "Decision support for research; not a medical device."
@@ -80,6 +81,8 @@ class Risk(FrozenModel):
     """File name beside the report; None if there is none."""
     heatmap_reason: str = ""
     """Why there is no heatmap."""
+    map_check: MapCheck | None = None
+    """Whether the heatmap stood the test on this very case; None without an image."""
     peak: HeatmapPeak | None = None
     """Where the image raised the risk most; None if nowhere."""
     evidence: Evidence | None = None

@@ -1,12 +1,14 @@
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.sorting import FlowRunSort, TaskRunSort
@@ -16,8 +18,10 @@ from pipeline.assess import Assessor
 from pipeline.cohort import open_cohort, read_case
 from pipeline.errors import UsageError
 from pipeline.geometry import LPS_TO_RAS
+from pipeline.model.network import FusedNetwork
 from pipeline.protocol import read_protocol
 from pipeline.report.schema import check_json
+from pipeline.tensors import Batch, ModelOutput
 from schemas.report import RiskReport
 from schemas.run import BatchSummary
 
@@ -53,11 +57,15 @@ def test_every_study_gets_a_report_that_holds_what_it_promises(
             assert risk.evidence is not None
             assert risk.logit is not None
             assert risk.evidence.total() == pytest.approx(risk.logit, abs=1e-4)
-            heat = nibabel.load(folder / str(risk.heatmap))
-            affine = LPS_TO_RAS @ volume.geometry.affine[:, [2, 1, 0, 3]]
-            assert np.allclose(heat.affine, affine, atol=1e-3)
-            assert heat.shape == volume.geometry.shape[::-1]
-            assert np.nansum(heat.get_fdata()) == pytest.approx(risk.evidence.image, abs=1e-3)
+            assert risk.map_check is not None
+            assert (risk.heatmap is None) == (risk.map_check.status == "failed")
+            assert (risk.heatmap is None) == bool(risk.heatmap_reason)
+            if risk.heatmap is not None:
+                heat = nibabel.load(folder / risk.heatmap)
+                affine = LPS_TO_RAS @ volume.geometry.affine[:, [2, 1, 0, 3]]
+                assert np.allclose(heat.affine, affine, atol=1e-3)
+                assert heat.shape == volume.geometry.shape[::-1]
+                assert np.nansum(heat.get_fdata()) == pytest.approx(risk.evidence.image, abs=1e-3)
             assert (risk.lower, risk.upper) == (None, None)
             assert risk.set in (("0",), ("1",), ("0", "1"))
             assert risk.set_coverage == 0.9
@@ -69,6 +77,33 @@ def test_every_study_gets_a_report_that_holds_what_it_promises(
         "status", "issues",
     ]  # fmt: skip
     assert len(table) == 3 * len(opened.protocol.tasks)
+
+
+def test_a_map_that_fails_on_its_case_is_not_shown_and_the_report_says_why(
+    cohort: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = FusedNetwork.forward
+
+    def with_a_wrong_map(self: FusedNetwork, batch: Batch) -> ModelOutput:
+        # The sum is kept, so nothing but the deletion test can tell: all sits in one corner.
+        found = whole(self, batch)
+        wrong = torch.zeros_like(found.image)
+        wrong[..., 0] = 5.0
+        wrong[..., -1] = found.image.sum(-1) - 5.0
+        return replace(found, image=wrong)
+
+    monkeypatch.setattr(FusedNetwork, "forward", with_a_wrong_map)
+    run(cohort, bundle, tmp_path / "out")
+    for name, report in reports(tmp_path / "out").items():
+        for risk in report.risks:
+            assert risk.map_check is not None
+            assert risk.map_check.status == "failed"
+            assert (risk.heatmap, risk.peak) == (None, None)
+            assert "failed its own test" in risk.heatmap_reason
+            assert risk.probability is not None
+        folder = tmp_path / "out" / "studies" / name
+        assert not list(folder.glob("*.nii.gz"))
+        assert "failed its own test" in (folder / "report.html").read_text()
 
 
 def test_nothing_recorded_after_the_scan_reaches_a_report(

@@ -10,6 +10,7 @@ from pipeline.heatmap import Heatmap
 from pipeline.volume import Volume
 from schemas.bundle import BundleIdentity
 from schemas.issue import Issue, IssueCode, Severity
+from schemas.maps import MapCheck
 from schemas.prediction import Evidence, NoteEvidence, TableEvidence
 from schemas.report import (
     HeatmapPeak,
@@ -95,10 +96,20 @@ def risk(*, task="mass", parts=None, has_heatmap=True, grid=None, **changes):
         "train_prevalence": 0.18,
         "heatmap": f"heatmap_{task}.nii.gz" if has_heatmap else None,
         "heatmap_reason": "" if has_heatmap else "No image was read.",
+        "map_check": PASSED if has_heatmap else None,
         "peak": peak if has_heatmap else None,
         "evidence": parts,
     }
     return Risk(**(values | changes))
+
+
+PASSED = MapCheck(
+    status="passed", claimed=0.6, moved=0.8, random_moved=0.05, random_furthest=0.1, n_voxels=90,
+    n_random=8,
+)  # fmt: skip
+
+
+FAILED = PASSED.model_copy(update={"status": "failed", "moved": 0.02})
 
 
 def withheld_risk(task="mass"):

@@ -21,6 +21,7 @@ from pipeline.answer import with_heatmap
 from pipeline.report import words
 from pipeline.report.page import render_page
 from schemas.issue import IssueCode, Severity
+from schemas.maps import MapCheck
 from schemas.prediction import ConceptEvidence
 from schemas.report import SeriesScore, SeriesUse
 
@@ -316,3 +317,23 @@ def test_the_heatmap_is_drawn_on_all_planes_and_slices():
     html = page_of(report())
     assert html.count('class="overlay"') == 4
     assert html.count('class="cross"') == 4
+
+
+def test_the_page_says_how_the_map_did_in_its_own_test():
+    text = Page(render_page(report(risk()), volume=volume(), heatmaps={"mass": heatmap()})).text
+    # Of the example: a fall of 0.8 against 0.05 on average and 0.1 at most.
+    assert "passed. Painting over" in text
+    assert "moved the logit by \u22120.80" in text
+    assert "8 random patches as large moved it by 0.050 on average" in text
+    assert "lowered it most by \u22120.10" in text
+
+
+def test_the_page_says_that_a_quiet_map_has_nothing_to_delete():
+    quiet = MapCheck(
+        status="nothing_to_delete", claimed=0.04, moved=0.0, random_moved=0.0,
+        random_furthest=0.0, n_voxels=90, n_random=8,
+    )  # fmt: skip
+    made = report(risk(map_check=quiet))
+    text = Page(render_page(made, volume=volume(), heatmaps={"mass": heatmap()})).text
+    assert "there is nothing to delete" in text
+    assert "+0.04 log-odds" in text

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from report_examples import (
+    FAILED,
     PEAK,
     STUDY_UID,
     geometry,
@@ -199,6 +200,7 @@ NO_NUMBER = "without a probability there is no logit"
         pytest.param(report(status="withheld"), "withheld has no probability", id="status"),
         pytest.param(report(risk(probability=None)), NO_NUMBER, id="withheld logit"),
         pytest.param(report(risk(heatmap=None)), "names the heatmap", id="heatmap not named"),
+        pytest.param(report(risk(map_check=FAILED)), "failed its test", id="heatmap failed"),
         pytest.param(report(risk(heatmap="x.nii.gz")), "names the heatmap", id="heatmap name"),
         pytest.param(report(risk(), risk()), "must differ", id="task twice"),
         pytest.param(report(risk(peak=None)), "peak", id="no peak"),

@@ -1,0 +1,117 @@
+"""The deletion test of one case's maps: what a map points at must matter more than chance."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.explain.paint import Mask, on_voxels, painted, random_patches, strongest
+from pipeline.tensors import ModelInput, ModelOutput
+from schemas.maps import MapCheck
+
+SHARE = 0.03
+"""Of the scanned voxels that are painted over."""
+N_RANDOM = 8
+"""With 8 patches, a map that knows nothing passes once in nine times."""
+SEED = 20
+QUIET_LOGIT = 0.1
+"""Log-odds; a map that claims less at its strongest place has nothing to delete."""
+
+Array = NDArray[np.float64]
+Predict = Callable[[Sequence[ModelInput]], ModelOutput]
+
+
+def check_maps(predict: Predict, case: ModelInput, output: ModelOutput) -> tuple[MapCheck, ...]:
+    """Test the map of every logit of one case that has an image.
+
+    One batch of a pass for each logit and ``N_RANDOM`` for the random patches, which all logits
+    share; patches and seed are fixed, so the same case gives the same answer.
+
+    Parameters
+    ----------
+    predict
+        The network, batched.
+    output
+        What it said of this case alone.
+
+    Raises
+    ------
+    ValueError
+        If the case has no image.
+    """
+    regions = [
+        strongest_region(case, output.image[0, number].double().cpu().numpy(), output.token_grid)
+        for number in range(output.logits.shape[1])
+    ]
+    n_voxels = int(regions[0][0].sum())
+    avoid = np.any([region for region, _ in regions], axis=0)
+    patches = random_patches(case, avoid, n_voxels, N_RANDOM, seed=SEED)
+    asked = [painted(case, mask) for mask in (*(region for region, _ in regions), *patches)]
+    before = output.logits[0].double().cpu().numpy()
+    falls = before - predict(asked).logits.double().cpu().numpy()
+    return tuple(
+        _judged(claimed, falls[number, number], falls[len(regions) :, number], n_voxels)
+        for number, (_, claimed) in enumerate(regions)
+    )
+
+
+def strongest_region(
+    case: ModelInput, additions: Array, token_grid: tuple[int, int, int]
+) -> tuple[Mask, float]:
+    """Return the voxels that a map says raise the logit most, and the log-odds it claims for them.
+
+    The claim is what the map holds there beyond its median, since only the difference can be
+    deleted. What lowers a logit is not tested: the paint looks like healthy surroundings, so it
+    cannot take a healthy look away.
+
+    Parameters
+    ----------
+    additions : shape (N,), log-odds
+
+    Raises
+    ------
+    ValueError
+        If the case has no image.
+    """
+    if case.image is None:
+        msg = "a case without an image has no map"
+        raise ValueError(msg)
+    scanned = case.image.scanned.any(0).numpy()
+    n_voxels = max(1, round(SHARE * scanned.sum()))
+    centred = on_voxels(additions, token_grid, scanned.shape)
+    centred = centred - np.median(centred[scanned]) if scanned.any() else centred
+    a_token = scanned.size / len(additions)
+    region = strongest(centred, scanned, n_voxels)
+    return region, float(centred[region].sum()) / a_token
+
+
+def words_of(check: MapCheck) -> str:
+    """Return why a map is not shown; empty if it is."""
+    if check.status != "failed":
+        return ""
+    if check.moved is None or check.random_furthest is None:
+        return "the map of this case could not be tested against chance"
+    return (
+        "the map of this case failed its own test: painting over its strongest voxels moved the "
+        f"logit by {-check.moved:+.2f}, where it must fall, and further than for the best of "
+        f"{check.n_random} random patches as large ({-check.random_furthest:+.2f})"
+    )
+
+
+def _judged(claimed: float, fall: float, random: Array, n_voxels: int) -> MapCheck:
+    is_tested = len(random) > 0 and bool(np.isfinite([fall, *random]).all())
+    status: Literal["passed", "failed", "nothing_to_delete"] = "failed"
+    if claimed < QUIET_LOGIT:
+        status = "nothing_to_delete"
+    elif is_tested and fall > max(0.0, random.max()):
+        status = "passed"
+    return MapCheck(
+        status=status,
+        claimed=claimed,
+        moved=float(fall) if is_tested else None,
+        random_moved=float(np.abs(random).mean()) if is_tested else None,
+        random_furthest=float(random.max()) if is_tested else None,
+        n_voxels=n_voxels,
+        n_random=len(random) if is_tested else 0,
+    )

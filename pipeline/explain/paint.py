@@ -1,0 +1,131 @@
+"""Voxels of the model's grid: the strongest of a map, random patches, and what to paint over them.
+
+Arrays run (S, P, L), as the model's grid does: to the head, the back, the left.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter, uniform_filter
+from torch.nn import functional
+
+from pipeline.tensors import ImageInput, ModelInput
+
+FILL_VOXELS = 2.0
+"""Width of the blur that fills a hole: smooth enough to hold no finding, near enough to look like
+what is around it."""
+WIDENINGS = (1, 2, 4, 8)
+LEAST_KNOWN = 0.05
+DETAIL_VOXELS = 5
+
+Array = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+
+def on_voxels(
+    additions: NDArray[np.float64], token_grid: tuple[int, int, int], shape: tuple[int, ...]
+) -> Array:
+    """Spread token additions over the model's grid, log-odds a token.
+
+    Parameters
+    ----------
+    additions : shape (N,), log-odds
+    shape
+        Of the model's grid.
+    """
+    tokens = torch.from_numpy(np.asarray(additions, np.float32)).reshape(1, 1, *token_grid)
+    spread = functional.interpolate(tokens, size=shape, mode="trilinear", align_corners=False)
+    voxels: Array = spread[0, 0].numpy()
+    return voxels
+
+
+def strongest(values: Array, allowed: Mask, n: int) -> Mask:
+    """Return the ``n`` allowed voxels of highest value."""
+    ranked = np.where(allowed, values, -np.inf).ravel()
+    region = np.zeros(ranked.size, dtype=bool)
+    region[np.argpartition(-ranked, n - 1)[:n]] = True
+    return region.reshape(values.shape) & allowed
+
+
+def random_patches(
+    case: ModelInput, avoid: Mask, n_voxels: int, n_patches: int, *, seed: int
+) -> list[Mask]:
+    """Draw contiguous patches of ``n_voxels`` scanned voxels, each around a random point.
+
+    Points lie where the picture shows at least as much detail as at half of what was scanned:
+    a patch of air would prove nothing. Where too little is left to draw from, there are none.
+
+    Parameters
+    ----------
+    avoid
+        Voxels that no patch holds.
+    """
+    image = case.image
+    if image is None:
+        return []
+    scanned = image.scanned.any(0).numpy()
+    allowed = scanned & ~avoid
+    if not allowed.sum() >= max(n_voxels, 1):
+        return []
+    detail = _detail(image)
+    points = np.argwhere(allowed & (detail >= np.median(detail[scanned])))
+    if len(points) == 0:
+        return []
+    rng = np.random.default_rng(seed)
+    where = np.moveaxis(np.indices(scanned.shape, np.float32), 0, -1)
+    patches = []
+    for point in points[rng.integers(len(points), size=n_patches)]:
+        nearness = -((where - point) ** 2).sum(-1, dtype=np.float32)
+        patches.append(strongest(nearness, allowed, n_voxels))
+    return patches
+
+
+def painted(case: ModelInput, region: Mask) -> ModelInput:
+    """Return the case with a region of its image filled in from its surroundings.
+
+    Each voxel becomes the mean of what was kept around it, with Gaussian weights; further away
+    where nothing was kept near by.
+
+    Raises
+    ------
+    ValueError
+        If the case has no image.
+    """
+    image = case.image
+    if image is None:
+        msg = "a case without an image has nothing to paint over"
+        raise ValueError(msg)
+    channels = image.voxels.numpy()
+    scanned = image.scanned.numpy()
+    filled = np.array(channels)
+    for series, looked in enumerate(scanned):
+        filled[series] = _filled(channels[series], region, looked)
+    return replace(case, image=replace(image, voxels=torch.from_numpy(filled), tokens=None))
+
+
+def _filled(voxels: Array, region: Mask, scanned: Mask) -> Array:
+    filled, todo = np.array(voxels), region & scanned
+    kept = (scanned & ~region).astype(np.float32)
+    for widening in WIDENINGS:
+        width = FILL_VOXELS * widening
+        weight = gaussian_filter(kept, width)
+        mean = gaussian_filter(voxels * kept, width) / np.maximum(weight, 1e-6)
+        now = todo & (weight > LEAST_KNOWN)
+        filled[now] = mean[now]
+        todo &= ~now
+        if not todo.any():
+            return filled
+    if kept.any():
+        filled[todo] = voxels[kept > 0].mean()
+    return filled
+
+
+def _detail(image: ImageInput) -> Array:
+    """Return the local spread of the picture, the largest over its series."""
+    channels = image.voxels.numpy()
+    size = (1, DETAIL_VOXELS, DETAIL_VOXELS, DETAIL_VOXELS)
+    mean, square = uniform_filter(channels, size=size), uniform_filter(channels**2, size=size)
+    detail: Array = np.sqrt(np.maximum(square - mean**2, 0.0)).max(0)
+    return detail
