@@ -127,6 +127,9 @@ class TrainingSettings(FrozenModel):
     part_weight: float = Field(default=0.3, ge=0)
     """Weight of the losses of the image by itself and the history by itself beside the fused one:
     a branch that could be ignored learns all the same."""
+    ensemble: int = Field(default=1, ge=1, le=20)
+    """How many networks are trained and averaged; several are each trained on their own bootstrap
+    of the training patients."""
     learned_task_weights: bool = False
     """Whether the tasks' weights are learned from how uncertain each is, beside those set."""
     contrast_weight: float = Field(default=0.0, ge=0)
