@@ -165,6 +165,10 @@ def train(
     cohort: CohortFolder,
     protocol: ProtocolFile,
     out: OutFolder,
+    ensemble: Annotated[
+        int | None,
+        typer.Option(min=1, max=20, help="Networks to train; else what the protocol says."),
+    ] = None,
     records: RecordsUrl = "",
     quiet: Quiet = False,
 ) -> None:
@@ -174,10 +178,12 @@ def train(
     from pipeline.train import train_bundle  # noqa: PLC0415
     from pipeline.train.card import in_words  # noqa: PLC0415
 
+    asked = read_protocol(protocol)
+    if ensemble is not None:
+        training = asked.training.model_copy(update={"ensemble": ensemble})
+        asked = asked.model_copy(update={"training": training})
     with progress_bars(quiet=quiet) as progress:
-        bundle = train_bundle(
-            cohort, read_protocol(protocol), out, database=records, progress=progress
-        )
+        bundle = train_bundle(cohort, asked, out, database=records, progress=progress)
     for metrics in bundle.metrics:
         _say(f"{metrics.task}: test {in_words(metrics)}", quiet=quiet)
     _say(f"Bundle: {out.absolute()}", quiet=quiet)

@@ -19,6 +19,7 @@ from pipeline.calibration import Reference
 from pipeline.errors import CheckpointError, UsageError
 from pipeline.files import file_sha256
 from pipeline.model.collate import collate
+from pipeline.model.ensemble import mean_output
 from pipeline.model.network import FusedNetwork
 from pipeline.model.text_encoder import (
     TextEncoder,
@@ -56,10 +57,16 @@ _METRICS = TypeAdapter(tuple[AnyMetrics, ...])
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bundle:
-    """Everything that assessment needs, loaded and checked."""
+    """Everything that assessment needs, loaded and checked.
+
+    Parameters
+    ----------
+    networks
+        The members of the ensemble; most often one.
+    """
 
     protocol: Protocol
-    network: FusedNetwork
+    networks: tuple[FusedNetwork, ...]
     text_encoder: TextEncoder
     table_transform: TableTransform
     calibrators: tuple[AnyCalibrator, ...]
@@ -69,16 +76,21 @@ class Bundle:
 
     @torch.inference_mode()
     def predict(self, inputs: Sequence[ModelInput]) -> ModelOutput:
-        """Score cases, on the device that holds the network, without gradients."""
-        device = next(self.network.parameters()).device
+        """Score cases, on the device that holds the networks, without gradients.
+
+        Returns
+        -------
+        ModelOutput
+            The members' mean, and in ``member_logits`` what each says.
+        """
+        device = next(self.networks[0].parameters()).device
         batch = collate(
             inputs, self.protocol, text_width=self.text_encoder.width,
             table_width=self.table_transform.width,
         )  # fmt: skip
         for name, value in batch.items():
             batch[name] = value.to(device)  # type: ignore[literal-required,attr-defined]
-        output: ModelOutput = self.network(batch)
-        return output
+        return mean_output([network(batch) for network in self.networks])
 
 
 def save_bundle(
@@ -104,8 +116,9 @@ def save_bundle(
     _write(folder / CARD, card)
     for name, record in records.items():
         _write(folder / name, record.model_dump_json(indent=1) + "\n")
-    weights = {name: value.cpu() for name, value in bundle.network.state_dict().items()}
-    save_file(weights, folder / WEIGHTS)
+    for number, network in enumerate(bundle.networks):
+        weights = {name: value.cpu() for name, value in network.state_dict().items()}
+        save_file(weights, folder / weights_file(number))
     if bundle.protocol.model.text_tuning != "frozen":
         save_text_encoder(bundle.text_encoder, folder / TEXT)
     reference = {"mean": bundle.reference.mean, "precision": bundle.reference.precision}
@@ -170,23 +183,16 @@ def _load(folder: Path) -> Bundle:
     else:
         encoder = load_tuned_text_encoder(settings, folder / TEXT)
     transform = TableTransform.model_validate_json(_read(folder / TABLE))
-    weights = load_file(folder / WEIGHTS)
-    network = FusedNetwork(
-        protocol,
-        transform.width,
-        weights["questions"],
-        text_mean=weights["text.mean"],
-        text_scale=weights["text.scale"],
-    )
-    network.load_state_dict(weights)
-    network.eval().requires_grad_(requires_grad=False)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    network.to(device)
+    networks = tuple(
+        _load_network(folder / weights_file(number), protocol, transform).to(device)
+        for number in range(protocol.training.ensemble)
+    )
     torch.nn.Module.to(encoder.bert, device)
     arrays = load_arrays(folder / REFERENCE)
     return Bundle(
         protocol=protocol,
-        network=network,
+        networks=networks,
         text_encoder=encoder,
         table_transform=transform,
         calibrators=_CALIBRATORS.validate_json(_read(folder / CALIBRATORS)),
@@ -198,6 +204,24 @@ def _load(folder: Path) -> Bundle:
             protocol, encoder, manifest.n_train, file_sha256(folder / MANIFEST)
         ),
     )
+
+
+def _load_network(path: Path, protocol: Protocol, transform: TableTransform) -> FusedNetwork:
+    weights = load_file(path)
+    network = FusedNetwork(
+        protocol,
+        transform.width,
+        weights["questions"],
+        text_mean=weights["text.mean"],
+        text_scale=weights["text.scale"],
+    )
+    network.load_state_dict(weights)
+    return network.eval().requires_grad_(requires_grad=False)
+
+
+def weights_file(number: int) -> str:
+    """Return where a member's weights lie in the bundle, by its number from 0."""
+    return WEIGHTS if number == 0 else f"models/model_{number}.safetensors"
 
 
 def with_policy(bundle: Bundle, protocol: Protocol) -> Bundle:

@@ -222,6 +222,8 @@ class ModelOutput:
         Pooled image features, for the out-of-distribution check.
     embedding : shape (B, 2, E)
         Image and history in one space, unit length; zeros where absent.
+    member_logits : shape (M, B, Q), or None
+        What each member of an ensemble says; None from a network by itself.
     """
 
     logits: Tensor
@@ -236,6 +238,7 @@ class ModelOutput:
     token_grid: tuple[int, int, int]
     summary: Tensor
     embedding: Tensor
+    member_logits: Tensor | None = None
 
     @property
     def history_alone(self) -> Tensor:

@@ -133,6 +133,9 @@ class TrainingSettings(FrozenModel):
     shrink_sentences: float = Field(default=0.0, ge=0)
     """Weight of the squared log-odds that a case's sentences add: what the named concepts say
     already needs no telling twice."""
+    ensemble: int = Field(default=1, ge=1, le=20)
+    """How many networks are trained and averaged; several are each trained on their own bootstrap
+    of the training patients."""
     learned_task_weights: bool = False
     """Whether the tasks' weights are learned from how uncertain each is, beside those set."""
     contrast_weight: float = Field(default=0.0, ge=0)

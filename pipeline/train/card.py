@@ -69,9 +69,18 @@ def _made_of(bundle: Bundle, making: Making) -> str:
     return f"""\
 - image encoder: {bundle.identity.image_encoder}, grid {grid.size} at {grid.spacing_mm} mm
 - text encoder: {encoder.name} ({bundle.protocol.model.text_tuning}), SHA-256 {encoder.sha256}
+- networks: {_networks(bundle)}
 - cases: {parts}; parts are by patient ({making.split.by}), seed {making.split.seed}; who was
   where, as hashes, is in {SPLITS}
 - calibration: {_calibration(bundle)}"""
+
+
+def _networks(bundle: Bundle) -> str:
+    if len(bundle.networks) == 1:
+        return "1"
+    return (
+        f"{len(bundle.networks)}, each on a bootstrap of the training patients; their mean counts"
+    )
 
 
 def _results(metrics: Sequence[AnyMetrics]) -> str:

@@ -21,9 +21,9 @@ from pipeline.preprocess import TableTransform, fit_table_transform
 from pipeline.progress import Progress, silent
 from pipeline.train.calibrate import calibrated
 from pipeline.train.card import Making, model_card
+from pipeline.train.ensemble import fit_members, require_trainable
 from pipeline.train.examples import Example, read_examples
 from pipeline.train.leaks import find_leaks, require_clean
-from pipeline.train.loop import fit
 from pipeline.train.splits import PARTS, Member, Part, assign_parts, split_record, strata
 from schemas.leaks import LeakReport
 from schemas.protocol import Protocol
@@ -69,6 +69,7 @@ def train_bundle(
     CalibrationError
         If a task has too few outcomes to be calibrated or judged.
     """
+    require_trainable(protocol)
     with whole_folder(out) as folder:
         labels = read_labels(cohort_folder, protocol)
         cohort = open_cohort(cohort_folder, protocol, database=database, progress=progress)
@@ -114,13 +115,15 @@ def _fit_into(
     transform = fit_table_transform(
         [example.history for example in parts["train"]], protocol.table, protocol.concepts
     )
-    network = _new_network(protocol, encoder, transform, parts["train"])
-    network = fit(network, parts["train"], parts["validation"], transform, protocol, progress)
-    if network.tunable_text is not None:
-        encoder = network.tunable_text.tuned(encoder)
-        network.tunable_text = None
+    networks = fit_members(
+        lambda member: _new_network(member, encoder, transform, parts["train"]),
+        parts, transform, protocol, progress,
+    )  # fmt: skip
+    if networks[0].tunable_text is not None:
+        encoder = networks[0].tunable_text.tuned(encoder)
+        networks[0].tunable_text = None
         parts = {part: _reread(cases, encoder) for part, cases in parts.items()}
-    bundle = _uncalibrated(network, encoder, transform, protocol, len(parts["train"]))
+    bundle = _uncalibrated(networks, encoder, transform, protocol, len(parts["train"]))
     bundle = calibrated(bundle, parts, progress=progress)
     save_bundle(folder, bundle, model_card(bundle, making), making.records())
 
@@ -189,7 +192,7 @@ def _reread(examples: Sequence[Example], encoder: TextEncoder) -> list[Example]:
 
 
 def _uncalibrated(
-    network: FusedNetwork,
+    networks: tuple[FusedNetwork, ...],
     encoder: TextEncoder,
     transform: TableTransform,
     protocol: Protocol,
@@ -197,4 +200,4 @@ def _uncalibrated(
 ) -> Bundle:
     nothing = Reference(np.zeros(1), np.eye(1), np.inf, ())
     identity = bundle_identity(protocol, encoder, n_train, sha256="")
-    return Bundle(protocol, network, encoder, transform, (), nothing, (), identity)
+    return Bundle(protocol, networks, encoder, transform, (), nothing, (), identity)

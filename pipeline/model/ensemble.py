@@ -1,0 +1,45 @@
+"""Several networks that answer as one: the mean of what they say, and what each says."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from pipeline.tensors import ModelOutput
+
+
+def mean_output(outputs: Sequence[ModelOutput]) -> ModelOutput:
+    """Return the mean of the members' scores and of each of their parts.
+
+    Means are linear, so the parts still sum to the logit. Pooled features and the common space
+    have other axes in each network; those of the first member stand for the ensemble.
+
+    Parameters
+    ----------
+    outputs
+        One a member, of the same batch.
+
+    Returns
+    -------
+    ModelOutput
+        ``member_logits`` holds what each member says.
+    """
+
+    def mean(of: Callable[[ModelOutput], Tensor]) -> Tensor:
+        return torch.stack([of(output) for output in outputs]).mean(0)
+
+    attention = [output.attention for output in outputs if output.attention is not None]
+    return replace(
+        outputs[0],
+        logits=mean(lambda one: one.logits),
+        bias=mean(lambda one: one.bias),
+        image=mean(lambda one: one.image),
+        text=mean(lambda one: one.text),
+        table=mean(lambda one: one.table),
+        presence=mean(lambda one: one.presence),
+        cuts=mean(lambda one: one.cuts),
+        image_alone=mean(lambda one: one.image_alone),
+        attention=torch.stack(attention).mean(0) if attention else None,
+        member_logits=torch.stack([output.logits for output in outputs]),
+    )

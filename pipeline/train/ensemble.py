@@ -1,0 +1,84 @@
+"""The members of an ensemble, trained in turn, each on its own draw of the patients."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from pipeline.errors import UsageError
+from pipeline.model.network import FusedNetwork
+from pipeline.preprocess import TableTransform
+from pipeline.progress import Progress
+from pipeline.train.examples import Example
+from pipeline.train.loop import fit
+from pipeline.train.splits import Part
+from schemas.protocol import Protocol
+
+
+def fit_members(
+    new_network: Callable[[Protocol], FusedNetwork],
+    parts: Mapping[Part, Sequence[Example]],
+    transform: TableTransform,
+    protocol: Protocol,
+    progress: Progress,
+) -> tuple[FusedNetwork, ...]:
+    """Train as many networks as ``training.ensemble`` asks for.
+
+    Of several members each is trained on a bootstrap of the train part's patients, with the seed
+    ``training.seed`` plus its number; all stop on the same validation part. A single network is
+    trained on the whole train part.
+
+    Parameters
+    ----------
+    new_network
+        Makes an untrained network from the protocol with the member's seed.
+    """
+    n_members = protocol.training.ensemble
+    if n_members == 1:
+        network = new_network(protocol)
+        return (
+            fit(network, parts["train"], parts["validation"], transform, protocol, progress),
+        )  # fmt: skip
+    members = []
+    for number in range(n_members):
+        seed = protocol.training.seed + number
+        own = protocol.model_copy(
+            update={"training": protocol.training.model_copy(update={"seed": seed})}
+        )
+        network, drawn = new_network(own), patient_bootstrap(parts["train"], seed=seed)
+        named = _named(progress, number, n_members)
+        members.append(fit(network, drawn, parts["validation"], transform, own, named))
+    return tuple(members)
+
+
+def patient_bootstrap(examples: Sequence[Example], *, seed: int) -> list[Example]:
+    """Draw as many patients as there are, with replacement; a patient comes with all studies."""
+    of_patient: dict[str, list[Example]] = {}
+    for example in examples:
+        of_patient.setdefault(example.patient_id, []).append(example)
+    patients = sorted(of_patient)
+    drawn = np.random.default_rng(seed).integers(len(patients), size=len(patients))
+    return [example for place in drawn for example in of_patient[patients[place]]]
+
+
+def require_trainable(protocol: Protocol) -> None:
+    """Refuse what an ensemble cannot share.
+
+    Raises
+    ------
+    UsageError
+        If the members would each tune a BERT of their own.
+    """
+    if protocol.training.ensemble > 1 and protocol.model.text_tuning != "frozen":
+        msg = (
+            f"training.ensemble is {protocol.training.ensemble}, but its members share one text "
+            f"encoder and model.text_tuning is {protocol.model.text_tuning!r}: set it to 'frozen' "
+            "or train one network"
+        )
+        raise UsageError(msg)
+
+
+def _named(progress: Progress, number: int, n_members: int) -> Progress:
+    def report(what: str, done: int, total: int) -> None:
+        progress(f"member {number + 1} of {n_members}: {what}", done, total)
+
+    return report
