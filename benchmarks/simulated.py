@@ -26,7 +26,10 @@ from pipeline.train.examples import Example
 from schemas.history import History
 from schemas.protocol import Protocol
 
-DRAWN_BY = ("phantom", "history", "preprocess", "sentences.py", "inputs.py", "volume.py")
+DRAWN_BY = (
+    "phantom", "history", "preprocess", "sentences.py", "inputs.py", "volume.py", "geometry.py",
+    "tensors.py", "case.py", "model/text_encoder.py", "train/annotations.py",
+)  # fmt: skip
 AT_ONCE = 250
 
 

@@ -31,7 +31,13 @@ def fit_members(
     ----------
     new_network
         Makes an untrained network from the protocol with the member's seed.
+
+    Raises
+    ------
+    UsageError
+        If the members would each tune a BERT of their own.
     """
+    require_trainable(protocol)
     n_members = protocol.training.ensemble
     if n_members == 1:
         network = new_network(protocol)
