@@ -203,20 +203,3 @@ def test_sparsity_makes_the_effects_of_single_variables_small(protocol: Protocol
         return float(network.effects_of_variables().abs().sum())
 
     assert 0.0 < total(0.5) < 0.5 * total(0.0)
-
-
-def test_shrinking_makes_what_sentences_add_small(protocol: Protocol) -> None:
-    def added(shrink: float) -> float:
-        settings = protocol.training.model_copy(update={"epochs": 3, "shrink_sentences": shrink})
-        asked = protocol.model_copy(update={"training": settings})
-        examples = [example(number) for number in range(48)]
-        transform = fit_table_transform([case.history for case in examples], asked.table)
-        torch.manual_seed(0)
-        network = new_network(asked, transform.width)
-        network = fit(network, examples[:32], examples[32:], transform, asked, silent)
-        inputs = [case.model_input(transform) for case in examples]
-        width = network.questions.shape[1]
-        batch = collate(inputs, asked, text_width=width, table_width=transform.width)
-        return float(network(batch).text.sum(-1).abs().mean())
-
-    assert 0.0 <= added(50.0) < 0.5 * added(0.0)

@@ -118,3 +118,30 @@ def test_a_task_of_greater_weight_counts_for_more(
     # Shares 1/2 and 1/2, then 1/4 and 3/4.
     assert second[0] == pytest.approx(even[0].item() / 2, abs=1e-6)
     assert second[1] == pytest.approx(even[1].item() * 1.5, abs=1e-6)
+
+
+def test_what_sentences_add_costs_its_mean_square(
+    tiny_protocol: Protocol, cases: list[ModelInput]
+) -> None:
+    batch = batch_of(cases, tiny_protocol)
+    losses = []
+    for shrink in (0.0, 0.25):
+        supervised = new(with_settings(tiny_protocol, shrink_sentences=shrink)).eval()
+        torch.nn.init.normal_(supervised.network.read_text.value_query.weight)
+        losses.append(supervised(batch, LABELS, MASKS)["loss"])
+        added = supervised.network(batch).text.sum(-1)
+    assert added.abs().max() > 0.01
+    torch.testing.assert_close(losses[1] - losses[0], 0.25 * added.square().mean())
+
+
+def test_effects_of_single_variables_cost_their_size(
+    tiny_protocol: Protocol, cases: list[ModelInput]
+) -> None:
+    batch = batch_of(cases, tiny_protocol)
+    losses = []
+    for sparsity in (0.0, 0.01):
+        supervised = new(with_settings(tiny_protocol, sparsity=sparsity)).eval()
+        supervised.network.effects.weight.data.fill_(-0.5)
+        losses.append(supervised(batch, LABELS, MASKS)["loss"])
+    expected = 0.01 * 0.5 * supervised.network.effects.weight.numel()
+    torch.testing.assert_close(losses[1] - losses[0], torch.tensor(expected))
