@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--epochs", type=int, default=40)
-    parser.add_argument("--channels", type=int, default=16)
+    parser.add_argument("--channels", type=int, default=8)
     options = parser.parse_args()
     torch.set_num_threads(2)
     with np.load(options.data, allow_pickle=False) as arrays:
