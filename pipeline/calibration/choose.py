@@ -1,6 +1,8 @@
 """Which calibration map a task gets: the simplest that predicts new cases as well as any."""
 
-from typing import TypeVar
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +17,7 @@ N_REPEATS = 4
 ISOTONIC_CASES, ISOTONIC_EVENTS = 1000, 200
 
 Name = TypeVar("Name", bound=str)
+Array = NDArray[np.float64]
 
 
 def fit_map(logits: ArrayLike, labels: ArrayLike, *, task: str) -> CalibrationMap:
@@ -39,8 +42,15 @@ def fit_map(logits: ArrayLike, labels: ArrayLike, *, task: str) -> CalibrationMa
         finite, or the score carries no or reversed information.
     """
     score, truth = checked(logits, labels, task=task)
+
+    def losses_without(name: Method, kept: NDArray[np.int64], left_out: NDArray[np.int64]) -> Array:
+        fitted = CANDIDATES[name](score[kept], truth[kept])
+        return log_loss_of(fitted, score[left_out], truth[left_out])
+
     try:
-        losses = {name: _left_out_losses(name, score, truth) for name in _allowed(truth)}
+        losses = {
+            name: left_out_losses(truth, partial(losses_without, name)) for name in _allowed(truth)
+        }
         return CANDIDATES[simplest(losses)](score, truth)
     except CalibrationError as error:
         msg = f"task {task}: {error}"
@@ -77,16 +87,23 @@ def _allowed(labels: NDArray[np.float64]) -> list[Method]:
     return [name for name in CANDIDATES if name != "isotonic" or is_large]
 
 
-def _left_out_losses(
-    name: Method, logits: NDArray[np.float64], labels: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return each case's loss under maps fitted without it, mean over repeats, shape (n,)."""
-    total = np.zeros(len(labels))
+def left_out_losses(
+    groups: NDArray[Any], losses_without: Callable[[NDArray[np.int64], NDArray[np.int64]], Array]
+) -> Array:
+    """Return each case's loss under maps fitted without it, mean over repeats, shape (n,).
+
+    Parameters
+    ----------
+    groups : shape (n,)
+        Each fold gets its share of each.
+    losses_without
+        Takes the cases to fit on and those left out; returns the losses of the latter.
+    """
+    total = np.zeros(len(groups))
     for seed in range(N_REPEATS):
         folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=seed)
-        for kept, left_out in folds.split(logits, labels):
-            fitted = CANDIDATES[name](logits[kept], labels[kept])
-            total[left_out] += log_loss_of(fitted, logits[left_out], labels[left_out])
+        for kept, left_out in folds.split(groups, groups):
+            total[left_out] += losses_without(kept, left_out)
     return total / N_REPEATS
 
 

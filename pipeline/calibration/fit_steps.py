@@ -1,13 +1,13 @@
 """Calibration of tasks of several classes, levels or horizons: one slope for all steps."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from sklearn.model_selection import StratifiedKFold
 
-from pipeline.calibration.choose import N_FOLDS, N_REPEATS, simplest
+from pipeline.calibration.choose import left_out_losses, simplest
 from pipeline.calibration.fit import MAX_SLOPE, MIN_OF_EACH_CLASS
 from pipeline.calibration.maps import MODALITIES
 from pipeline.calibration.steps import moved_steps, spans, step_kind, step_losses
@@ -47,7 +47,17 @@ def fit_step_calibrator(
     """
     groups = outcome_groups(task, labels)
     _check(task, steps, groups)
-    losses = {method: _left_out(task, method, steps, labels, groups) for method in _methods(task)}
+
+    def losses_without(
+        method: StepMethod, kept: NDArray[np.int64], left_out: NDArray[np.int64]
+    ) -> Array:
+        fitted = fit_step_map(task, method, steps[kept], labels[kept])
+        return step_losses(task, moved_steps(fitted, steps[left_out]), labels[left_out])
+
+    losses = {
+        method: left_out_losses(groups, partial(losses_without, method))
+        for method in _methods(task)
+    }
     common = fit_step_map(task, simplest(losses), steps, labels)
     counts = np.bincount(groups)
     n_events = int(counts[1]) if task.kind == "survival" else int(len(groups) - counts.max())
@@ -103,19 +113,6 @@ def _check(task: Task, steps: Array, groups: NDArray[np.int64]) -> None:
     if not np.isfinite(steps).all():
         msg = f"task {task.name}: a calibration logit is not finite"
         raise CalibrationError(msg)
-
-
-def _left_out(
-    task: Task, method: StepMethod, steps: Array, labels: Array, groups: NDArray[np.int64]
-) -> Array:
-    """Return each case's loss under maps fitted without it, mean over repeats, shape (n,)."""
-    total = np.zeros(len(labels))
-    for seed in range(N_REPEATS):
-        folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=seed)
-        for kept, out in folds.split(steps, groups):
-            fitted = fit_step_map(task, method, steps[kept], labels[kept])
-            total[out] += step_losses(task, moved_steps(fitted, steps[out]), labels[out])
-    return total / N_REPEATS
 
 
 def _shifts(

@@ -32,11 +32,11 @@ class Answers:
 
     Parameters
     ----------
-    probability : shape (n,)
+    probability : shape (n,), or (n, O) of a task with several outcomes
         Calibrated, each by its own subset's map.
-    raw_probability : shape (n,)
-        Sigmoid of the raw logit, for comparison.
-    labels : shape (n,), 0 or 1
+    raw_probability : of the same shape
+        Of the raw logits, for comparison.
+    labels : shape (n,), 0 or 1; or (n, L) without NaN
     patients : shape (n,)
         Whose case it is; patients, not cases, are drawn.
     sets

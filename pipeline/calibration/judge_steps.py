@@ -4,13 +4,12 @@ Shapes: n cases, O outcomes, L label columns, B draws of patients.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.calibration.fit_steps import outcome_groups
-from pipeline.calibration.judge import MIN_GROUP, paired_difference
+from pipeline.calibration.judge import MIN_GROUP, Answers, paired_difference
 from pipeline.calibration.questions import Question, mean_auroc, questions, task_log_loss
 from pipeline.calibration.reliability import decision_curve, reliability
 from pipeline.calibration.statistics import (
@@ -36,40 +35,9 @@ PAIR_DRAWS = 200
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class StepAnswers:
-    """What a bundle said of some cases, and what came of them.
-
-    Parameters
-    ----------
-    probability, raw_probability : shape (n, O)
-        Calibrated, each by its own subset's map; and of the raw steps.
-    labels : shape (n, L)
-        Without NaN.
-    patients : shape (n,)
-        Whose case it is; patients, not cases, are drawn.
-    sets
-        Conformal set of each case; empty tuples where there are none.
-    """
-
-    probability: Array
-    raw_probability: Array
-    labels: Array
-    patients: NDArray[np.str_]
-    sets: tuple[tuple[str, ...], ...]
-
-    def chosen(self, flags: NDArray[np.bool_]) -> "StepAnswers":
-        """Return some of the cases; flags of shape (n,)."""
-        return StepAnswers(
-            self.probability[flags], self.raw_probability[flags], self.labels[flags],
-            self.patients[flags],
-            tuple(held for held, is_in in zip(self.sets, flags, strict=True) if is_in),
-        )  # fmt: skip
-
-
 def judge_steps(
     task: Task,
-    answers: StepAnswers,
+    answers: Answers,
     *,
     train_shares: tuple[float, ...],
     groups: Mapping[str, NDArray[np.bool_]],
@@ -119,9 +87,7 @@ def judge_steps(
     )  # fmt: skip
 
 
-def _performance(
-    task: Task, name: str, answers: StepAnswers, drawn: Array | None
-) -> StepPerformance:
+def _performance(task: Task, name: str, answers: Answers, drawn: Array | None) -> StepPerformance:
     """Judge a group; concordance, which compares all pairs, only where draws are handed in."""
     is_whole, labels = drawn is not None, answers.labels
     if drawn is None:
@@ -169,7 +135,7 @@ def _question(asked: Question, drawn: Array) -> Performance:
     )
 
 
-def _kappa(answers: StepAnswers, drawn: Array) -> Interval | None:
+def _kappa(answers: Answers, drawn: Array) -> Interval | None:
     """Return 1 - observed / expected squared distance of the most probable level (Cohen, 1968)."""
     n_levels = answers.probability.shape[1]
     levels = np.eye(n_levels)
@@ -185,7 +151,7 @@ def _kappa(answers: StepAnswers, drawn: Array) -> Interval | None:
     return paired_difference(kappa)
 
 
-def _concordance(answers: StepAnswers, drawn: Array) -> Interval | None:
+def _concordance(answers: Answers, drawn: Array) -> Interval | None:
     """Return Harrell's C: pairs count in which one had the event while the other was watched."""
     days, event = answers.labels[:, 0], answers.labels[:, 1] > 0.5
     risk, drawn = answers.probability[:, -1], drawn[: PAIR_DRAWS + 1]
@@ -203,7 +169,7 @@ def _concordance(answers: StepAnswers, drawn: Array) -> Interval | None:
     return paired_difference(np.where(pairs > 0, wins / np.maximum(pairs, 1e-12), np.nan))
 
 
-def _sets(task: Task, answers: StepAnswers) -> ClassSetResult | None:
+def _sets(task: Task, answers: Answers) -> ClassSetResult | None:
     if task.kind == "survival" or not all(answers.sets):
         return None
     level = answers.labels[:, 0].astype(np.int64)

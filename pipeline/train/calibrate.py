@@ -12,7 +12,6 @@ from pipeline.calibration import (
     COVERAGE,
     MODALITIES,
     Answers,
-    StepAnswers,
     class_set,
     fit_calibrator,
     fit_class_sets,
@@ -159,7 +158,7 @@ def judge_task(
     groups = groups_of(chosen, bundle.protocol)
     if isinstance(calibrator, StepCalibrator):
         sets = tuple(class_set(task, calibrator.conformal, row) for row in probability)
-        told = StepAnswers(probability, raw, labels, patients, sets)
+        told = Answers(probability, raw, labels, patients, sets)
         return judge_steps(task, told.chosen(known), train_shares=usual, groups=groups)
     answers = Answers(
         probability=probability[:, 0],

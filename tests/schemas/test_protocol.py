@@ -2,16 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from schemas.protocol import Protocol
-
-MINIMAL = {
-    "name": "p",
-    "title": "A question",
-    "series": [{"name": "t1", "modality": "MR"}],
-    "grid": {"spacing_mm": [4, 4, 4], "size": [16, 16, 16]},
-    "intensity": {"kind": "percentile", "low": 1, "high": 99},
-    "look_back_days": 365,
-    "tasks": [{"name": "lesion", "question": "Is there a lesion?"}],
-}
+from tests.pipeline.history.question import QUESTION
 
 
 @pytest.mark.parametrize(
@@ -29,7 +20,7 @@ MINIMAL = {
         ),
         pytest.param({"table": [{"name": "age", "kind": "number"}]}, "plausible", id="range"),
         pytest.param({"table": [{"name": "sex", "kind": "category"}]}, "categories", id="choices"),
-        pytest.param({"tasks": [MINIMAL["tasks"][0]] * 2}, "differ", id="same task twice"),
+        pytest.param({"tasks": [QUESTION["tasks"][0]] * 2}, "differ", id="same task twice"),
         pytest.param({"model": {"width": 10, "heads": 4}}, "multiple", id="heads"),
         pytest.param(
             {"training": {"splits": {"train": 0.8, "validation": 0.1, "calibration": 0.1}}},
@@ -40,13 +31,13 @@ MINIMAL = {
 )
 def test_a_wrong_field_is_named(change: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        Protocol.model_validate(MINIMAL | change)
+        Protocol.model_validate(QUESTION | change)
 
 
 def test_only_the_assessment_section_leaves_the_trained_hash_as_it_was() -> None:
-    protocol = Protocol.model_validate(MINIMAL)
-    policy = Protocol.model_validate(MINIMAL | {"assessment": {"out_of_distribution": "caution"}})
-    other = Protocol.model_validate(MINIMAL | {"look_back_days": 30})
+    protocol = Protocol.model_validate(QUESTION)
+    policy = Protocol.model_validate(QUESTION | {"assessment": {"out_of_distribution": "caution"}})
+    other = Protocol.model_validate(QUESTION | {"look_back_days": 30})
     assert protocol.trained_sha256() == policy.trained_sha256()
     assert protocol.sha256() != policy.sha256()
     assert protocol.trained_sha256() != other.trained_sha256()

@@ -3,7 +3,7 @@ import pytest
 from sklearn.metrics import cohen_kappa_score, log_loss, roc_auc_score
 from step_cases import DEATH, GRADE, KIND, YES, drawn_labels, true_steps
 
-from pipeline.calibration import StepAnswers, class_set, fit_class_sets, judge_steps, train_shares
+from pipeline.calibration import Answers, class_set, fit_class_sets, judge_steps, train_shares
 from pipeline.calibration.questions import questions, task_log_loss, uncensored_weights
 from pipeline.calibration.steps import outcome_probabilities
 from pipeline.errors import CalibrationError
@@ -17,7 +17,7 @@ def answers(task, n=1500, *, slope=1.0, censored=True, sets=False):
     found = fit_class_sets(said, labels[:, 0], coverage=0.9) if sets else None
     patients = np.arange(n).astype(str)
     held = tuple(class_set(task, found, row) if sets else () for row in said)
-    return StepAnswers(said, said, labels, patients, held)
+    return Answers(said, said, labels, patients, held)
 
 
 def judged(task, told, groups=None):
@@ -67,7 +67,7 @@ def test_being_wrong_by_one_level_costs_less_than_by_two():
     patients = np.arange(20).astype(str)
     scores = []
     for p in (near, far):
-        told = StepAnswers(p, p, labels, patients, ((),) * 20)
+        told = Answers(p, p, labels, patients, ((),) * 20)
         scores.append(judged(GRADE, told).whole.brier.value)
     # Wrong by one level in all cases costs 1/2 each; by two in three cases of four, 3/4.
     assert scores == pytest.approx([0.5, 0.75])
@@ -119,7 +119,7 @@ def test_concordance_counts_the_pairs_whose_order_is_known():
     labels = np.array([[10.0, 1], [20.0, 0], [30.0, 1], [400.0, 0]])
     risk = np.array([0.9, 0.5, 0.2, 0.2])
     p = np.stack([risk, risk, risk], 1)
-    told = StepAnswers(p, p, labels, np.array(list("abcd")), ((),) * 4)
+    told = Answers(p, p, labels, np.array(list("abcd")), ((),) * 4)
     found = judged(DEATH, told).whole.concordance
     assert found is not None
     # Pairs (1, 2), (1, 3), (1, 4) right; (3, 4) tied.
@@ -147,7 +147,7 @@ def test_one_outcome_alone_or_a_horizon_that_nobody_reached_is_refused():
     told = answers(DEATH, 300)
     early = told.chosen((told.labels[:, 0] < 150) & (told.labels[:, 1] == 0))
     both = told.chosen((told.labels[:, 0] < 150) & (told.labels[:, 1] == 1))
-    mixed = StepAnswers(
+    mixed = Answers(
         np.vstack([early.probability, both.probability[:1]]),
         np.vstack([early.probability, both.probability[:1]]),
         np.vstack([early.labels, [[0.0, 0.0]]]),

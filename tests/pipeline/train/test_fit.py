@@ -189,17 +189,3 @@ def test_a_frozen_image_branch_keeps_its_weights_while_the_rest_is_fused(
     changed = {name.split(".")[0] for name in warm if not torch.equal(warm[name], after[name])}
     assert not {"image_encoder", "read_image", "place", "ask", "asked", "image_head"} & changed
     assert {"join", "read_table", "effects"} <= changed
-
-
-def test_sparsity_makes_the_effects_of_single_variables_small(protocol: Protocol) -> None:
-    def total(sparsity: float) -> float:
-        settings = protocol.training.model_copy(update={"epochs": 3, "sparsity": sparsity})
-        asked = protocol.model_copy(update={"training": settings})
-        examples = [example(number) for number in range(48)]
-        transform = fit_table_transform([case.history for case in examples], asked.table)
-        torch.manual_seed(0)
-        network = new_network(asked, transform.width)
-        fit(network, examples[:32], examples[32:], transform, asked, silent)
-        return float(network.effects_of_variables().abs().sum())
-
-    assert 0.0 < total(0.5) < 0.5 * total(0.0)
