@@ -11,8 +11,6 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 import flows  # noqa: F401  sets the environment's defaults
 from benchmarks.simulated import Simulated, simulated
 from flows.progress import progress_bars
@@ -35,7 +33,6 @@ SPLITS = SplitRule(train=0.7, validation=0.08, calibration=0.1, conformal=0.08)
 
 def main() -> None:
     """Write cohort and bundle."""
-    torch.set_num_threads(2)
     protocol = _protocol()
     with tempfile.TemporaryDirectory() as scratch, progress_bars(quiet=False) as progress:
         encoder = load_text_encoder(protocol.model)

@@ -239,7 +239,8 @@ class Assessor:
                 task = protocol.tasks[number]
                 estimates.append(step_estimate(task, calibrator, answer, logit, evidence))
             elif isinstance(calibrator, Calibrator):
-                estimates.append(estimate(calibrator, logit, inputs.present, evidence))
+                members = output.each_member[:, 0, number].double().cpu().numpy()
+                estimates.append(estimate(calibrator, logit, members, inputs.present, evidence))
         return estimates
 
     def _heatmaps(
