@@ -178,6 +178,9 @@ def train(  # noqa: PLR0913, PLR0917
             "patients' images. May be deleted."
         ),
     ] = EXAMPLES_CACHE,
+    tensorboard: Annotated[
+        Path | None, typer.Option(help="Folder for training curves; needs synopt[tensorboard].")
+    ] = None,
     records: RecordsUrl = "",
     quiet: Quiet = False,
 ) -> None:
@@ -197,7 +200,7 @@ def train(  # noqa: PLR0913, PLR0917
         bundle = train_bundle(
             cohort, asked, out,
             database=records, progress=progress,
-            keeping=Keeping(cache=cache, tell=partial(_say, quiet=quiet)),
+            keeping=Keeping(cache=cache, curves=tensorboard, tell=partial(_say, quiet=quiet)),
         )  # fmt: skip
     for metrics in bundle.metrics:
         _say(f"{metrics.task}: test {in_words(metrics)}", quiet=quiet)

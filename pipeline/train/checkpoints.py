@@ -34,14 +34,18 @@ class Work:
         Its own.
     tell
         Called with a sentence where it goes on from what an earlier run left.
+    curves
+        Folder of its training curves for TensorBoard; None draws none.
     """
 
     folder: Path
     tell: Tell = quietly
+    curves: Path | None = None
 
     def member(self, seed: int) -> "Work":
         """Return where the member of an ensemble with this seed keeps its own."""
-        return replace(self, folder=self.folder / f"member_{seed}")
+        curves = None if self.curves is None else self.curves / f"member_{seed}"
+        return replace(self, folder=self.folder / f"member_{seed}", curves=curves)
 
     def checkpoints(self, phase: Phase) -> Path:
         """Return the folder of a phase's checkpoints."""

@@ -15,6 +15,7 @@ from pipeline.preprocess import TableTransform
 from pipeline.progress import Progress
 from pipeline.train.cases import Cases, Phase, packer
 from pipeline.train.checkpoints import Work, best_if_stopped, last_checkpoint
+from pipeline.train.curves import curves_in
 from pipeline.train.examples import Example
 from pipeline.train.monitor import Monitor
 from pipeline.train.processes import of_first, processes
@@ -134,6 +135,8 @@ class _Run:
             ],
         )  # fmt: skip
         trainer.remove_callback(PrinterCallback)
+        if self.work.curves is not None:
+            trainer.add_callback(curves_in(self.work.curves / phase))
         return trainer
 
 

@@ -24,6 +24,7 @@ from pipeline.store import open_store
 from pipeline.train.calibrate import calibrated
 from pipeline.train.card import Making, model_card
 from pipeline.train.checkpoints import Work
+from pipeline.train.curves import require_tensorboard
 from pipeline.train.ensemble import fit_members, require_trainable
 from pipeline.train.examples import Example, read_examples
 from pipeline.train.leaks import find_leaks, require_clean
@@ -78,13 +79,16 @@ def train_bundle(  # noqa: PLR0913
     Raises
     ------
     UsageError
-        If the cohort cannot be used or is too small, or ``out`` cannot be written to.
+        If the cohort cannot be used or is too small, ``out`` cannot be written to, another
+        training is writing it, or curves are asked for and TensorBoard is not installed.
     LeakError
         If the guard finds a leak.
     CalibrationError
         If a task has too few outcomes to be calibrated or judged.
     """
     require_trainable(protocol)
+    if keeping.curves is not None:
+        require_tensorboard()
     with _bundle_folder(out) as folder:
         # The others find in the cache what the first has read.
         with processes().main_process_first():

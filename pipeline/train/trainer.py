@@ -111,7 +111,7 @@ def arguments(protocol: Protocol, checkpoints: Path, phase: Phase) -> TrainingAr
         remove_unused_columns=False,
         report_to=[],
         disable_tqdm=True,
-        logging_strategy="no",
+        logging_strategy="epoch",
         log_level="error",
         seed=settings.seed,
         bf16=torch.cuda.is_available(),

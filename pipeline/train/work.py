@@ -34,11 +34,14 @@ class Keeping:
     ----------
     cache
         Folder in which preprocessed images and sentences' features are kept between trainings.
+    curves
+        Folder of training curves for TensorBoard; None draws none.
     tell
         Called with a sentence where it goes on from what an earlier training left.
     """
 
     cache: Path | None = None
+    curves: Path | None = None
     tell: Tell = quietly
 
 
@@ -73,7 +76,7 @@ def work_beside(out: Path, key: str, keeping: Keeping) -> Iterator[Work]:
             raise UsageError(msg) from error
         _clear_unless(folder, key, keeping.tell)
         processes().wait_for_everyone()
-        yield Work(folder, keeping.tell)
+        yield Work(folder, keeping.tell, keeping.curves)
 
 
 def work_folder(out: Path) -> Path:
