@@ -93,9 +93,9 @@ def train_bundle(  # noqa: PLR0913
         # The others find in the cache what the first has read.
         with processes().main_process_first():
             labels = read_labels(cohort_folder, protocol)
+            store = None if keeping.cache is None else open_store(keeping.cache)
             cohort = open_cohort(cohort_folder, protocol, database=database, progress=progress)
             encoder = load_text_encoder(protocol.model)
-            store = None if keeping.cache is None else open_store(keeping.cache)
             examples = read_examples(cohort, labels, encoder, progress=progress, store=store)
         parts, making = _divide(examples, protocol)
         if leak_guard:
