@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import TypeVar
 
+import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 
@@ -14,7 +15,12 @@ LONGEST_WAIT = timedelta(days=2)
 
 def processes() -> PartialState:
     """Return what is known of this training's processes; their group is opened if need be."""
-    return PartialState(timeout=LONGEST_WAIT)
+    return PartialState(cpu=is_on_cpu(), timeout=LONGEST_WAIT)
+
+
+def is_on_cpu() -> bool:
+    """Say whether there is nothing else to train on; the processes then speak by gloo."""
+    return not torch.accelerator.is_available()
 
 
 def n_processes() -> int:

@@ -17,7 +17,7 @@ from transformers import (
 from pipeline.errors import UsageError
 from pipeline.progress import Progress
 from pipeline.train.cases import Cases, Phase
-from pipeline.train.processes import n_processes
+from pipeline.train.processes import is_on_cpu, n_processes
 from pipeline.train.supervised import Supervised
 from schemas.protocol import Protocol
 from schemas.settings import TrainingSettings
@@ -114,6 +114,7 @@ def arguments(protocol: Protocol, checkpoints: Path, phase: Phase) -> TrainingAr
         logging_strategy="epoch",
         log_level="error",
         seed=settings.seed,
+        use_cpu=is_on_cpu(),
         bf16=torch.cuda.is_available(),
         dataloader_pin_memory=torch.cuda.is_available(),
     )
