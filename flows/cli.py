@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
 import typer
+from platformdirs import user_cache_path
 from rich.console import Console
 
 from flows.environment import RECORDS_VARIABLE
@@ -14,6 +15,7 @@ from pipeline.errors import PipelineError, UsageError
 USER_MISTAKE = 2
 SOME_FAILED = 1
 SAMPLES = Path(__file__).parent.parent / "data_samples"
+EXAMPLES_CACHE = user_cache_path("synopt") / "examples"
 
 app = typer.Typer(
     help="Image and history to a calibrated risk report. Research use; not a medical device.",
@@ -161,7 +163,7 @@ def ingest(
 
 
 @app.command()
-def train(
+def train(  # noqa: PLR0913, PLR0917
     cohort: CohortFolder,
     protocol: ProtocolFile,
     out: OutFolder,
@@ -169,24 +171,41 @@ def train(
         int | None,
         typer.Option(min=1, max=20, help="Networks to train; else what the protocol says."),
     ] = None,
+    cache: Annotated[
+        Path,
+        typer.Option(
+            help="Keeps preprocessed images and sentences' features for the next training; holds "
+            "patients' images. May be deleted."
+        ),
+    ] = EXAMPLES_CACHE,
+    tensorboard: Annotated[
+        Path | None, typer.Option(help="Folder for training curves; needs synopt[tensorboard].")
+    ] = None,
     records: RecordsUrl = "",
     quiet: Quiet = False,
 ) -> None:
     """Train, calibrate and judge a bundle on a labelled cohort."""
     from flows.progress import progress_bars  # noqa: PLC0415
     from pipeline.protocol import read_protocol  # noqa: PLC0415
-    from pipeline.train import train_bundle  # noqa: PLC0415
+    from pipeline.train import Keeping, train_bundle  # noqa: PLC0415
     from pipeline.train.card import in_words  # noqa: PLC0415
+    from pipeline.train.processes import is_first, processes  # noqa: PLC0415
 
+    quiet = quiet or not is_first()
     asked = read_protocol(protocol)
     if ensemble is not None:
         training = asked.training.model_copy(update={"ensemble": ensemble})
         asked = asked.model_copy(update={"training": training})
     with progress_bars(quiet=quiet) as progress:
-        bundle = train_bundle(cohort, asked, out, database=records, progress=progress)
+        bundle = train_bundle(
+            cohort, asked, out,
+            database=records, progress=progress,
+            keeping=Keeping(cache=cache, curves=tensorboard, tell=partial(_say, quiet=quiet)),
+        )  # fmt: skip
     for metrics in bundle.metrics:
         _say(f"{metrics.task}: test {in_words(metrics)}", quiet=quiet)
     _say(f"Bundle: {out.absolute()}", quiet=quiet)
+    processes().destroy_process_group()
 
 
 @app.command()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from pipeline.case import Case
-from pipeline.model.text_encoder import TextEncoder, encode_notes
+from pipeline.model.text_encoder import Phrases, TextEncoder, encode_notes, encode_phrases
 from pipeline.preprocess import TableTransform, image_input, table_input
 from pipeline.tensors import ImageInput, ModelInput, TextInput
 from pipeline.volume import Volume
@@ -37,9 +37,17 @@ def main_volume(case: Case, protocol: Protocol) -> Volume | None:
     return next((volume for volume in found if volume is not None), None)
 
 
-def read_notes(history: History, encoder: TextEncoder) -> TextInput | None:
-    """Return the history's notes as token features; None if there are none."""
-    return encode_notes(encoder, history.notes, history.at)
+def read_notes(
+    history: History, encoder: TextEncoder, phrases: Phrases = encode_phrases
+) -> TextInput | None:
+    """Return the history's notes as token features; None if there are none.
+
+    Parameters
+    ----------
+    phrases
+        What reads the sentences.
+    """
+    return encode_notes(encoder, history.notes, history.at, phrases)
 
 
 def quantities(volume: Volume | None, history: History) -> Mapping[str, float]:

@@ -116,7 +116,14 @@ class TrainingSettings(FrozenModel):
     patience: int = Field(default=8, ge=1)
     """Epochs without a better validation loss before training stops."""
     batch_size: int = Field(default=16, ge=1)
-    """Cases a step."""
+    """Cases a step, over all processes."""
+    accumulate: int = Field(default=1, ge=1)
+    """In how many parts a step's cases are read, one after the other, where they do not fit into
+    memory at once. Each case and label weighs as it would in one part; `batch_size` must be a
+    multiple."""
+    checkpoint_activations: bool = False
+    """Whether the image encoder's activations are computed again in the backward pass instead of
+    kept: less memory, more time, the same gradients."""
     learning_rate: float = Field(default=2e-3, gt=0)
     """Peak, after warm-up."""
     weight_decay: float = Field(default=0.05, ge=0)
@@ -146,6 +153,13 @@ class TrainingSettings(FrozenModel):
     """Share of the training patients whose masks are used, if there are any."""
     annotation_weight: float = Field(default=0.5, ge=0)
     """Weight of the masks' loss beside the outcomes'."""
+
+    @model_validator(mode="after")
+    def _divisible(self) -> "TrainingSettings":
+        if self.batch_size % self.accumulate:
+            msg = f"batch_size {self.batch_size} must be a multiple of accumulate {self.accumulate}"
+            raise ValueError(msg)
+        return self
 
 
 class AssessmentPolicy(FrozenModel):

@@ -1,7 +1,8 @@
 """MONAI's 3D encoders, each read at stride 4 and at stride 8.
 
 Every class takes (B, 1, S, P, L) and returns both depths; ``widths`` are their channels. Depths
-beyond stride 8 are left out: their tokens are too wide to show where a finding lies.
+beyond stride 8 are left out: their tokens are too wide to show where a finding lies. ``run`` runs
+one step after the other, so that activations may be recomputed instead of kept.
 """
 
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from monai.networks.nets import DenseNet, ResNet, SegResNet, ViT
 from monai.networks.nets.swin_unetr import SwinTransformer
 from torch import Tensor, nn
 
+from pipeline.model.recompute import Run, keeping
 from schemas.settings import ImageEncoderName
 
 Size = tuple[int, int, int]
@@ -37,10 +39,14 @@ class ResNetStages(nn.Module):
         self.layer1, self.layer2, self.layer3 = net.layer1, net.layer2, net.layer3
         self.widths = (2 * channels * expansion, 4 * channels * expansion)
 
-    def forward(self, voxels: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, voxels: Tensor, run: Run = keeping) -> tuple[Tensor, Tensor]:
         """Return features at stride 4 and 8."""
-        at_4 = self.layer2(self.layer1(self.act(self.bn1(self.conv1(voxels)))))
-        return at_4, self.layer3(at_4)
+        at_4 = run(self.layer2, run(self.layer1, run(self._stem, voxels)))
+        return at_4, run(self.layer3, at_4)
+
+    def _stem(self, voxels: Tensor) -> Tensor:
+        stem: Tensor = self.act(self.bn1(self.conv1(voxels)))
+        return stem
 
 
 class MedicalNetStages(nn.Module):
@@ -68,10 +74,14 @@ class MedicalNetStages(nn.Module):
         self.layer3, self.layer4 = net.layer3, net.layer4
         self.widths = (channels * expansion, 8 * channels * expansion)
 
-    def forward(self, voxels: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, voxels: Tensor, run: Run = keeping) -> tuple[Tensor, Tensor]:
         """Return features at stride 4 and 8."""
-        at_4 = self.layer1(self.maxpool(self.act(self.bn1(self.conv1(voxels)))))
-        return at_4, self.layer4(self.layer3(self.layer2(at_4)))
+        at_4 = run(self.layer1, run(self._stem, voxels))
+        return at_4, run(self.layer4, run(self.layer3, run(self.layer2, at_4)))
+
+    def _stem(self, voxels: Tensor) -> Tensor:
+        stem: Tensor = self.maxpool(self.act(self.bn1(self.conv1(voxels))))
+        return stem
 
 
 def _dilate(stage: nn.Module, dilation: int) -> None:
@@ -96,11 +106,11 @@ class SegResNetStages(nn.Module):
         self.convInit, self.down_layers = net.convInit, net.down_layers
         self.widths = (4 * channels, 8 * channels)
 
-    def forward(self, voxels: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, voxels: Tensor, run: Run = keeping) -> tuple[Tensor, Tensor]:
         """Return features at stride 4 and 8."""
-        features = [self.convInit(voxels)]
+        features = [run(self.convInit, voxels)]
         for stage in self.down_layers:
-            features.append(stage(features[-1]))
+            features.append(run(stage, features[-1]))
         return features[3], features[4]
 
 
@@ -118,12 +128,12 @@ class DenseNetStages(nn.Module):
         at_4 = channels + layers[0] * growth
         self.widths = (at_4, at_4 // 2 + layers[1] * growth)
 
-    def forward(self, voxels: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, voxels: Tensor, run: Run = keeping) -> tuple[Tensor, Tensor]:
         """Return features at stride 4 and 8."""
         at_4 = voxels
         for name in ("conv0", "norm0", "relu0", "pool0", "denseblock1"):
-            at_4 = self.features[name](at_4)
-        return at_4, self.features["denseblock2"](self.features["transition1"](at_4))
+            at_4 = run(self.features[name], at_4)
+        return at_4, run(self.features["denseblock2"], run(self.features["transition1"], at_4))
 
 
 class SwinStages(nn.Module):
@@ -138,10 +148,10 @@ class SwinStages(nn.Module):
         self.patch_embed, self.layers1, self.layers2 = net.patch_embed, net.layers1, net.layers2
         self.widths = (2 * channels, 4 * channels)
 
-    def forward(self, voxels: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, voxels: Tensor, run: Run = keeping) -> tuple[Tensor, Tensor]:
         """Return features at stride 4 and 8, each token normalised over its channels."""
-        at_4 = self.layers1[0](self.patch_embed(voxels).contiguous())
-        return _normalised(at_4), _normalised(self.layers2[0](at_4.contiguous()))
+        at_4 = run(self.layers1[0], run(self.patch_embed, voxels).contiguous())
+        return _normalised(at_4), _normalised(run(self.layers2[0], at_4.contiguous()))
 
 
 def _normalised(features: Tensor) -> Tensor:
@@ -160,11 +170,15 @@ class ViTStages(nn.Module):
         self.finer = nn.ConvTranspose3d(width, 4 * channels, 2, 2)
         self.widths = (4 * channels, width)
 
-    def forward(self, voxels: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, voxels: Tensor, run: Run = keeping) -> tuple[Tensor, Tensor]:
         """Return features at stride 4 and 8."""
-        tokens, _ = self.net(voxels)
-        at_8 = tokens.transpose(1, 2).unflatten(2, self.grid)
+        at_8 = run(self._tokens, voxels)
         return self.finer(at_8), at_8
+
+    def _tokens(self, voxels: Tensor) -> Tensor:
+        tokens, _ = self.net(voxels)
+        at_8: Tensor = tokens.transpose(1, 2).unflatten(2, self.grid)
+        return at_8
 
 
 Stages = ResNetStages | MedicalNetStages | SegResNetStages | DenseNetStages | SwinStages | ViTStages

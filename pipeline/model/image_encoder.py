@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.model.backbones import Size, new_stages
+from pipeline.model.recompute import keeping, recomputing
 from pipeline.model.weights import load_encoder_weights
 from schemas.settings import ModelSettings
 
@@ -22,10 +23,15 @@ class ImageEncoder(nn.Module):
     ----------
     size
         Voxels of the model's grid along (S, P, L).
+    recompute
+        Whether training computes activations again instead of keeping them.
     """
 
-    def __init__(self, settings: ModelSettings, n_series: int, size: Size) -> None:
+    def __init__(
+        self, settings: ModelSettings, n_series: int, size: Size, *, recompute: bool = False
+    ) -> None:
         super().__init__()
+        self.recompute = recompute
         self.stages = new_stages(settings.image_encoder, settings.image_channels, size)
         fine, coarse = self.stages.widths
         self.lateral = nn.Conv3d(fine, settings.width, 1)
@@ -54,7 +60,8 @@ class ImageEncoder(nn.Module):
 
     def _encode(self, voxels: Tensor, series: Tensor) -> Tensor:
         """Take (M, 1, S, P, L) of the series with these numbers, (M,), to (M, N, D)."""
-        at_4, at_8 = self.stages(voxels)
+        run = recomputing(self.stages) if self.recompute and self.training else keeping
+        at_4, at_8 = self.stages(voxels, run)
         wide = functional.interpolate(self.top(at_8), size=at_4.shape[2:], mode="trilinear")
         fused = self.norm(self.lateral(at_4) + wide).flatten(2).transpose(1, 2)
         gain, shift = self.mark_gain[series][:, None], self.mark_shift[series][:, None]

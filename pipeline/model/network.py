@@ -74,7 +74,10 @@ class FusedNetwork(nn.Module):
         self.register_buffer("questions", questions.clone())
         self.register_buffer("places", _waves(token_positions(size, spacing)))
 
-        self.image_encoder = ImageEncoder(settings, len(protocol.series), size)
+        self.image_encoder = ImageEncoder(
+            settings, len(protocol.series), size,
+            recompute=protocol.training.checkpoint_activations,
+        )  # fmt: skip
         self.tunable_text: TunableText | None = None
         self.text = TextProjection(text_mean, text_scale, settings)
         self.table = TableProjection(n_table, n_table_features, settings)

@@ -1,7 +1,7 @@
 """A frozen BERT that turns notes and questions into features."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -47,6 +47,9 @@ class TextEncoder:
     def width(self) -> int:
         """Features of a token."""
         return int(self.bert.config.hidden_size)
+
+
+Phrases = Callable[[TextEncoder, Sequence[str]], Tensor]
 
 
 def load_text_encoder(settings: ModelSettings) -> TextEncoder:
@@ -128,8 +131,26 @@ def _from_hub(name: str) -> Path:
         raise CheckpointError(msg) from error
 
 
+def encode_phrases(encoder: TextEncoder, texts: Sequence[str]) -> Tensor:
+    """Return one feature a text, shape (n, D): the mean over its words' last hidden states."""
+    windows = [
+        (number, window) for number, text in enumerate(texts) for window in _windows(encoder, text)
+    ]
+    sums, counts = torch.zeros(len(texts), encoder.width), torch.zeros(len(texts), 1)
+    for (number, window), states in zip(
+        windows, _run(encoder, [window.ids for _, window in windows]), strict=True
+    ):
+        words = states[window.counts] if len(states) > 2 else states
+        sums[number] += words.sum(dim=0)
+        counts[number] += len(words)
+    return sums / counts.clamp(min=1)
+
+
 def encode_notes(
-    encoder: TextEncoder, notes: Sequence[Note], at: datetime | None
+    encoder: TextEncoder,
+    notes: Sequence[Note],
+    at: datetime | None,
+    phrases: Phrases = encode_phrases,
 ) -> TextInput | None:
     """Return one feature for every sentence of every note; None if there is no sentence.
 
@@ -144,6 +165,8 @@ def encode_notes(
         Oldest first.
     at
         The scan's time, from which a note's age is counted.
+    phrases
+        What reads the sentences, as :func:`encode_phrases` does.
     """
     if at is None:
         return None
@@ -155,7 +178,7 @@ def encode_notes(
     if not sentences:
         return None
     kinds = sorted({sentence.kind for sentence in sentences})
-    means = encode_phrases(encoder, [sentence.text for sentence in sentences] + kinds)
+    means = phrases(encoder, [sentence.text for sentence in sentences] + kinds)
     kind_numbers = [kinds.index(sentence.kind) + len(sentences) for sentence in sentences]
     ages = [(at - sentence.written_at).total_seconds() / SECONDS_A_DAY for sentence in sentences]
     return TextInput(
@@ -169,21 +192,6 @@ def encode_notes(
             for window in _windows(encoder, sentence.text)
         ),
     )
-
-
-def encode_phrases(encoder: TextEncoder, texts: Sequence[str]) -> Tensor:
-    """Return one feature a text, shape (n, D): the mean over its words' last hidden states."""
-    windows = [
-        (number, window) for number, text in enumerate(texts) for window in _windows(encoder, text)
-    ]
-    sums, counts = torch.zeros(len(texts), encoder.width), torch.zeros(len(texts), 1)
-    for (number, window), states in zip(
-        windows, _run(encoder, [window.ids for _, window in windows]), strict=True
-    ):
-        words = states[window.counts] if len(states) > 2 else states
-        sums[number] += words.sum(dim=0)
-        counts[number] += len(words)
-    return sums / counts.clamp(min=1)
 
 
 @dataclass(frozen=True, slots=True)

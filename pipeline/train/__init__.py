@@ -1,5 +1,6 @@
 """Cohort and protocol to a bundle."""
 
 from pipeline.train.train import train_bundle, train_on
+from pipeline.train.work import Keeping
 
-__all__ = ["train_bundle", "train_on"]
+__all__ = ["Keeping", "train_bundle", "train_on"]

@@ -8,6 +8,7 @@ from pipeline.errors import UsageError
 from pipeline.model.network import FusedNetwork
 from pipeline.preprocess import TableTransform
 from pipeline.progress import Progress
+from pipeline.train.checkpoints import Work
 from pipeline.train.examples import Example
 from pipeline.train.loop import fit
 from pipeline.train.splits import Part
@@ -20,6 +21,8 @@ def fit_members(
     transform: TableTransform,
     protocol: Protocol,
     progress: Progress,
+    *,
+    work: Work | None = None,
 ) -> tuple[FusedNetwork, ...]:
     """Train as many networks as ``training.ensemble`` asks for.
 
@@ -31,6 +34,8 @@ def fit_members(
     ----------
     new_network
         Makes an untrained network from the protocol with the member's seed.
+    work
+        Where checkpoints are kept, each member's in a folder of its own; None keeps none.
 
     Raises
     ------
@@ -40,10 +45,8 @@ def fit_members(
     require_trainable(protocol)
     n_members = protocol.training.ensemble
     if n_members == 1:
-        network = new_network(protocol)
-        return (
-            fit(network, parts["train"], parts["validation"], transform, protocol, progress),
-        )  # fmt: skip
+        network, both = new_network(protocol), (parts["train"], parts["validation"])
+        return (fit(network, *both, transform, protocol, progress, work=work),)
     members = []
     for number in range(n_members):
         seed = protocol.training.seed + number
@@ -51,8 +54,10 @@ def fit_members(
             update={"training": protocol.training.model_copy(update={"seed": seed})}
         )
         network, drawn = new_network(own), patient_bootstrap(parts["train"], seed=seed)
+        both = (drawn, parts["validation"])
         named = _named(progress, number, n_members)
-        members.append(fit(network, drawn, parts["validation"], transform, own, named))
+        kept = None if work is None else work.member(seed)
+        members.append(fit(network, *both, transform, own, named, work=kept))
     return tuple(members)
 
 

@@ -3,19 +3,22 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.cohort import Cohort, read_case
+from pipeline.cohort import Cohort
 from pipeline.errors import UsageError
 from pipeline.history import Labels
-from pipeline.inputs import main_volume, quantities, read_image, read_notes
+from pipeline.inputs import quantities, read_notes
 from pipeline.model.image_encoder import STRIDE
 from pipeline.model.text_encoder import TextEncoder
 from pipeline.preprocess import TableTransform, table_input
 from pipeline.progress import Progress
+from pipeline.seen import see_image, see_phrases
+from pipeline.store import Store
 from pipeline.tensors import ImageInput, ModelInput, TextInput
 from pipeline.train.annotations import token_masks
 from pipeline.train.fingerprints import Fingerprint, fingerprint_of
@@ -66,8 +69,14 @@ def read_examples(
     encoder: TextEncoder,
     *,
     progress: Progress,
+    store: Store | None = None,
 ) -> list[Example]:
     """Read every labelled study of a cohort; those that cannot be read are left out and counted.
+
+    Parameters
+    ----------
+    store
+        Where preprocessed images and the features of sentences are kept between runs.
 
     Raises
     ------
@@ -79,7 +88,7 @@ def read_examples(
     examples = []
     for number, study in enumerate(studies):
         progress("reading cases", number, len(studies))
-        example = _read_example(cohort, study, labels.values[study.study_uid], encoder)
+        example = _read_example(cohort, study, labels.values[study.study_uid], encoder, store)
         if example is not None:
             examples.append(example)
     progress("reading cases", len(studies), len(studies))
@@ -96,24 +105,27 @@ def read_examples(
 
 
 def _read_example(
-    cohort: Cohort, study: Study, labels: Sequence[float | None], encoder: TextEncoder
+    cohort: Cohort,
+    study: Study,
+    labels: Sequence[float | None],
+    encoder: TextEncoder,
+    store: Store | None,
 ) -> Example | None:
-    case = read_case(cohort, study)
-    if case.is_empty or has_errors(case.issues) or not study.patient_id:
+    history, seen = cohort.history(study), see_image(cohort, study, store)
+    image = seen.image
+    is_refused = seen.has_errors or has_errors(history.issues)
+    if is_refused or (image is None and history.is_empty) or not study.patient_id:
         return None
-    protocol = cohort.protocol
-    volume = main_volume(case, protocol)
-    image = read_image(case, protocol)
     return Example(
         study_uid=study.study_uid,
         patient_id=study.patient_id,
         fingerprint=None if image is None else fingerprint_of(image.voxels[0].numpy()),
         image=image,
-        text=read_notes(case.history, encoder),
-        history=case.history,
+        text=read_notes(history, encoder, partial(see_phrases, store=store)),
+        history=history,
         labels=np.array([np.nan if label is None else label for label in labels], np.float32),
-        masks=_masks(cohort.folder, study, image, protocol),
-        quantities=quantities(volume, case.history),
+        masks=_masks(cohort.folder, study, image, cohort.protocol),
+        quantities={**seen.quantities, **quantities(None, history)},
         scanner=study.scanner,
     )
 

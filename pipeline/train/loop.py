@@ -1,93 +1,42 @@
 """The training loop: transformers' Trainer around the network, in one phase or two."""
 
 import tempfile
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
 import torch
-from torch import Tensor
-from torch.utils.data import Dataset
-from transformers import (
-    EarlyStoppingCallback,
-    PrinterCallback,
-    Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
+from safetensors.torch import load_file
+from transformers import EarlyStoppingCallback, PrinterCallback
 
-from pipeline.model.collate import collate
 from pipeline.model.network import FusedNetwork
 from pipeline.preprocess import TableTransform
 from pipeline.progress import Progress
-from pipeline.tensors import ModelInput
-from pipeline.train.augment import augmented
+from pipeline.train.cases import Cases, Phase, packer
+from pipeline.train.checkpoints import Work, best_if_stopped, last_checkpoint
+from pipeline.train.curves import curves_in
 from pipeline.train.examples import Example
 from pipeline.train.monitor import Monitor
+from pipeline.train.processes import of_first, processes
 from pipeline.train.supervised import Supervised
+from pipeline.train.trainer import ReportProgress, StepTrainer, TellEpoch, arguments
 from schemas.protocol import Protocol
 
-WARMUP_SHARE = 0.1
 TOKENS_AT_ONCE = 32
 
-Phase = Literal["image", "fused"]
-_Case = tuple[ModelInput, Tensor, Tensor]
+Parts = tuple[Sequence[Example], Sequence[Example]]
 
 
-class _Cases(Dataset[_Case]):
-    """Examples as model inputs, labels and masks; augmented if given a random generator."""
-
-    def __init__(
-        self,
-        examples: Sequence[Example],
-        transform: TableTransform,
-        protocol: Protocol,
-        random: np.random.Generator | None,
-    ) -> None:
-        self.inputs = [example.model_input(transform) for example in examples]
-        self.labels = [torch.from_numpy(example.labels) for example in examples]
-        self.masks = [torch.from_numpy(example.masks) for example in examples]
-        self.protocol, self.random = protocol, random
-
-    def __len__(self) -> int:
-        return len(self.inputs)
-
-    def __getitem__(self, number: int) -> _Case:
-        chosen, masks = self.inputs[number], self.masks[number]
-        if self.random is not None:
-            chosen, masks = augmented(chosen, masks, self.random, self.protocol)
-        return chosen, self.labels[number], masks
-
-
-class _ReportProgress(TrainerCallback):
-    """Pass the Trainer's steps on."""
-
-    def __init__(self, progress: Progress, phase: Phase) -> None:
-        self.progress = progress
-        self.what = "training the image branch" if phase == "image" else "training"
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
-    ) -> None:
-        self.progress(self.what, state.global_step, state.max_steps)
-
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
-    ) -> None:
-        self.progress(self.what, state.max_steps, state.max_steps)
-
-
-def fit(
+def fit(  # noqa: PLR0913
     network: FusedNetwork,
     train: Sequence[Example],
     validation: Sequence[Example],
     transform: TableTransform,
     protocol: Protocol,
     progress: Progress,
+    *,
+    work: Work | None = None,
 ) -> FusedNetwork:
     """Train a network; return it with the weights of the epoch of lowest validation loss.
 
@@ -98,62 +47,97 @@ def fit(
     ----------
     train, validation
         Of different patients.
+    work
+        Where its checkpoints are kept. If an earlier run with the same arguments was killed, this
+        one goes on after its last whole epoch, to the same weights; with None nothing is kept.
     """
     settings = protocol.training
     if settings.image_epochs:
-        fit_image(network, train, validation, transform, protocol, progress)
+        fit_image(network, train, validation, transform, protocol, progress, work=work)
     if settings.freeze_image:
         for part in network.image_branch():
             part.requires_grad_(False)
         train, validation = with_tokens(network, train), with_tokens(network, validation)
-    _run(network, (train, validation), transform, protocol, "fused", progress)
+    with _somewhere(work) as kept:
+        _Run(network, transform, protocol, progress, kept).phase((train, validation), "fused")
     return network.cpu().eval().requires_grad_(requires_grad=False)
 
 
-def fit_image(
+def fit_image(  # noqa: PLR0913
     network: FusedNetwork,
     train: Sequence[Example],
     validation: Sequence[Example],
     transform: TableTransform,
     protocol: Protocol,
     progress: Progress,
+    *,
+    work: Work | None = None,
 ) -> None:
     """Train the image branch by itself on the cases that have an image."""
     parts = ([case for case in part if case.image is not None] for part in (train, validation))
-    _run(network, (next(parts), next(parts)), transform, protocol, "image", progress)
+    with _somewhere(work) as kept:
+        run = _Run(network, transform, protocol, progress, kept)
+        run.phase((next(parts), next(parts)), "image")
 
 
-def _run(
-    network: FusedNetwork,
-    parts: tuple[Sequence[Example], Sequence[Example]],
-    transform: TableTransform,
-    protocol: Protocol,
-    phase: Phase,
-    progress: Progress,
-) -> None:
-    settings = protocol.training
-    random = np.random.default_rng(settings.seed)
+@contextmanager
+def _somewhere(work: Work | None) -> Iterator[Work]:
+    if work is not None:
+        yield work
+        return
+    with tempfile.TemporaryDirectory(prefix="synopt-train-") as folder:
+        yield Work(Path(of_first(folder)))
 
-    def pack(cases: list[_Case]) -> dict[str, object]:
-        inputs, labels, masks = zip(*cases, strict=True)
-        batch = collate(
-            inputs, protocol, text_width=network.questions.shape[1], table_width=transform.width
-        )
-        return {"batch": batch, "labels": torch.stack(labels), "masks": torch.stack(masks)}
 
-    supervised = Supervised(network, protocol, image_only=phase == "image")
-    with tempfile.TemporaryDirectory(prefix="synopt-train-") as checkpoints:
-        trainer = Trainer(
+@dataclass(frozen=True, slots=True, eq=False)
+class _Run:
+    """What the phases of one network's training have in common."""
+
+    network: FusedNetwork
+    transform: TableTransform
+    protocol: Protocol
+    progress: Progress
+    work: Work
+
+    def phase(self, parts: Parts, phase: Phase) -> None:
+        """Train, or go on with it; leave the best epoch's weights in the network."""
+        if self.work.was_finished(phase, self.network):
+            return
+        supervised = Supervised(self.network, self.protocol, image_only=phase == "image")
+        trainer = self._trainer(supervised, parts, phase)
+        with processes().main_process_first():
+            checkpoint = last_checkpoint(self.work.checkpoints(phase))
+        best = None if checkpoint is None else best_if_stopped(checkpoint)
+        if checkpoint is not None:
+            step = checkpoint.name.split("-")[1]
+            self.work.tell(f"going on with the {phase} phase after its step {step}")
+        if best is not None:
+            supervised.load_state_dict(load_file(best))
+        else:
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        self.work.finish(phase, self.network)
+
+    def _trainer(self, supervised: Supervised, parts: Parts, phase: Phase) -> StepTrainer:
+        train = Cases(parts[0], self.transform, self.protocol, phase)
+        trainer = StepTrainer(
             model=supervised,
-            args=_arguments(protocol, Path(checkpoints), phase),
-            train_dataset=_Cases(parts[0], transform, protocol, random),
-            eval_dataset=_Cases(parts[1], transform, protocol, None),
-            data_collator=pack,
-            compute_metrics=Monitor(supervised, protocol),
-            callbacks=[EarlyStoppingCallback(settings.patience), _ReportProgress(progress, phase)],
-        )
+            args=arguments(self.protocol, self.work.checkpoints(phase), phase),
+            train_dataset=train,
+            eval_dataset=Cases(parts[1], self.transform, self.protocol, None),
+            data_collator=packer(
+                self.protocol, text_width=self.network.questions.shape[1],
+                table_width=self.transform.width,
+            ),
+            compute_metrics=Monitor(supervised, self.protocol),
+            callbacks=[
+                EarlyStoppingCallback(self.protocol.training.patience),
+                ReportProgress(self.progress, phase), TellEpoch(train),
+            ],
+        )  # fmt: skip
         trainer.remove_callback(PrinterCallback)
-        trainer.train()
+        if self.work.curves is not None:
+            trainer.add_callback(curves_in(self.work.curves / phase))
+        return trainer
 
 
 @torch.inference_mode()
@@ -173,33 +157,3 @@ def with_tokens(network: FusedNetwork, examples: Sequence[Example]) -> list[Exam
         for number, image, tokens in zip(numbers, images, encoded, strict=True):
             done[number] = replace(examples[number], image=replace(image, tokens=tokens.clone()))
     return done
-
-
-def _arguments(protocol: Protocol, checkpoints: Path, phase: Phase) -> TrainingArguments:
-    settings = protocol.training
-    return TrainingArguments(
-        output_dir=str(checkpoints),
-        num_train_epochs=settings.image_epochs if phase == "image" else settings.epochs,
-        per_device_train_batch_size=settings.batch_size,
-        per_device_eval_batch_size=2 * settings.batch_size,
-        learning_rate=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        lr_scheduler_type="cosine",
-        warmup_steps=WARMUP_SHARE,
-        eval_strategy="epoch",
-        save_strategy="epoch",
-        save_total_limit=1,
-        save_only_model=True,
-        load_best_model_at_end=True,
-        metric_for_best_model="outcome_loss",
-        greater_is_better=False,
-        label_names=["labels"],
-        remove_unused_columns=False,
-        report_to=[],
-        disable_tqdm=True,
-        logging_strategy="no",
-        log_level="error",
-        seed=settings.seed,
-        bf16=torch.cuda.is_available(),
-        dataloader_pin_memory=torch.cuda.is_available(),
-    )

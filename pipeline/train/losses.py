@@ -81,7 +81,25 @@ def _survival_loss(steps: Tensor, labels: Tensor, task: Task) -> Tensor:
     return (loss * counted).sum() / len(labels)
 
 
-def annotation_loss(presence: Tensor, masks: Tensor, asked_of: Sequence[int]) -> Tensor:
+def n_known(labels: Tensor, tasks: Sequence[Task]) -> Tensor:
+    """Return how many cases have a label for each task, shape (K,), of labels (B, L)."""
+    counts, column = [], 0
+    for task in tasks:
+        own = labels[:, column : column + len(task.label_columns)]
+        column += len(task.label_columns)
+        counts.append((~own.isnan().any(-1)).sum())
+    return torch.stack(counts)
+
+
+def n_marked(masks: Tensor, asked_of: Sequence[int]) -> Tensor:
+    """Return how many tokens are on and off the findings, shape (2,), of masks (B, K, N)."""
+    shown = masks[:, list(asked_of)]
+    return torch.stack([(shown == 1.0).sum(), (shown == 0.0).sum()])
+
+
+def annotation_loss(
+    presence: Tensor, masks: Tensor, asked_of: Sequence[int], shares: Tensor | None = None
+) -> Tensor:
     """Return how badly the gates tell marked tokens from others; 0 if there is no mask.
 
     Parameters
@@ -92,6 +110,8 @@ def annotation_loss(presence: Tensor, masks: Tensor, asked_of: Sequence[int]) ->
         few tokens the finding fills.
     asked_of
         The task of each logit.
+    shares : shape (2,)
+        How much the mean over marked tokens counts, and that over others; 1 if not given.
     """
     masks = masks[:, list(asked_of)]
     inside, outside = masks == 1.0, masks == 0.0
@@ -99,6 +119,8 @@ def annotation_loss(presence: Tensor, masks: Tensor, asked_of: Sequence[int]) ->
         presence, inside.to(presence.dtype), reduction="none"
     )
     means = [(loss * part).sum() / part.sum().clamp(min=1) for part in (inside, outside)]
+    if shares is not None:
+        means = [mean * share for mean, share in zip(means, shares, strict=True)]
     return (means[0] + means[1]) / 2
 
 

@@ -10,6 +10,7 @@ from transformers import EvalPrediction
 
 from pipeline.model.heads import task_logits
 from pipeline.train.losses import outcome_losses
+from pipeline.train.processes import is_first
 from pipeline.train.supervised import Supervised
 from schemas.protocol import Protocol
 
@@ -44,9 +45,10 @@ class Monitor:
             found |= {f"{name}_{task.name}": float(losses[name][number]) for name in losses}
             moved = {name: float(values[name][:, own].std(0).mean()) for name in MODALITIES}
             found |= {f"{name}_moves_{task.name}": moved[name] for name in MODALITIES}
-            if not self.supervised.image_only:
+            if is_first() and not self.supervised.image_only:
                 _alarm(task.name, {name: losses[name][number] for name in losses}, moved)
-        logger.info("validation: %s", ", ".join(f"{k} {v:.3f}" for k, v in found.items()))
+        if is_first():
+            logger.info("validation: %s", ", ".join(f"{k} {v:.3f}" for k, v in found.items()))
         return found
 
     def _losses(self, logits: NDArray[np.float32], labels: NDArray[np.float32]) -> list[float]:

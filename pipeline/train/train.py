@@ -1,7 +1,8 @@
 """Read, split, fit, calibrate, judge, keep."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,20 +20,26 @@ from pipeline.model.text_encoder import TextEncoder, encode_phrases, load_text_e
 from pipeline.model.text_tuning import TunableText
 from pipeline.preprocess import TableTransform, fit_table_transform
 from pipeline.progress import Progress, silent
+from pipeline.store import open_store
 from pipeline.train.calibrate import calibrated
 from pipeline.train.card import Making, model_card
+from pipeline.train.checkpoints import Work
+from pipeline.train.curves import require_tensorboard
 from pipeline.train.ensemble import fit_members, require_trainable
 from pipeline.train.examples import Example, read_examples
 from pipeline.train.leaks import find_leaks, require_clean
+from pipeline.train.processes import is_first, processes
 from pipeline.train.splits import PARTS, Member, Part, assign_parts, split_record, strata
+from pipeline.train.work import Keeping, remove_work, training_key, work_beside
 from schemas.leaks import LeakReport
 from schemas.protocol import Protocol
 
 MIN_CASES = 20
 MIN_SCALE = 1e-6
+NOTHING_ELSE = Keeping()
 
 
-def train_bundle(
+def train_bundle(  # noqa: PLR0913
     cohort_folder: Path,
     protocol: Protocol,
     out: Path,
@@ -40,8 +47,13 @@ def train_bundle(
     database: str = "",
     progress: Progress = silent,
     leak_guard: bool = True,
+    keeping: Keeping = NOTHING_ELSE,
 ) -> Bundle:
     """Train on a labelled cohort and write a bundle, whole or not at all.
+
+    Until it is written, checkpoints lie beside it in ``<name>.training``. If this was killed, the
+    same call goes on after the last whole epoch, to the same bundle; a call with other cases,
+    another protocol or other code starts afresh.
 
     Weights and the table transform are fitted on the train part, stopping on the validation part,
     calibration maps on the calibration part, thresholds on the conformal part; the test part is
@@ -59,27 +71,38 @@ def train_bundle(
         False only to show what leaks do; the bundle then says that nothing was checked.
     database
         URL of an OMOP database that holds the records instead of the folder; "" for none.
+    keeping
+        What else is kept, and whom it tells that it goes on.
+
+    Started by ``torchrun`` in several processes, the first alone writes; all return the bundle.
 
     Raises
     ------
     UsageError
-        If the cohort cannot be used or is too small, or ``out`` cannot be written to.
+        If the cohort cannot be used or is too small, ``out`` cannot be written to, another
+        training is writing it, or curves are asked for and TensorBoard is not installed.
     LeakError
         If the guard finds a leak.
     CalibrationError
         If a task has too few outcomes to be calibrated or judged.
     """
     require_trainable(protocol)
-    with whole_folder(out) as folder:
-        labels = read_labels(cohort_folder, protocol)
-        cohort = open_cohort(cohort_folder, protocol, database=database, progress=progress)
-        encoder = load_text_encoder(protocol.model)
-        examples = read_examples(cohort, labels, encoder, progress=progress)
+    if keeping.curves is not None:
+        require_tensorboard()
+    with _bundle_folder(out) as folder:
+        # The others find in the cache what the first has read.
+        with processes().main_process_first():
+            labels = read_labels(cohort_folder, protocol)
+            store = None if keeping.cache is None else open_store(keeping.cache)
+            cohort = open_cohort(cohort_folder, protocol, database=database, progress=progress)
+            encoder = load_text_encoder(protocol.model)
+            examples = read_examples(cohort, labels, encoder, progress=progress, store=store)
         parts, making = _divide(examples, protocol)
         if leak_guard:
             making = _guarded(parts, making, protocol, out)
-        _fit_into(folder, parts, making, protocol, encoder, progress)
-    return load_bundle(out)
+        with work_beside(out, training_key(parts, protocol, encoder), keeping) as work:
+            _fit_into(folder, parts, making, encoder, _How(protocol, progress, work))
+    return _finished(out)
 
 
 def train_on(
@@ -89,6 +112,7 @@ def train_on(
     out: Path,
     *,
     progress: Progress = silent,
+    keeping: Keeping = NOTHING_ELSE,
 ) -> Bundle:
     """Train on examples that were read before, as :func:`train_bundle` does on a cohort.
 
@@ -97,34 +121,61 @@ def train_on(
     UsageError, LeakError, CalibrationError
         As there.
     """
-    with whole_folder(out) as folder:
+    with _bundle_folder(out) as folder:
         parts, making = _divide(examples, protocol)
         making = _guarded(parts, making, protocol, out)
-        _fit_into(folder, parts, making, protocol, encoder, progress)
+        with work_beside(out, training_key(parts, protocol, encoder), keeping) as work:
+            _fit_into(folder, parts, making, encoder, _How(protocol, progress, work))
+    return _finished(out)
+
+
+@contextmanager
+def _bundle_folder(out: Path) -> Iterator[Path | None]:
+    """Give the folder to which the bundle is written; None where another process does that."""
+    if is_first():
+        with whole_folder(out) as folder:
+            yield folder
+    else:
+        yield None
+
+
+def _finished(out: Path) -> Bundle:
+    processes().wait_for_everyone()
+    if is_first():
+        remove_work(out)
     return load_bundle(out)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _How:
+    protocol: Protocol
+    progress: Progress
+    work: Work
+
+
 def _fit_into(
-    folder: Path,
+    folder: Path | None,
     parts: Mapping[Part, Sequence[Example]],
     making: Making,
-    protocol: Protocol,
     encoder: TextEncoder,
-    progress: Progress,
+    how: _How,
 ) -> None:
+    protocol = how.protocol
     transform = fit_table_transform(
         [example.history for example in parts["train"]], protocol.table, protocol.concepts
     )
     networks = fit_members(
         lambda member: _new_network(member, encoder, transform, parts["train"]),
-        parts, transform, protocol, progress,
+        parts, transform, protocol, how.progress, work=how.work,
     )  # fmt: skip
+    if folder is None:
+        return
     if networks[0].tunable_text is not None:
         encoder = networks[0].tunable_text.tuned(encoder)
         networks[0].tunable_text = None
         parts = {part: _reread(cases, encoder) for part, cases in parts.items()}
     bundle = _uncalibrated(networks, encoder, transform, protocol, len(parts["train"]))
-    bundle = calibrated(bundle, parts, progress=progress)
+    bundle = calibrated(bundle, parts, progress=how.progress)
     save_bundle(folder, bundle, model_card(bundle, making), making.records())
 
 

@@ -50,8 +50,11 @@ def test_from_nothing_to_reports_with_a_bundle_of_ones_own(
     arguments = ["phantom", str(cohort), "--world", "brain_mr", "--cases", "200", "--seed", "3"]
     assert synopt(arguments, monkeypatch) == 0
     arguments = ["train", str(cohort), "--protocol", str(protocol), "--out", str(bundle)]
-    assert synopt(arguments, monkeypatch) == 0
+    assert synopt([*arguments, "--cache", str(tmp_path / "cache")], monkeypatch) == 0
     assert "lesion: test AUROC" in capsys.readouterr().out
+    # An image and the sentences of most patients; no checkpoints beside the bundle.
+    assert len(list((tmp_path / "cache").rglob("*.safetensors"))) > 200
+    assert not (tmp_path / "bundle.training").exists()
     loaded = load_bundle(bundle)
     (metrics,) = loaded.metrics
     # A hundred training patients teach nothing; that the network learns is tested in test_fit.

@@ -71,7 +71,7 @@ def test_one_task_of_each_kind_from_a_cohort_to_reports(
     decide_by_age(cohort)
     protocol = tiny(tmp_path / "tiny.yaml")
     arguments = ["train", str(cohort), "--protocol", str(protocol), "--out", str(bundle)]
-    assert synopt(arguments, monkeypatch) == 0
+    assert synopt([*arguments, "--cache", str(tmp_path / "cache")], monkeypatch) == 0
     assert "lesion_side: test mean AUROC" in capsys.readouterr().out
     loaded = load_bundle(bundle)
     for metrics in loaded.metrics[:3]:

@@ -13,6 +13,7 @@ from pipeline.model.network import FusedNetwork
 from pipeline.preprocess import TableTransform
 from pipeline.tensors import ModelInput, TableInput
 from pipeline.train import ensemble
+from pipeline.train.checkpoints import Work
 from pipeline.train.ensemble import fit_members, patient_bootstrap, require_trainable
 from pipeline.train.examples import Example
 from schemas.protocol import Protocol
@@ -135,7 +136,7 @@ def test_members_differ_in_seed_and_draw_and_share_the_validation_part(
 
     def fit(
         network: object, train: list[Example], validation: list[Example], _: object,
-        protocol: Protocol, progress: object,
+        protocol: Protocol, progress: object, *, work: Work | None,
     ) -> object:  # fmt: skip
         seen.append((protocol.training.seed, [c.study_uid for c in train], len(validation)))
         progress("training", 1, 1)  # type: ignore[operator]

@@ -1,0 +1,44 @@
+"""Trainings that torchrun starts in two processes; run by test_processes."""
+
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from pipeline.preprocess import fit_table_transform
+from pipeline.progress import silent
+from pipeline.train.checkpoints import Work
+from pipeline.train.loop import fit
+from pipeline.train.processes import is_first, n_processes, of_first, processes
+from schemas.protocol import Protocol
+from tests.pipeline.train.test_fit import example, new_network
+
+N_TRAIN, N_VALIDATION = 32, 16
+
+
+def trained(protocol: Protocol, work: Work | None = None) -> dict[str, torch.Tensor]:
+    """Return the weights; steps of 16 cases."""
+    cases = [example(number) for number in range(N_TRAIN + N_VALIDATION)]
+    transform = fit_table_transform([case.history for case in cases], protocol.table)
+    torch.manual_seed(0)
+    network = new_network(protocol, transform.width)
+    both = cases[:N_TRAIN], cases[N_TRAIN:]
+    return fit(network, *both, transform, protocol, silent, work=work).state_dict()
+
+
+def main(folder: Path) -> None:
+    """Train alike and with the image branch first, whose batch norms see half a batch each."""
+    assert n_processes() == 2
+    protocol = Protocol.model_validate_json((folder / "protocol.json").read_text())
+    weights = trained(protocol, Work(folder / "work"))
+    if is_first():
+        save_file(weights, folder / "weights.safetensors")
+    training = protocol.training.model_copy(update={"image_epochs": 1, "freeze_image": False})
+    other = trained(protocol.model_copy(update={"training": training}))
+    assert all(torch.equal(value, of_first(value)) for value in other.values())
+    processes().destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,60 @@
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pipeline.errors import UsageError
+from pipeline.train import trainer
+from pipeline.train.trainer import cases_at_once
+from schemas.protocol import Protocol
+from schemas.settings import TrainingSettings
+from tests.pipeline.train.several_processes import trained
+
+ROOT = Path(__file__).parents[3]
+
+
+def torchrun(module: str, *arguments: str) -> None:
+    """Run a module in two processes on this machine's CPU."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
+        "--master-addr", "127.0.0.1", "--master-port", str(port), "-m", module, *arguments,
+    ]  # fmt: skip
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    subprocess.run(command, cwd=ROOT, check=True, env=environment, timeout=240)
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_learns(tiny_protocol: Protocol, tmp_path: Path) -> None:
+    training = tiny_protocol.training.model_copy(
+        update={
+            "epochs": 2, "batch_size": 16, "learning_rate": 5e-3, "freeze_image": True,
+            "sparsity": 1e-4, "accumulate": 2, "learned_task_weights": True,
+        }
+    )  # fmt: skip
+    model = tiny_protocol.model.model_copy(update={"dropout": 0.0})
+    protocol = tiny_protocol.model_copy(update={"training": training, "model": model})
+    (tmp_path / "protocol.json").write_text(protocol.model_dump_json())
+    torchrun("tests.pipeline.train.several_processes", str(tmp_path))
+    shared = load_file(tmp_path / "weights.safetensors")
+    for name, value in trained(protocol).items():
+        torch.testing.assert_close(shared[name], value, rtol=1e-4, atol=1e-5)
+
+
+def test_steps_that_the_processes_cannot_share_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = TrainingSettings(batch_size=16, accumulate=2)
+    assert cases_at_once(settings) == 8
+    monkeypatch.setattr(trainer, "n_processes", lambda: 2)
+    assert cases_at_once(settings) == 4
+    monkeypatch.setattr(trainer, "n_processes", lambda: 3)
+    with pytest.raises(UsageError, match="16 must be a multiple of 6"):
+        cases_at_once(settings)
