@@ -1,10 +1,10 @@
 """The training loop: transformers' Trainer around the network, in one phase or two."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -35,6 +35,8 @@ WARMUP_SHARE = 0.1
 TOKENS_AT_ONCE = 32
 
 Phase = Literal["image", "fused"]
+OnValidated = Callable[[float], None]
+"""Called after each epoch of fusing with the outcomes' validation loss; may end it by raising."""
 _Case = tuple[ModelInput, Tensor, Tensor]
 
 
@@ -63,6 +65,18 @@ class _Cases(Dataset[_Case]):
         return chosen, self.labels[number], masks
 
 
+class _ReportLoss(TrainerCallback):
+    """Pass the validation losses on."""
+
+    def __init__(self, on_validated: OnValidated) -> None:
+        self.on_validated = on_validated
+
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **told: Any
+    ) -> None:
+        self.on_validated(told["metrics"]["eval_outcome_loss"])
+
+
 class _ReportProgress(TrainerCallback):
     """Pass the Trainer's steps on."""
 
@@ -81,13 +95,15 @@ class _ReportProgress(TrainerCallback):
         self.progress(self.what, state.max_steps, state.max_steps)
 
 
-def fit(
+def fit(  # noqa: PLR0913
     network: FusedNetwork,
     train: Sequence[Example],
     validation: Sequence[Example],
     transform: TableTransform,
     protocol: Protocol,
     progress: Progress,
+    *,
+    on_validated: OnValidated | None = None,
 ) -> FusedNetwork:
     """Train a network; return it with the weights of the epoch of lowest validation loss.
 
@@ -98,6 +114,8 @@ def fit(
     ----------
     train, validation
         Of different patients.
+    on_validated
+        Follows the epochs of fusing.
     """
     settings = protocol.training
     if settings.image_epochs:
@@ -106,7 +124,10 @@ def fit(
         for part in network.image_branch():
             part.requires_grad_(False)
         train, validation = with_tokens(network, train), with_tokens(network, validation)
-    _run(network, (train, validation), transform, protocol, "fused", progress)
+    watchers: list[TrainerCallback] = [_ReportProgress(progress, "fused")]
+    if on_validated is not None:
+        watchers.append(_ReportLoss(on_validated))
+    _run(network, (train, validation), transform, protocol, "fused", watchers)
     return network.cpu().eval().requires_grad_(requires_grad=False)
 
 
@@ -120,7 +141,8 @@ def fit_image(
 ) -> None:
     """Train the image branch by itself on the cases that have an image."""
     parts = ([case for case in part if case.image is not None] for part in (train, validation))
-    _run(network, (next(parts), next(parts)), transform, protocol, "image", progress)
+    watchers = [_ReportProgress(progress, "image")]
+    _run(network, (next(parts), next(parts)), transform, protocol, "image", watchers)
 
 
 def _run(
@@ -129,7 +151,7 @@ def _run(
     transform: TableTransform,
     protocol: Protocol,
     phase: Phase,
-    progress: Progress,
+    watchers: Sequence[TrainerCallback],
 ) -> None:
     settings = protocol.training
     random = np.random.default_rng(settings.seed)
@@ -150,7 +172,7 @@ def _run(
             eval_dataset=_Cases(parts[1], transform, protocol, None),
             data_collator=pack,
             compute_metrics=Monitor(supervised, protocol),
-            callbacks=[EarlyStoppingCallback(settings.patience), _ReportProgress(progress, phase)],
+            callbacks=[EarlyStoppingCallback(settings.patience), *watchers],
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train()

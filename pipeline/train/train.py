@@ -75,9 +75,9 @@ def train_bundle(
         cohort = open_cohort(cohort_folder, protocol, database=database, progress=progress)
         encoder = load_text_encoder(protocol.model)
         examples = read_examples(cohort, labels, encoder, progress=progress)
-        parts, making = _divide(examples, protocol)
+        parts, making = divide(examples, protocol)
         if leak_guard:
-            making = _guarded(parts, making, protocol, out)
+            making = guarded(parts, making, protocol, out)
         _fit_into(folder, parts, making, protocol, encoder, progress)
     return load_bundle(out)
 
@@ -98,8 +98,8 @@ def train_on(
         As there.
     """
     with whole_folder(out) as folder:
-        parts, making = _divide(examples, protocol)
-        making = _guarded(parts, making, protocol, out)
+        parts, making = divide(examples, protocol)
+        making = guarded(parts, making, protocol, out)
         _fit_into(folder, parts, making, protocol, encoder, progress)
     return load_bundle(out)
 
@@ -116,7 +116,7 @@ def _fit_into(
         [example.history for example in parts["train"]], protocol.table, protocol.concepts
     )
     networks = fit_members(
-        lambda member: _new_network(member, encoder, transform, parts["train"]),
+        lambda member: new_network(member, encoder, transform, parts["train"]),
         parts, transform, protocol, progress,
     )  # fmt: skip
     if networks[0].tunable_text is not None:
@@ -128,9 +128,16 @@ def _fit_into(
     save_bundle(folder, bundle, model_card(bundle, making), making.records())
 
 
-def _divide(
+def divide(
     examples: Sequence[Example], protocol: Protocol
 ) -> tuple[dict[Part, list[Example]], Making]:
+    """Part examples by patient, and say how.
+
+    Raises
+    ------
+    UsageError
+        If a part is too small.
+    """
     training = protocol.training
     members = [
         Member(
@@ -155,10 +162,16 @@ def _divide(
     return parts, Making(sizes, record, LeakReport(is_checked=False))
 
 
-def _guarded(
+def guarded(
     parts: Mapping[Part, Sequence[Example]], making: Making, protocol: Protocol, out: Path
 ) -> Making:
-    """Return the record of what the leak guard saw; refuse if it found a leak."""
+    """Return the record of what the leak guard saw; refuse if it found a leak.
+
+    Raises
+    ------
+    LeakError
+        If it did; what it saw lies beside ``out``.
+    """
     report = find_leaks(parts, protocol.tasks)
     if not report.is_clean:
         write_text(out.parent / f"{out.name}_leaks.json", report.model_dump_json(indent=1) + "\n")
@@ -166,9 +179,16 @@ def _guarded(
     return replace(making, leaks=report)
 
 
-def _new_network(
+def new_network(
     protocol: Protocol, encoder: TextEncoder, transform: TableTransform, train: Sequence[Example]
 ) -> FusedNetwork:
+    """Return an untrained network; its weights follow from the seed alone.
+
+    Raises
+    ------
+    UsageError
+        If no training case has a note.
+    """
     torch.manual_seed(protocol.training.seed)
     sentences = [case.text.features for case in train if case.text is not None]
     if not sentences:
