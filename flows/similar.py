@@ -83,13 +83,15 @@ def _bundle_with_space(folder: Path, protocol: Path | None) -> "Bundle":
 def print_similar(found: SimilarCases) -> None:
     """Print one line a case, what was left out and why, and how much the space is worth."""
     console = Console(highlight=False, soft_wrap=True)
-    table = Table("", "study", "similarity", "compared", "", box=SIMPLE_HEAD)
+    table = Table("", "similarity", box=SIMPLE_HEAD)
+    longest = max((len(one.study_uid) for one in found.neighbours), default=0)
+    table.add_column("study", no_wrap=True, min_width=longest)
+    table.add_column("compared")
     for place, one in enumerate(found.neighbours, start=1):
-        note = "unlike the training cases" if one.is_unlike_training else ""
         compared = ", ".join(one.compared)
-        table.add_row(
-            str(place), Text(one.study_uid), f"{one.similarity:.3f}", compared, Text(note)
-        )
+        if one.is_unlike_training:
+            compared += "; unlike the training cases"
+        table.add_row(str(place), f"{one.similarity:.3f}", Text(one.study_uid), compared)
     console.print(table)
     for line in _remarks(found):
         console.print(line, markup=False)

@@ -11,6 +11,7 @@ from flows.cli import app
 from pipeline.bundle import load_bundle, making_of, save_bundle
 from pipeline.errors import UsageError
 from pipeline.ingest import discover
+from schemas.issue import IssueCode
 from schemas.similar import SimilarCases
 from tests.flows.conftest import BUNDLE, SAMPLE
 
@@ -26,33 +27,42 @@ def spaced(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def add(cohort: Path, number: int) -> list[Path]:
+    """Add another patient's study to the cohort; return its files."""
+    patient = sorted((SAMPLE / "dicom").iterdir())[number]
+    shutil.copytree(patient, cohort / "dicom" / patient.name)
+    return sorted(path for path in (cohort / "dicom" / patient.name).rglob("*") if path.is_file())
+
+
 def test_the_nearest_cases_are_printed_and_written_without_who_they_are(
     cohort: Path, spaced: Path, tmp_path: Path
 ) -> None:
-    patients = sorted(path.name for path in (cohort / "dicom").iterdir())
     uids = [study.study_uid for study in discover(cohort / "dicom").studies]
-    broken = sorted(path.name for path in (SAMPLE / "dicom").iterdir())[4]
-    shutil.copytree(SAMPLE / "dicom" / broken, cohort / "dicom" / broken)
-    for path in (cohort / "dicom" / broken).rglob("*"):
-        if path.is_file():
-            path.write_bytes(path.read_bytes()[:-2000])
+    cut, *_ = add(cohort, 4)
+    cut.write_bytes(cut.read_bytes()[:-40])
+    _, *others = short = add(cohort, 5)
+    for path in others:
+        path.unlink()
     out = tmp_path / "made" / "nearest.json"
     arguments = ["similar", uids[0], "--cohort", str(cohort), "--bundle", str(spaced)]
     shown = CliRunner().invoke(app, [*arguments, "--out", str(out), "-n", "1"])
     assert shown.exit_code == 1, shown.output
     found = SimilarCases.model_validate_json(out.read_text())
-    (lost,) = found.left_out
-    assert lost.status == "refused"
     assert found.n_compared == 2
     (nearest,) = found.neighbours
     assert nearest.study_uid in uids[1:]
-    for uid in (nearest.study_uid, lost.study_uid):
+    reasons = {study.status: study.reasons for study in found.left_out}
+    assert reasons == {
+        "withheld": (IssueCode.PIXELS_UNREADABLE,), "refused": (IssueCode.SERIES_TOO_SHORT,)
+    }  # fmt: skip
+    for uid in (nearest.study_uid, *(study.study_uid for study in found.left_out)):
         assert uid in shown.output
     assert f"{nearest.similarity:.3f}" in shown.output
     assert str(out) in shown.output
+    patients = [path.name for path in (cohort / "dicom").iterdir()]
     for told in (shown.output, out.read_text()):
-        assert not any(patient in told for patient in (*patients, broken))
-    (cohort / "dicom" / broken).rename(tmp_path / "gone")
+        assert not any(patient in told for patient in patients)
+    short[0].unlink()
     again = CliRunner().invoke(app, [*arguments, "--quiet"])
     assert (again.exit_code, again.output) == (0, "")
 
