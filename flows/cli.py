@@ -10,10 +10,23 @@ from platformdirs import user_cache_path
 from rich.console import Console
 
 from flows.environment import RECORDS_VARIABLE
+from flows.options import (
+    SOME_FAILED,
+    USER_MISTAKE,
+    BundleFolder,
+    CohortFolder,
+    OutFolder,
+    ProtocolFile,
+    Quiet,
+    RecordsUrl,
+    SiteProtocolFile,
+    check_folders,
+    say,
+)
+from flows.similar import similar
+from flows.tune import tune
 from pipeline.errors import PipelineError, UsageError
 
-USER_MISTAKE = 2
-SOME_FAILED = 1
 SAMPLES = Path(__file__).parent.parent / "data_samples"
 EXAMPLES_CACHE = user_cache_path("synopt") / "examples"
 
@@ -24,28 +37,6 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     add_completion=False,
 )
-
-CohortFolder = Annotated[Path, typer.Argument(help="Cohort folder, or a bare folder of DICOM.")]
-BundleFolder = Annotated[Path, typer.Option("--bundle", help="Folder of a trained bundle.")]
-OutFolder = Annotated[Path, typer.Option("--out", help="Folder for what is written.")]
-ProtocolFile = Annotated[Path, typer.Option("--protocol", help="Protocol file (YAML).")]
-SiteProtocolFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--protocol",
-        help="The bundle's protocol with the site's own assessment, export, identity, sources or "
-        "timezone.",
-    ),
-]
-RecordsUrl = Annotated[
-    str,
-    typer.Option(
-        "--records", envvar=RECORDS_VARIABLE, show_default=False,
-        help="SQLAlchemy URL of an OMOP database with the records. A password is safer in the "
-        "environment variable: other users see a command's options.",
-    ),
-]  # fmt: skip
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars, no summary.")]
 
 
 def main() -> NoReturn:
@@ -62,11 +53,6 @@ def main() -> NoReturn:
 def _complain(message: str) -> None:
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     console.print(f"synopt: {' '.join(message.split())}", markup=False)
-
-
-def _say(message: str, *, quiet: bool) -> None:
-    if not quiet:
-        Console(soft_wrap=True, highlight=False).print(message, markup=False)
 
 
 @app.command()
@@ -110,8 +96,8 @@ def phantom(  # noqa: PLR0913, PLR0917
     with progress_bars(quiet=quiet) as progress:
         report = partial(progress, "simulating")
         write_cohort(out, design=design, n_cases=cases, on_progress=report)
-    _say(limits_table(cohort_limits(out)), quiet=quiet)
-    _say(f"Cohort: {out.absolute()}", quiet=quiet)
+    say(limits_table(cohort_limits(out)), quiet=quiet)
+    say(f"Cohort: {out.absolute()}", quiet=quiet)
 
 
 @app.command()
@@ -139,7 +125,7 @@ def inspect(
         labels = read_labels(cohort, rules) if has_labels(cohort) else None
         studies = inspect_studies(opened, progress=progress)
     page = write_inspection(out, inspection_of(opened, studies, labels), studies, rules)
-    _say(f"Inspection: {page.absolute()}", quiet=quiet)
+    say(f"Inspection: {page.absolute()}", quiet=quiet)
 
 
 @app.command()
@@ -157,7 +143,7 @@ def ingest(
         report = ingest_folder(folder, out, progress=progress)
     if not quiet:
         print_series(report)
-    _say(f"Series: {out.absolute() / 'series.json'}", quiet=quiet)
+    say(f"Series: {out.absolute() / 'series.json'}", quiet=quiet)
     if report.n_refused:
         raise typer.Exit(SOME_FAILED)
 
@@ -200,12 +186,15 @@ def train(  # noqa: PLR0913, PLR0917
         bundle = train_bundle(
             cohort, asked, out,
             database=records, progress=progress,
-            keeping=Keeping(cache=cache, curves=tensorboard, tell=partial(_say, quiet=quiet)),
+            keeping=Keeping(cache=cache, curves=tensorboard, tell=partial(say, quiet=quiet)),
         )  # fmt: skip
     for metrics in bundle.metrics:
-        _say(f"{metrics.task}: test {in_words(metrics)}", quiet=quiet)
-    _say(f"Bundle: {out.absolute()}", quiet=quiet)
+        say(f"{metrics.task}: test {in_words(metrics)}", quiet=quiet)
+    say(f"Bundle: {out.absolute()}", quiet=quiet)
     processes().destroy_process_group()
+
+
+app.command()(tune)
 
 
 @app.command()
@@ -221,7 +210,7 @@ def evaluate(  # noqa: PLR0913, PLR0917
     quiet: Quiet = False,
 ) -> None:
     """Judge a bundle on a labelled cohort: by task, group, modality, and against other bundles."""
-    _check_paths(cohort, bundle, *(against or []))
+    check_folders(cohort, bundle, *(against or []))
     from flows.progress import progress_bars  # noqa: PLC0415
     from pipeline.files import require_writable  # noqa: PLC0415
     from pipeline.protocol import read_protocol  # noqa: PLC0415
@@ -237,8 +226,8 @@ def evaluate(  # noqa: PLR0913, PLR0917
             others=against or [], protocol=rules, database=records, progress=progress,
         )  # fmt: skip
     for metrics in found.tasks:
-        _say(f"{metrics.task}: {in_words(metrics)}", quiet=quiet)
-    _say(f"Evaluation: {write_evaluation(out, found).absolute()}", quiet=quiet)
+        say(f"{metrics.task}: {in_words(metrics)}", quiet=quiet)
+    say(f"Evaluation: {write_evaluation(out, found).absolute()}", quiet=quiet)
 
 
 @app.command()
@@ -250,7 +239,7 @@ def recalibrate(
     quiet: Quiet = False,
 ) -> None:
     """Update a bundle's calibration on a site's own outcomes, as a new bundle."""
-    _check_paths(bundle, reports)
+    check_folders(bundle, reports)
     from pipeline.recalibrate import recalibrate as update  # noqa: PLC0415
     from schemas.calibration import Calibrator  # noqa: PLC0415
 
@@ -260,8 +249,8 @@ def recalibrate(
             what = f"updated on {site.n_cases} cases" if site else "too few outcomes, as it was"
         else:
             what = "as it was, since only binary tasks are recalibrated"
-        _say(f"{calibrator.task}: {what}", quiet=quiet)
-    _say(f"Bundle: {out.absolute()}", quiet=quiet)
+        say(f"{calibrator.task}: {what}", quiet=quiet)
+    say(f"Bundle: {out.absolute()}", quiet=quiet)
 
 
 @app.command()
@@ -289,21 +278,24 @@ def serve(  # noqa: PLR0913, PLR0917
     quiet: Quiet = False,
 ) -> None:
     """Assess a watched folder on a schedule, until interrupted."""
-    _check_paths(cohort, bundle)
+    check_folders(cohort, bundle)
     from flows.serve import cron_schedule, serve_assessment  # noqa: PLC0415
 
     schedule = cron_schedule(cron, timezone)
-    _say(f"Watching {cohort.absolute()} at {cron} ({schedule.timezone})", quiet=quiet)
-    _say(f"Reports: {out.absolute() / 'index.html'}. Stop with Ctrl-C.", quiet=quiet)
+    say(f"Watching {cohort.absolute()} at {cron} ({schedule.timezone})", quiet=quiet)
+    say(f"Reports: {out.absolute() / 'index.html'}. Stop with Ctrl-C.", quiet=quiet)
     serve_assessment(cohort, bundle, out, schedule, protocol=protocol, quiet=quiet)
 
 
+app.command()(similar)
+
+
 def _assess(cohort: Path, bundle: Path, out: Path, protocol: Path | None, *, quiet: bool) -> None:
-    _check_paths(cohort, bundle)
+    check_folders(cohort, bundle)
     from flows.assess import assess_cohort  # noqa: PLC0415
 
     summary = assess_cohort(cohort, bundle, out, protocol=protocol, quiet=quiet)
-    _say(f"Index: {summary.index}", quiet=quiet)
+    say(f"Index: {summary.index}", quiet=quiet)
     if summary.n_refused:
         raise typer.Exit(SOME_FAILED)
 
@@ -312,11 +304,3 @@ def _remember(records: str) -> None:
     """Leave the records' URL where the flow finds it, and Prefect does not."""
     if records:
         os.environ[RECORDS_VARIABLE] = records
-
-
-def _check_paths(*folders: Path) -> None:
-    """Find the commonest mistakes before anything heavy is loaded."""
-    for path in folders:
-        if not path.is_dir():
-            msg = f"there is no folder {path}"
-            raise UsageError(msg)

@@ -136,7 +136,7 @@ class Assessor:
             case, self.bundle.protocol, self.bundle.text_encoder, self.bundle.table_transform
         )
         output = self.bundle.predict([inputs])
-        issues = (*issues, *self._unlike(output, inputs, volume, history))
+        issues = (*issues, *unlike_training(self.bundle, output, inputs, case))
         if has_errors(issues):
             return _with(blank, issues=issues, status="withheld"), volume, {}
         answers = self._step_answers(output, inputs)
@@ -194,16 +194,6 @@ class Assessor:
             series=case.series,
             history=_history_use(case.history, protocol),
             run=run,
-        )  # fmt: skip
-
-    def _unlike(
-        self, output: ModelOutput, inputs: ModelInput, volume: Volume | None, history: History
-    ) -> list[Issue]:
-        policy = self.bundle.protocol.assessment.out_of_distribution
-        summary = output.summary[0].double().cpu().numpy() if inputs.image else None
-        return outside_reference(
-            self.bundle.reference, summary, quantities(volume, history),
-            severity=Severity.ERROR if policy == "withhold" else Severity.WARNING,
         )  # fmt: skip
 
     def _step_answers(self, output: ModelOutput, inputs: ModelInput) -> list[StepAnswer | None]:
@@ -268,6 +258,24 @@ def is_readable(study: Study, case: Case) -> bool:
     """Say whether ingest stands by any image; a rule may have admitted what it refused at first."""
     is_usable = bool(case.volumes) or any(series.is_usable for series in study.series)
     return is_usable and not has_errors(study.issues)
+
+
+def unlike_training(
+    bundle: Bundle, output: ModelOutput, inputs: ModelInput, case: Case
+) -> list[Issue]:
+    """Say in what a case is unlike the training cases; by the policy an error or a warning.
+
+    Parameters
+    ----------
+    output
+        What the bundle says of this case alone.
+    """
+    policy = bundle.protocol.assessment.out_of_distribution
+    summary = output.summary[0].double().cpu().numpy() if inputs.image else None
+    return outside_reference(
+        bundle.reference, summary, quantities(main_volume(case, bundle.protocol), case.history),
+        severity=Severity.ERROR if policy == "withhold" else Severity.WARNING,
+    )  # fmt: skip
 
 
 def _nothing_to_read(case: Case) -> tuple[Issue, ...]:

@@ -20,7 +20,14 @@ from pipeline.train.examples import Example
 from pipeline.train.monitor import Monitor
 from pipeline.train.processes import of_first, processes
 from pipeline.train.supervised import Supervised
-from pipeline.train.trainer import ReportProgress, StepTrainer, TellEpoch, arguments
+from pipeline.train.trainer import (
+    OnValidated,
+    ReportLoss,
+    ReportProgress,
+    StepTrainer,
+    TellEpoch,
+    arguments,
+)
 from schemas.protocol import Protocol
 
 TOKENS_AT_ONCE = 32
@@ -37,6 +44,7 @@ def fit(  # noqa: PLR0913
     progress: Progress,
     *,
     work: Work | None = None,
+    on_validated: OnValidated | None = None,
 ) -> FusedNetwork:
     """Train a network; return it with the weights of the epoch of lowest validation loss.
 
@@ -50,6 +58,8 @@ def fit(  # noqa: PLR0913
     work
         Where its checkpoints are kept. If an earlier run with the same arguments was killed, this
         one goes on after its last whole epoch, to the same weights; with None nothing is kept.
+    on_validated
+        Follows the epochs of fusing.
     """
     settings = protocol.training
     if settings.image_epochs:
@@ -59,7 +69,8 @@ def fit(  # noqa: PLR0913
             part.requires_grad_(False)
         train, validation = with_tokens(network, train), with_tokens(network, validation)
     with _somewhere(work) as kept:
-        _Run(network, transform, protocol, progress, kept).phase((train, validation), "fused")
+        run = _Run(network, transform, protocol, progress, kept, on_validated)
+        run.phase((train, validation), "fused")
     return network.cpu().eval().requires_grad_(requires_grad=False)
 
 
@@ -98,6 +109,7 @@ class _Run:
     protocol: Protocol
     progress: Progress
     work: Work
+    on_validated: OnValidated | None = None
 
     def phase(self, parts: Parts, phase: Phase) -> None:
         """Train, or go on with it; leave the best epoch's weights in the network."""
@@ -135,6 +147,8 @@ class _Run:
             ],
         )  # fmt: skip
         trainer.remove_callback(PrinterCallback)
+        if self.on_validated is not None:
+            trainer.add_callback(ReportLoss(self.on_validated))
         if self.work.curves is not None:
             trainer.add_callback(curves_in(self.work.curves / phase))
         return trainer

@@ -97,9 +97,9 @@ def train_bundle(  # noqa: PLR0913
             cohort = open_cohort(cohort_folder, protocol, database=database, progress=progress)
             encoder = load_text_encoder(protocol.model)
             examples = read_examples(cohort, labels, encoder, progress=progress, store=store)
-        parts, making = _divide(examples, protocol)
+        parts, making = divide(examples, protocol)
         if leak_guard:
-            making = _guarded(parts, making, protocol, out)
+            making = guarded(parts, making, protocol, out)
         with work_beside(out, training_key(parts, protocol, encoder), keeping) as work:
             _fit_into(folder, parts, making, encoder, _How(protocol, progress, work))
     return _finished(out)
@@ -122,8 +122,8 @@ def train_on(
         As there.
     """
     with _bundle_folder(out) as folder:
-        parts, making = _divide(examples, protocol)
-        making = _guarded(parts, making, protocol, out)
+        parts, making = divide(examples, protocol)
+        making = guarded(parts, making, protocol, out)
         with work_beside(out, training_key(parts, protocol, encoder), keeping) as work:
             _fit_into(folder, parts, making, encoder, _How(protocol, progress, work))
     return _finished(out)
@@ -165,7 +165,7 @@ def _fit_into(
         [example.history for example in parts["train"]], protocol.table, protocol.concepts
     )
     networks = fit_members(
-        lambda member: _new_network(member, encoder, transform, parts["train"]),
+        lambda member: new_network(member, encoder, transform, parts["train"]),
         parts, transform, protocol, how.progress, work=how.work,
     )  # fmt: skip
     if folder is None:
@@ -179,9 +179,16 @@ def _fit_into(
     save_bundle(folder, bundle, model_card(bundle, making), making.records())
 
 
-def _divide(
+def divide(
     examples: Sequence[Example], protocol: Protocol
 ) -> tuple[dict[Part, list[Example]], Making]:
+    """Part examples by patient, and say how.
+
+    Raises
+    ------
+    UsageError
+        If a part is too small.
+    """
     training = protocol.training
     members = [
         Member(
@@ -206,10 +213,16 @@ def _divide(
     return parts, Making(sizes, record, LeakReport(is_checked=False))
 
 
-def _guarded(
+def guarded(
     parts: Mapping[Part, Sequence[Example]], making: Making, protocol: Protocol, out: Path
 ) -> Making:
-    """Return the record of what the leak guard saw; refuse if it found a leak."""
+    """Return the record of what the leak guard saw; refuse if it found a leak.
+
+    Raises
+    ------
+    LeakError
+        If it did; what it saw lies beside ``out``.
+    """
     report = find_leaks(parts, protocol.tasks)
     if not report.is_clean:
         write_text(out.parent / f"{out.name}_leaks.json", report.model_dump_json(indent=1) + "\n")
@@ -217,9 +230,16 @@ def _guarded(
     return replace(making, leaks=report)
 
 
-def _new_network(
+def new_network(
     protocol: Protocol, encoder: TextEncoder, transform: TableTransform, train: Sequence[Example]
 ) -> FusedNetwork:
+    """Return an untrained network; its weights follow from the seed alone.
+
+    Raises
+    ------
+    UsageError
+        If no training case has a note.
+    """
     torch.manual_seed(protocol.training.seed)
     sentences = [case.text.features for case in train if case.text is not None]
     if not sentences:

@@ -1,6 +1,6 @@
 """transformers' Trainer as the training loop uses it: its settings and what listens to it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,9 @@ from schemas.protocol import Protocol
 from schemas.settings import TrainingSettings
 
 WARMUP_SHARE = 0.1
+
+OnValidated = Callable[[float], None]
+"""Called after each epoch with the outcomes' validation loss; may end the training by raising."""
 
 
 class StepTrainer(Trainer):
@@ -51,6 +54,18 @@ class StepTrainer(Trainer):
         for batch, own in zip(batches, counts, strict=True):
             batch["shares"] = torch.where(own > 0, own / of_all, 0.0)
         return batches, n_items
+
+
+class ReportLoss(TrainerCallback):
+    """Pass the validation losses on."""
+
+    def __init__(self, on_validated: OnValidated) -> None:
+        self.on_validated = on_validated
+
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **told: Any
+    ) -> None:
+        self.on_validated(told["metrics"]["eval_outcome_loss"])
 
 
 class ReportProgress(TrainerCallback):

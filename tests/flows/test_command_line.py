@@ -114,7 +114,10 @@ def test_evaluate_is_told_the_sites_protocol(
     assert told["protocol"] is None
 
 
-@pytest.mark.parametrize("command", ["demo", "phantom", "ingest", "train", "assess", "serve"])
+COMMANDS = ["demo", "phantom", "ingest", "train", "tune", "assess", "similar", "serve"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(command: str) -> None:
     shown = CliRunner().invoke(app, [command, "--help"])
     assert shown.exit_code == 0
