@@ -87,7 +87,7 @@ def condition(change: Change) -> str:
         return f"If the notes did not speak of “{name}” (read: {before})"
     after = measured(change.after, change.unit)
     is_usual = change.kind == "table" and not isinstance(change.after, bool)
-    return f"If “{name}” were {after}{', as is usual,' if is_usual else ''} instead of {before}"
+    return f"If “{name}” were {after}{', as is usual' if is_usual else ''}, not {before}"
 
 
 def _furthest(what_if: WhatIf, probability: float) -> list[Change]:

@@ -63,16 +63,16 @@ def text_of(found):
             {}, "If the notes did not speak of “Own seizures” (read: present)", id="not said"
         ),
         pytest.param(
-            {"after": "absent"}, "If “Own seizures” were absent instead of present", id="turned"
+            {"after": "absent"}, "If “Own seizures” were absent, not present", id="turned"
         ),
         pytest.param(
             {"kind": "table", "name": "crp_level", "label": "", "before": 80.5, "after": 12.0,
              "unit": "mg/L"},
-            "If “crp level” were 12 mg/L, as is usual, instead of 80.5 mg/L", id="number",
+            "If “crp level” were 12 mg/L, as is usual, not 80.5 mg/L", id="number",
         ),
         pytest.param(
             {"kind": "table", "name": "cancer", "label": "Cancer", "before": True, "after": False},
-            "If “Cancer” were no instead of yes", id="flag",
+            "If “Cancer” were no, not yes", id="flag",
         ),
         pytest.param(
             {"kind": "image", "name": "", "label": "", "before": None},
@@ -123,6 +123,8 @@ def test_a_row_of_the_evidence_has_the_risk_without_it():
     notes = (parts.notes[0].model_copy(update={"probability_without": 0.93}),)
     parts = parts.model_copy(update={"table": table, "notes": notes})
     text = text_of(made(parts=parts))
+    html = render_page(made(parts=parts), volume=volume(), heatmaps={"mass": heatmap()})
+    assert html.count('class="without matters"') == 3  # age, image, note: each by 5 % or more
     assert "age 71 years 7 % +0.50" in text
     assert "No history of seizures. 93 % \u22120.25" in text
     assert "Image sum over all voxels 16 % +0.70" in text
