@@ -286,7 +286,7 @@ def explain(  # noqa: PLR0913, PLR0917
         loaded = with_policy(loaded, read_protocol(protocol))
     with progress_bars(quiet=quiet) as progress:
         opened = open_cohort(cohort, loaded.protocol, database=records, progress=progress)
-    found = explain_study(opened, loaded, study_uid, method, out)
+        found = explain_study(opened, loaded, study_uid, method, out, progress=progress)
     for task in found.tasks:
         alike = "none" if task.rank_correlation is None else f"{task.rank_correlation:.2f}"
         apart = (

@@ -18,6 +18,7 @@ from pipeline.inputs import main_volume, model_input
 from pipeline.model.image_encoder import token_mask
 from pipeline.model.network import FusedNetwork
 from pipeline.nifti import save_nifti
+from pipeline.progress import Progress, silent
 from pipeline.shown import Shown, shown_of
 from pipeline.tensors import Batch, ImageInput, ModelInput, ModelOutput
 from pipeline.volume import Volume
@@ -45,7 +46,13 @@ class _Read:
 
 
 def explain_study(
-    cohort: Cohort, bundle: Bundle, study_uid: str, method: Method, out: Path
+    cohort: Cohort,
+    bundle: Bundle,
+    study_uid: str,
+    method: Method,
+    out: Path,
+    *,
+    progress: Progress = silent,
 ) -> Explanation:
     """Explain one study, and write a map a task and how far each agrees with the report's own.
 
@@ -67,7 +74,7 @@ def explain_study(
     with whole_folder(out) as folder:
         read = _read(cohort, bundle, study_uid)
         networks = [_score_of(network, read) for network in bundle.networks]
-        additions = explain(method, networks, read.place)
+        additions = explain(method, networks, read.place, progress)
         explanation = Explanation(
             study_uid=study_uid, method=method, bundle=bundle.identity,
             tasks=_tasks(read, method, additions),

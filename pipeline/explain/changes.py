@@ -72,6 +72,8 @@ def alternatives(record: Record) -> list[Alternative]:
     - A concept that the notes speak of is not spoken of; or it is the other way round: present
       and absent, left and right. Sentences that say otherwise are taken away.
     """
+    if record.case.table is None:  # nothing is known, so nothing can be otherwise
+        return []
     values = zip(record.history.values, record.protocol.table, strict=True)
     told = zip(record.history.concepts, record.protocol.concepts, strict=True)
     return [

@@ -8,6 +8,7 @@ Shapes: K tasks, N tokens, D width, C series, S P L voxels.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, get_args
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipeline.explain.paint import Mask, painted
+from pipeline.progress import Progress, silent
 from pipeline.tensors import ImageInput, ModelInput
 
 Method = Literal["occlusion", "integrated_gradients", "grad_cam", "hires_cam"]
@@ -29,6 +31,8 @@ BLANK = -1.0
 """Voxel value where nothing shows."""
 
 Array = NDArray[np.float64]
+Step = Callable[[int, int], None]
+"""Told how much is done, of how much."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +70,9 @@ class Place:
     usable: Mask
 
 
-def explain(method: Method, networks: Sequence[ImageScore], place: Place) -> Array:
+def explain(
+    method: Method, networks: Sequence[ImageScore], place: Place, progress: Progress = silent
+) -> Array:
     """Return what each token of the image adds by one method, shape (K, N), log-odds.
 
     - ``occlusion``: how far the logit falls when cubes of tokens are filled in from what is around
@@ -83,21 +89,27 @@ def explain(method: Method, networks: Sequence[ImageScore], place: Place) -> Arr
     networks
         The members of an ensemble; the mean of their maps is the map of their mean.
     """
-    maps = [_METHODS[method](network, place).detach().double().cpu() for network in networks]
+    maps = []
+    for number, network in enumerate(networks, start=1):
+        what = "explaining" if len(networks) == 1 else f"member {number} of {len(networks)}"
+        found = _METHODS[method](network, place, partial(progress, what))
+        maps.append(found.detach().double().cpu())
     mean: Array = torch.stack(maps).mean(0).numpy()
     return mean
 
 
-def _occlusion(score: ImageScore, place: Place) -> Tensor:
+def _occlusion(score: ImageScore, place: Place, step: Step) -> Tensor:
     case = ModelInput(place.image, None, None)
     with torch.no_grad():
         before = score(place.image.voxels[None])
         falls = torch.zeros(len(before), len(place.usable), dtype=before.dtype)
-        for window in _windows(place):
+        windows = list(_windows(place))
+        for number, window in enumerate(windows, start=1):
             hidden = painted(case, _voxels_of(window, place)).image
             if hidden is not None:
                 fall = (before - score(hidden.voxels[None])).cpu() / int(window.sum())
                 falls[:, torch.from_numpy(window)] = fall[:, None]
+            step(number, len(windows))
     return falls
 
 
@@ -120,31 +132,27 @@ def _voxels_of(tokens: Mask, place: Place) -> Mask:
     return voxels
 
 
-def _integrated_gradients(score: ImageScore, place: Place) -> Tensor:
-    image = place.image.voxels[None]
-    way = image - BLANK
-    total: Tensor | None = None
-    for step in range(STEPS):
-        voxels = (BLANK + way * ((step + 0.5) / STEPS)).requires_grad_()
-        gradients = _gradients(score(voxels), voxels)
-        total = gradients if total is None else total + gradients
-    if total is None:
-        msg = "integrated gradients need a step at least"
-        raise ValueError(msg)
+def _integrated_gradients(score: ImageScore, place: Place, step: Step) -> Tensor:
+    way = place.image.voxels[None] - BLANK
+    total = torch.zeros(1)
+    for number in range(STEPS):
+        voxels = (BLANK + way * ((number + 0.5) / STEPS)).requires_grad_()
+        total = total + _gradients(score(voxels), voxels)
+        step(number + 1, STEPS)
     added = (total / STEPS * way).sum(1)
     stride = [size // n for size, n in zip(added.shape[1:], place.token_grid, strict=True)]
     n_voxels = stride[0] * stride[1] * stride[2]
     return (functional.avg_pool3d(added[:, None], stride) * n_voxels).flatten(1)
 
 
-def _grad_cam(score: ImageScore, place: Place) -> Tensor:
+def _grad_cam(score: ImageScore, place: Place, _: Step) -> Tensor:
     tokens, gradients = _at_tokens(score, place)
     usable = torch.from_numpy(place.usable).to(tokens.device)
     weights = gradients[:, usable].mean(1, keepdim=True)
     return (weights * tokens).sum(-1) * usable
 
 
-def _hires_cam(score: ImageScore, place: Place) -> Tensor:
+def _hires_cam(score: ImageScore, place: Place, _: Step) -> Tensor:
     tokens, gradients = _at_tokens(score, place)
     usable = torch.from_numpy(place.usable).to(tokens.device)
     return (gradients * tokens).sum(-1) * usable
@@ -168,7 +176,7 @@ def _gradients(logits: Tensor, at: Tensor) -> Tensor:
     return torch.cat(found)
 
 
-_METHODS: Mapping[Method, Callable[[ImageScore, Place], Tensor]] = {
+_METHODS: Mapping[Method, Callable[[ImageScore, Place, Step], Tensor]] = {
     "occlusion": _occlusion,
     "integrated_gradients": _integrated_gradients,
     "grad_cam": _grad_cam,

@@ -214,6 +214,14 @@ def test_a_concept_is_not_spoken_of_or_the_other_way_round(record: Record) -> No
     assert len(found[-1].case.text.sentences) == 4
 
 
+def test_a_patient_without_any_record_has_nothing_to_turn_round(record: Record) -> None:
+    image = ModelInput(record.case.image, None, None)
+    bare = replace(record, case=image, history=History(at=None))
+    told = ask(read, bare, score(image))
+    assert (told.changes, told.variables, told.sentences) == ((), {}, ())
+    assert len(told.subsets) == 2
+
+
 def test_a_sentence_is_found_by_its_place_in_its_note() -> None:
     told = history()
     assert sentences_that_say(told, "fits", other_than=None) == {0, 3}

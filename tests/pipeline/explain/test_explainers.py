@@ -179,3 +179,14 @@ def test_the_distance_of_two_peaks_is_in_millimetres() -> None:
 def test_a_level_map_has_no_rank_and_no_peak(change: Callable[[np.ndarray], np.ndarray]) -> None:
     found = compared(change(np.arange(N, dtype=float)), np.arange(N, dtype=float))
     assert (found.rank_correlation, found.peak_mm, found.peak_distance_mm) == (None, None, None)
+
+
+@pytest.mark.parametrize(("method", "n"), [("occlusion", 6), ("integrated_gradients", 32)])
+def test_it_tells_how_far_it_is(method: str, n: int) -> None:
+    told: list[tuple[str, int, int]] = []
+    score = linear(one_place())
+    explain(method, [score, score], place(), lambda *how_far: told.append(how_far))
+    # Cubes of 2 x 2 x 2 tokens of a grid of 2 x 4 x 6: 1 x 2 x 3 of them.
+    assert told[0] == ("member 1 of 2", 1, n)
+    assert told[-1] == ("member 2 of 2", n, n)
+    assert len(told) == 2 * n

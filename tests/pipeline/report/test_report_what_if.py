@@ -9,6 +9,7 @@ from pipeline.report.check import check_report
 from pipeline.report.page import render_page
 from pipeline.report.what_if import condition, view_of
 from pipeline.report.write import read_report, write_report
+from schemas.prediction import OutcomeProbability, StepAnswer
 from schemas.what_if import Change, Modalities, ModalityShare, SubsetRisk, WhatIf
 
 LOGIT = -0.35
@@ -129,6 +130,20 @@ def test_a_row_of_the_evidence_has_the_risk_without_it():
     assert "No history of seizures. 93 % \u22120.25" in text
     assert "Image sum over all voxels 16 % +0.70" in text
     assert "crp level missing \u22120.12" in text
+
+
+def test_of_several_classes_the_one_that_is_meant_is_named():
+    outcomes = tuple(
+        OutcomeProbability(label=label, probability=value, train_share=0.3)
+        for label, value in (("none", 1 - chance(LOGIT)), (HOSTILE, chance(LOGIT)))
+    )
+    steps = StepAnswer(kind="multiclass", outcomes=outcomes, shown=HOSTILE, logit_of="that")
+    found = made(change(), steps=steps, train_prevalence=None)
+    html = render_page(found, volume=volume(), heatmaps={"mass": heatmap()})
+    assert HOSTILE not in html
+    text = Page(html).text
+    assert f"All of these are probabilities of: {HOSTILE}" in text
+    assert f"instead of 41 % for {HOSTILE}." in text
 
 
 def test_hostile_labels_and_values_stay_text():
