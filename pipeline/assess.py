@@ -3,33 +3,26 @@
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from pipeline.answer import answered, estimate, with_heatmap
 from pipeline.bundle import Bundle
 from pipeline.calibration import outside_reference
 from pipeline.case import Case
+from pipeline.case_answer import CaseReading
 from pipeline.cohort import Cohort, read_case
-from pipeline.errors import GeometryError, UsageError
-from pipeline.explain import Predict, check_maps, contrasted, evidence_of, heatmaps_of, words_of
+from pipeline.errors import UsageError
 from pipeline.heatmap import Heatmap
 from pipeline.inputs import main_volume, model_input, quantities
-from pipeline.model.heads import task_steps
-from pipeline.model.image_encoder import token_mask
 from pipeline.report import read_report, study_folder_name, write_report
-from pipeline.step_answer import step_answer, step_estimate
 from pipeline.tensors import ModelInput, ModelOutput
 from pipeline.volume import Volume
-from schemas.calibration import Calibrator, StepCalibrator
 from schemas.history import History
 from schemas.issue import Issue, IssueCode, Severity, has_errors
-from schemas.maps import MapCheck
-from schemas.metrics import StepMetrics, TaskMetrics
-from schemas.prediction import RiskEstimate, StepAnswer
+from schemas.metrics import TaskMetrics
 from schemas.protocol import Protocol
 from schemas.report import HistoryUse, Risk, RiskReport, RunIdentity
 from schemas.series import Study
@@ -139,31 +132,8 @@ class Assessor:
         issues = (*issues, *unlike_training(self.bundle, output, inputs, case))
         if has_errors(issues):
             return _with(blank, issues=issues, status="withheld"), volume, {}
-        answers = self._step_answers(output, inputs)
-        tasks = self.bundle.protocol.tasks
-        shown = [
-            0 if answer is None else task.outcomes.index(answer.shown)
-            for task, answer in zip(tasks, answers, strict=True)
-        ]
-
-        def score(cases: Sequence[ModelInput]) -> ModelOutput:
-            return contrasted(self.bundle.predict(cases), tasks, shown)
-
-        output = contrasted(output, tasks, shown)
-        heatmaps, reasons, checks = self._heatmaps(score, output, inputs, volume)
-        estimates = self._estimates(output, answers, inputs, history)
-        risks = tuple(
-            with_heatmap(
-                answered(risk, found, calibrator, inputs.present),
-                heatmaps.get(risk.task),
-                reasons[risk.task],
-                volume,
-                checks.get(risk.task),
-            )
-            for risk, found, calibrator in zip(
-                blank.risks, estimates, self.bundle.calibrators, strict=True
-            )
-        )
+        reading = CaseReading(self.bundle, inputs, history, volume)
+        risks, heatmaps = reading.answer(output, blank.risks)
         report = _with(blank, issues=issues, status="assessed").model_copy(update={"risks": risks})
         return report, volume, heatmaps
 
@@ -195,59 +165,6 @@ class Assessor:
             history=_history_use(case.history, protocol),
             run=run,
         )  # fmt: skip
-
-    def _step_answers(self, output: ModelOutput, inputs: ModelInput) -> list[StepAnswer | None]:
-        """Return the probabilities of each task of several outcomes, None for the others."""
-        bundle, tasks, answers = self.bundle, self.bundle.protocol.tasks, []
-        for number, (calibrator, metrics) in enumerate(
-            zip(bundle.calibrators, bundle.metrics, strict=True)
-        ):
-            answer = None
-            if isinstance(calibrator, StepCalibrator) and isinstance(metrics, StepMetrics):
-                steps = task_steps(output.logits, output.cuts, tasks, number)[0]
-                answer = step_answer(
-                    tasks[number], calibrator, metrics, steps.double().cpu().numpy(),
-                    inputs.present,
-                )  # fmt: skip
-            answers.append(answer)
-        return answers
-
-    def _estimates(
-        self,
-        output: ModelOutput,
-        answers: Sequence[StepAnswer | None],
-        inputs: ModelInput,
-        history: History,
-    ) -> list[RiskEstimate]:
-        protocol, estimates = self.bundle.protocol, []
-        for number, (calibrator, answer) in enumerate(
-            zip(self.bundle.calibrators, answers, strict=True)
-        ):
-            logit = float(output.logits[0, number])
-            evidence = evidence_of(output, number, inputs, history, protocol)
-            if isinstance(calibrator, StepCalibrator) and answer is not None:
-                task = protocol.tasks[number]
-                estimates.append(step_estimate(task, calibrator, answer, logit, evidence))
-            elif isinstance(calibrator, Calibrator):
-                members = output.each_member[:, 0, number].double().cpu().numpy()
-                estimates.append(estimate(calibrator, logit, members, inputs.present, evidence))
-        return estimates
-
-    def _heatmaps(
-        self, score: Predict, output: ModelOutput, inputs: ModelInput, volume: Volume | None
-    ) -> tuple[dict[str, Heatmap], dict[str, str], dict[str, MapCheck]]:
-        """Return the maps that stood their test, why a task has none, and the tests, by task."""
-        tasks = tuple(task.name for task in self.bundle.protocol.tasks)
-        if inputs.image is None or volume is None:
-            return {}, dict.fromkeys(tasks, NO_IMAGE), {}
-        checks = dict(zip(tasks, check_maps(score, inputs, output), strict=True))
-        reasons = {task: words_of(check) for task, check in checks.items()}
-        scanned = token_mask(inputs.image.scanned[None])[0].numpy()
-        try:
-            found = heatmaps_of(output, tasks, scanned, inputs.image.grid, volume.geometry)
-        except GeometryError as error:
-            return {}, dict.fromkeys(tasks, str(error)), checks
-        return {task: map_ for task, map_ in found.items() if not reasons[task]}, reasons, checks
 
 
 def _with(report: RiskReport, *, issues: tuple[Issue, ...], status: str) -> RiskReport:

@@ -29,7 +29,7 @@ from pipeline.model.text_encoder import (
 )
 from pipeline.preprocess import TableTransform
 from pipeline.protocol import read_protocol
-from pipeline.tensors import ModelInput, ModelOutput
+from pipeline.tensors import Batch, ModelInput, ModelOutput
 from schemas.base import FrozenModel
 from schemas.bundle import BundleIdentity, BundleManifest
 from schemas.calibration import AnyCalibrator
@@ -78,11 +78,18 @@ class Bundle:
     def predict(self, inputs: Sequence[ModelInput]) -> ModelOutput:
         """Score cases, on the device that holds the networks, without gradients.
 
+        Cases that hold the same image cost little more than one: each network encodes it once.
+
         Returns
         -------
         ModelOutput
             The members' mean, and in ``member_logits`` what each says.
         """
+        batch = self.batch(inputs)
+        return mean_output([network(batch) for network in self.networks])
+
+    def batch(self, inputs: Sequence[ModelInput]) -> Batch:
+        """Return cases as the networks read them, on the device that holds the networks."""
         device = next(self.networks[0].parameters()).device
         batch = collate(
             inputs, self.protocol, text_width=self.text_encoder.width,
@@ -90,7 +97,7 @@ class Bundle:
         )  # fmt: skip
         for name, value in batch.items():
             batch[name] = value.to(device)  # type: ignore[literal-required,attr-defined]
-        return mean_output([network(batch) for network in self.networks])
+        return batch
 
 
 def save_bundle(

@@ -1,7 +1,7 @@
 """The only nouns that hold torch: what the network reads and what it says."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NotRequired, TypedDict
 
@@ -84,6 +84,23 @@ class TextInput:
     sentences: tuple[Sentence, ...]
     windows: tuple[TextWindow, ...] = ()
 
+    def without(self, numbers: Collection[int]) -> "TextInput | None":
+        """Return it without the sentences of these numbers, from 0; None if nothing is left."""
+        kept = [number for number in range(len(self.features)) if number not in numbers]
+        if not kept:
+            return None
+        return TextInput(
+            features=self.features[kept],
+            kinds=self.kinds[kept],
+            age_days=self.age_days[kept],
+            sentences=tuple(self.sentences[number] for number in kept),
+            windows=tuple(
+                replace(window, sentence=kept.index(window.sentence))
+                for window in self.windows
+                if window.sentence not in numbers
+            ),
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TableInput:
@@ -114,6 +131,15 @@ class TableInput:
         n_columns = len(is_known) - self.n_concepts
         is_known[:n_columns] &= columns
         is_known[n_columns:] &= concepts
+        return self._where(is_known)
+
+    def without(self, number: int) -> "TableInput | None":
+        """Return it as if the variable of this number, from 0, were missing; None if all are."""
+        is_known = self.is_known.clone()
+        is_known[number] = False
+        return self._where(is_known)
+
+    def _where(self, is_known: Tensor) -> "TableInput | None":
         if not is_known.any():
             return None
         return TableInput(self.values * is_known[:, None], is_known, self.n_concepts)
@@ -155,13 +181,14 @@ class ModelInput:
 class Batch(TypedDict):
     """Cases padded to a common size. B cases, C series, S P L voxels, T sentences, V variables.
 
-    A modality that a case lacks is all padding; its ``has_`` entry is False.
+    A modality that a case lacks is all padding; its ``has_`` entry is False. I images: one a case,
+    or fewer where cases share them, as ``image_of`` says.
     """
 
     voxels: Tensor
-    """(B, C, S, P, L) float32"""
+    """(I, C, S, P, L) float32"""
     scanned: Tensor
-    """(B, C, S, P, L) bool, False where a series was not scanned, or is missing"""
+    """(I, C, S, P, L) bool, False where a series was not scanned, or is missing"""
     has_image: Tensor
     """(B,) bool"""
     text: Tensor
@@ -179,7 +206,9 @@ class Batch(TypedDict):
     has_table: Tensor
     """(B,) bool"""
     tokens: NotRequired[Tensor]
-    """(B, N, D) float32, image tokens encoded before; the encoder is then not run"""
+    """(I, N, D) float32, image tokens encoded before; the encoder is then not run"""
+    image_of: NotRequired[Tensor]
+    """(B,) int64, which image each case has, where cases share images"""
     windows: NotRequired[Tensor]
     """(W, L) int64, word pieces of W windows of notes, for a BERT that is tuned"""
     is_piece: NotRequired[Tensor]

@@ -25,6 +25,8 @@ class TableEvidence(FrozenModel):
     """Unit of a number."""
     contribution: float
     """Log-odds."""
+    probability_without: float | None = Field(default=None, ge=0, le=1)
+    """Calibrated probability had it not been recorded; None where it was not."""
 
 
 class ConceptEvidence(FrozenModel):
@@ -49,6 +51,9 @@ class ConceptEvidence(FrozenModel):
     """How that sentence speaks of it."""
     contribution: float
     """Log-odds."""
+    probability_without: float | None = Field(default=None, ge=0, le=1)
+    """Calibrated probability had it not been found, its sentence left as it is; None where it was
+    not."""
 
 
 class NoteEvidence(FrozenModel):
@@ -62,6 +67,8 @@ class NoteEvidence(FrozenModel):
     """The sentence, as written."""
     contribution: float
     """Log-odds."""
+    probability_without: float | None = Field(default=None, ge=0, le=1)
+    """Calibrated probability without the sentence; what it says of concepts stays."""
 
 
 class Evidence(FrozenModel):

@@ -10,6 +10,7 @@ from schemas.bundle import BundleIdentity
 from schemas.issue import Issue
 from schemas.maps import MapCheck
 from schemas.prediction import Evidence, StepAnswer
+from schemas.what_if import WhatIf
 
 INTENDED_USE = "Decision support for research; not a medical device."
 
@@ -89,6 +90,8 @@ class Risk(FrozenModel):
     """Where the image raised the risk most; None if nowhere."""
     evidence: Evidence | None = None
     """Where the logit came from; None if withheld."""
+    what_if: WhatIf | None = None
+    """What the probability would be with less, or with other things, read; None if withheld."""
 
 
 class SeriesScore(FrozenModel):

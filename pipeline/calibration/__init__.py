@@ -10,12 +10,14 @@ from pipeline.calibration.judge_steps import judge_steps
 from pipeline.calibration.maps import MODALITIES, in_words, to_log_odds, to_probability
 from pipeline.calibration.questions import mean_auroc, questions, task_log_loss, train_shares
 from pipeline.calibration.reference import Reference, fit_reference, outside_reference
+from pipeline.calibration.shown import shown_log_odds
 from pipeline.calibration.steps import outcome_probabilities, step_probabilities, steps_in_words
 
 __all__ = [
     "COVERAGE", "MODALITIES", "Answers", "Reference", "class_set", "fit_calibrator",
     "fit_class_sets", "fit_reference", "fit_step_calibrator", "in_words", "interval", "judge",
     "judge_steps", "label_set", "mean_auroc", "outcome_probabilities", "outside_reference",
-    "paired_difference", "questions", "step_probabilities", "steps_in_words", "task_log_loss",
-    "to_log_odds", "to_probability", "train_shares", "with_interval", "with_thresholds",
+    "paired_difference", "questions", "shown_log_odds", "step_probabilities", "steps_in_words",
+    "task_log_loss", "to_log_odds", "to_probability", "train_shares", "with_interval",
+    "with_thresholds",
 ]  # fmt: skip

@@ -1,10 +1,14 @@
 """Parts of a logit to evidence that a reader can follow, and its test."""
 
+from pipeline.explain.asked import ReadAll, Told, ask
+from pipeline.explain.changes import Record
 from pipeline.explain.contrast import contrasted
-from pipeline.explain.deletion import Predict, check_maps, words_of
+from pipeline.explain.deletion import Predict, check_maps, deletion_of, judged, words_of
 from pipeline.explain.evidence import evidence_of
 from pipeline.explain.heatmap import heatmaps_of
+from pipeline.explain.what_if import what_if_of, with_each_left_out
 
 __all__ = [
-    "Predict", "check_maps", "contrasted", "evidence_of", "heatmaps_of", "words_of",
+    "Predict", "ReadAll", "Record", "Told", "ask", "check_maps", "contrasted", "deletion_of",
+    "evidence_of", "heatmaps_of", "judged", "what_if_of", "with_each_left_out", "words_of",
 ]  # fmt: skip

@@ -1,6 +1,7 @@
 """The deletion test of one case's maps: what a map points at must matter more than chance."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -22,11 +23,26 @@ Array = NDArray[np.float64]
 Predict = Callable[[Sequence[ModelInput]], ModelOutput]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Deletion:
+    """What the test of one case's maps asks the network.
+
+    Parameters
+    ----------
+    cases
+        One for each map, its strongest voxels painted over; then one for each random patch, which
+        all maps share.
+    claimed
+        Log-odds that each map says its voxels add.
+    """
+
+    cases: tuple[ModelInput, ...]
+    claimed: tuple[float, ...]
+    n_voxels: int
+
+
 def check_maps(predict: Predict, case: ModelInput, output: ModelOutput) -> tuple[MapCheck, ...]:
     """Test the map of every logit of one case that has an image.
-
-    One batch of a pass for each logit and ``N_RANDOM`` for the random patches, which all logits
-    share; patches and seed are fixed, so the same case gives the same answer.
 
     Parameters
     ----------
@@ -40,6 +56,20 @@ def check_maps(predict: Predict, case: ModelInput, output: ModelOutput) -> tuple
     ValueError
         If the case has no image.
     """
+    deletion = deletion_of(case, output)
+    return judged(deletion, output, predict(deletion.cases))
+
+
+def deletion_of(case: ModelInput, output: ModelOutput) -> Deletion:
+    """Paint over what each map says is strongest, and ``N_RANDOM`` random patches.
+
+    Patches and seed are fixed, so the same case gives the same answer.
+
+    Raises
+    ------
+    ValueError
+        If the case has no image.
+    """
     regions = [
         strongest_region(case, output.image[0, number].double().cpu().numpy(), output.token_grid)
         for number in range(output.logits.shape[1])
@@ -47,12 +77,29 @@ def check_maps(predict: Predict, case: ModelInput, output: ModelOutput) -> tuple
     n_voxels = int(regions[0][0].sum())
     avoid = np.any([region for region, _ in regions], axis=0)
     patches = random_patches(case, avoid, n_voxels, N_RANDOM, seed=SEED)
-    asked = [painted(case, mask) for mask in (*(region for region, _ in regions), *patches)]
-    before = output.logits[0].double().cpu().numpy()
-    falls = before - predict(asked).logits.double().cpu().numpy()
+    masks = (*(region for region, _ in regions), *patches)
+    return Deletion(
+        cases=tuple(painted(case, mask) for mask in masks),
+        claimed=tuple(claimed for _, claimed in regions),
+        n_voxels=n_voxels,
+    )
+
+
+def judged(deletion: Deletion, before: ModelOutput, after: ModelOutput) -> tuple[MapCheck, ...]:
+    """Say of each map how it did.
+
+    Parameters
+    ----------
+    before
+        Of the case alone.
+    after
+        Of the test's cases.
+    """
+    falls = (before.logits[0].double() - after.logits.double()).cpu().numpy()
+    n_maps = len(deletion.claimed)
     return tuple(
-        _judged(claimed, falls[number, number], falls[len(regions) :, number], n_voxels)
-        for number, (_, claimed) in enumerate(regions)
+        _judged(claimed, falls[number, number], falls[n_maps:, number], deletion.n_voxels)
+        for number, claimed in enumerate(deletion.claimed)
     )
 
 

@@ -3,6 +3,7 @@
 Arrays run (S, P, L), as the model's grid does: to the head, the back, the left.
 """
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,8 @@ from pipeline.tensors import ImageInput, ModelInput
 FILL_VOXELS = 2.0
 """Width of the blur that fills a hole: smooth enough to hold no finding, near enough to look like
 what is around it."""
+BLUR_WIDTHS = 4.0
+"""Where the blur ends, in its own widths."""
 WIDENINGS = (1, 2, 4, 8)
 LEAST_KNOWN = 0.05
 DETAIL_VOXELS = 5
@@ -109,17 +112,25 @@ def _filled(voxels: Array, region: Mask, scanned: Mask) -> Array:
     filled, todo = np.array(voxels), region & scanned
     kept = (scanned & ~region).astype(np.float32)
     for widening in WIDENINGS:
-        width = FILL_VOXELS * widening
-        weight = gaussian_filter(kept, width)
-        mean = gaussian_filter(voxels * kept, width) / np.maximum(weight, 1e-6)
-        now = todo & (weight > LEAST_KNOWN)
-        filled[now] = mean[now]
-        todo &= ~now
         if not todo.any():
             return filled
-    if kept.any():
+        width = FILL_VOXELS * widening
+        near = _around(todo, math.ceil(BLUR_WIDTHS * width))
+        weight = gaussian_filter(kept[near], width, truncate=BLUR_WIDTHS)
+        known = gaussian_filter((voxels * kept)[near], width, truncate=BLUR_WIDTHS)
+        now = todo[near] & (weight > LEAST_KNOWN)
+        filled[near][now] = known[now] / weight[now]
+        todo[near] &= ~now
+    if todo.any() and kept.any():
         filled[todo] = voxels[kept > 0].mean()
     return filled
+
+
+def _around(region: Mask, reach: int) -> tuple[slice, ...]:
+    """Return the smallest box that holds a region and all within reach of it, in voxels."""
+    lines = (region.any(axis=(1, 2)), region.any(axis=(0, 2)), region.any(axis=(0, 1)))
+    ends = (np.flatnonzero(line)[[0, -1]].tolist() for line in lines)
+    return tuple(slice(max(0, first - reach), last + 1 + reach) for first, last in ends)
 
 
 def _detail(image: ImageInput) -> Array:

@@ -5,14 +5,18 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pipeline.tensors import Batch, ModelInput, TextInput
+from pipeline.tensors import Batch, ImageInput, ModelInput, TextInput
 from schemas.protocol import Protocol
 
 
 def collate(
     inputs: Sequence[ModelInput], protocol: Protocol, *, text_width: int, table_width: int
 ) -> Batch:
-    """Pad cases to a common number of text tokens; fill absent modalities with masked zeros."""
+    """Pad cases to a common number of text tokens; fill absent modalities with masked zeros.
+
+    Where cases hold the very same image (one object), the batch holds it once: variants of one
+    case, say, which differ in their history.
+    """
     size = (protocol.grid.size[2], protocol.grid.size[1], protocol.grid.size[0])
     n_series = len(protocol.series)
     no_voxels = torch.full((n_series, *size), -1.0)
@@ -21,7 +25,8 @@ def collate(
     no_table = torch.zeros(n_variables, table_width)
     nothing_known = torch.zeros(n_variables, dtype=torch.bool)
     no_text = torch.zeros(0, text_width)
-    images = [case.image for case in inputs]
+    held = [case.image for case in inputs]
+    images = _distinct(held)
     texts = [case.text for case in inputs]
     tables = [case.table for case in inputs]
     lengths = torch.tensor([len(text.features) if text else 0 for text in texts])
@@ -29,7 +34,7 @@ def collate(
     batch = Batch(
         voxels=torch.stack([image.voxels if image else no_voxels for image in images]),
         scanned=torch.stack([image.scanned if image else no_scan for image in images]),
-        has_image=torch.tensor([image is not None for image in images]),
+        has_image=torch.tensor([image is not None for image in held]),
         text=_pad([text.features if text else no_text for text in texts], n_tokens),
         kinds=_pad([text.kinds if text else no_text for text in texts], n_tokens),
         age_days=_pad([text.age_days if text else no_text[:, 0] for text in texts], n_tokens),
@@ -40,11 +45,23 @@ def collate(
     )
     if protocol.model.text_tuning != "frozen":
         _add_windows(batch, texts, n_tokens)
+    if len(images) < len(held):
+        batch["image_of"] = torch.tensor([images.index(image) for image in held])
+    there = torch.tensor([image is not None for image in images])
     tokens = [image.tokens for image in images if image is not None and image.tokens is not None]
-    if tokens and len(tokens) == int(batch["has_image"].sum()):
+    if tokens and len(tokens) == int(there.sum()):
         batch["tokens"] = torch.zeros(len(images), *tokens[0].shape)
-        batch["tokens"][batch["has_image"]] = torch.stack(tokens).float()
+        batch["tokens"][there] = torch.stack(tokens).float()
     return batch
+
+
+def _distinct(images: Sequence[ImageInput | None]) -> list[ImageInput | None]:
+    """Return each image once, and one None for all that have none; all as they are if none recurs.
+
+    Images are told apart as objects, not by their voxels.
+    """
+    real = [image for image in images if image is not None]
+    return list(images) if len(set(real)) == len(real) else list(dict.fromkeys(images))
 
 
 def _add_windows(batch: Batch, texts: Sequence[TextInput | None], n_tokens: int) -> None:

@@ -1,7 +1,7 @@
 """The whole network, top to bottom.
 
-Shape suffixes: B cases, C series, S P L voxels (head, back, left), N image tokens, T sentences,
-V table variables, H = V + T history tokens, K tasks, Q logits, D width.
+Shape suffixes: B cases, I images, C series, S P L voxels (head, back, left), N image tokens,
+T sentences, V table variables, H = V + T history tokens, K tasks, Q logits, D width.
 """
 
 from typing import TYPE_CHECKING
@@ -120,6 +120,11 @@ class FusedNetwork(nn.Module):
         image_BND, image_mask = self.see(batch)
         placed_BND = image_BND + self.place(self.places)
         seen = self.read_image(question_QD, placed_BND, image_mask)
+        summary = _summary(image_BND, image_mask)
+        if "image_of" in batch:  # so far one row an image, from here on one a case
+            of = batch["image_of"]
+            image_BND, placed_BND, image_mask = image_BND[of], placed_BND[of], image_mask[of]
+            seen, summary = seen.of(of), summary[of]
         moved, attention = self.join(seen, placed_BND, image_mask, self.places, heard)
         image, own = seen.own + moved, seen.own
         text = self.read_text(asked_BQD, text_BTD, text_mask)
@@ -131,7 +136,6 @@ class FusedNetwork(nn.Module):
             image, text, table = (mean(*part) for mean, part in zip(self.means, parts, strict=True))
             own = image
         bias, scale = self.image_head
-        summary = _summary(image_BND, image_mask)
         return ModelOutput(
             logits=self.bias + image.sum(-1) + text.sum(-1) + table.sum(-1),
             bias=self.bias,
@@ -148,8 +152,8 @@ class FusedNetwork(nn.Module):
         )
 
     def see(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return image tokens without their places, (B, N, D), and which of them were scanned."""
-        scanned = batch["scanned"] & batch["has_image"][:, None, None, None, None]
+        """Return image tokens without their places, (I, N, D), and which of them were scanned."""
+        scanned = batch["scanned"]
         if self.fusion == "history_only":
             scanned = torch.zeros_like(scanned)
         if "tokens" in batch:

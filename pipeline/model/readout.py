@@ -90,6 +90,13 @@ class Seen:
     spread: Tensor
     own: Tensor
 
+    def of(self, image_of: Tensor) -> "Seen":
+        """Return it for cases that share images; which has which, shape (B,)."""
+        return Seen(
+            self.presence[image_of], self.weights[image_of], self.spread[image_of],
+            self.own[image_of],
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Heard:

@@ -41,6 +41,7 @@ def check_report(
             raise ValueError(msg)
         else:
             _check_result(risk)
+            _check_what_if(risk)
         _check_heatmap(risk, volume, heatmaps.get(risk.task))
 
 
@@ -56,6 +57,7 @@ def _check_withheld(risk: Risk) -> None:
         risk.lower,
         risk.upper,
         risk.evidence,
+        risk.what_if,
         risk.heatmap,
         risk.peak,
     )
@@ -85,6 +87,19 @@ def _check_result(risk: Risk) -> None:
     upper = 1.0 if risk.upper is None else risk.upper
     if not 0.0 <= lower <= (risk.probability or 0.0) <= upper <= 1.0:
         msg = f"task {risk.task}: the interval {lower} to {upper} must hold the probability"
+        raise ValueError(msg)
+
+
+def _check_what_if(risk: Risk) -> None:
+    if risk.what_if is None:
+        return
+    whole = risk.what_if.modalities.subsets[-1].probability
+    if not abs(whole - (risk.probability or 0.0)) <= SUM_TOLERANCE:
+        msg = f"task {risk.task}: with all read it is {whole}, not {risk.probability}"
+        raise ValueError(msg)
+    is_painted = any(change.kind == "image" for change in risk.what_if.changes)
+    if is_painted and risk.heatmap is None:
+        msg = f"task {risk.task}: without a heatmap nothing that it points at can be painted over"
         raise ValueError(msg)
 
 

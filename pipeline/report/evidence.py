@@ -38,6 +38,8 @@ class Bar:
     is_missing: bool = False
     quote: str = ""
     """The words that say so, for a concept."""
+    without: float | None = None
+    """The probability had it not been read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,14 @@ class Chart:
     total: float
 
 
-def make_chart(evidence: Evidence) -> Chart:
-    """Lay out bias, image, table, concepts, then notes, the largest first within a group."""
+def make_chart(evidence: Evidence, without_image: float | None = None) -> Chart:
+    """Lay out bias, image, table, concepts, then notes, the largest first within a group.
+
+    Parameters
+    ----------
+    without_image
+        The probability with the history alone, where it is known.
+    """
     concepts = sorted(evidence.concepts, key=lambda part: -abs(part.contribution))
     table = sorted(evidence.table, key=lambda part: -abs(part.contribution))
     notes = sorted(evidence.notes, key=lambda part: -abs(part.contribution))
@@ -62,9 +70,10 @@ def make_chart(evidence: Evidence) -> Chart:
     parts += [part.contribution for part in table] + [part.contribution for part in concepts]
     parts += [part.contribution for part in notes]
     largest = max(abs(part) for part in parts) or 1.0
+    image = _bar("image", "Image", "sum over all voxels", evidence.image, largest)
     rows = (
         _bar("start", "Starting point", "before anything was read", evidence.bias, largest),
-        _bar("image", "Image", "sum over all voxels", evidence.image, largest),
+        replace(image, without=without_image),
         *(_table_bar(part, largest) for part in table),
         *(_concept_bar(part, largest) for part in concepts),
         *(_note_bar(part, largest) for part in notes[:NOTES_SHOWN]),
@@ -91,7 +100,7 @@ def _table_bar(part: TableEvidence, largest: float) -> Bar:
         part.contribution,
         largest,
     )
-    return replace(bar, is_missing=part.value is None)
+    return replace(bar, is_missing=part.value is None, without=part.probability_without)
 
 
 def _concept_bar(part: ConceptEvidence, largest: float) -> Bar:
@@ -104,7 +113,9 @@ def _concept_bar(part: ConceptEvidence, largest: float) -> Bar:
     bar = _bar(
         "concept", part.label or part.name.replace("_", " "), read, part.contribution, largest
     )
-    return replace(bar, is_missing=part.value is None, quote=part.quote)
+    return replace(
+        bar, is_missing=part.value is None, quote=part.quote, without=part.probability_without
+    )
 
 
 def _why_unsaid(part: ConceptEvidence) -> str:
@@ -114,4 +125,5 @@ def _why_unsaid(part: ConceptEvidence) -> str:
 
 def _note_bar(part: NoteEvidence, largest: float) -> Bar:
     name = f"{part.kind}, {moment(part.written_at)}"
-    return _bar("note", name, part.quote, part.contribution, largest)
+    bar = _bar("note", name, part.quote, part.contribution, largest)
+    return replace(bar, without=part.probability_without)

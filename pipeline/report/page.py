@@ -13,6 +13,7 @@ from pipeline.heatmap import Heatmap
 from pipeline.report import words
 from pipeline.report.evidence import Chart, make_chart
 from pipeline.report.scene import Picture, Scan, centre_index, make_picture, prepare_scan
+from pipeline.report.what_if import WhatIfView, view_of
 from pipeline.volume import Volume
 from schemas.issue import Issue, Severity
 from schemas.report import Risk, RiskReport
@@ -30,6 +31,7 @@ class TaskView:
     picture: Picture | None
     outside: float
     """Log-odds of the image that the heatmap does not hold; 0 if it holds them all."""
+    what_if: WhatIfView | None
 
 
 def render_page(
@@ -111,13 +113,15 @@ def _view(
     focuses: Mapping[str, tuple[int, int, int]],
     heatmaps: Mapping[str, Heatmap],
 ) -> TaskView:
-    chart = None if risk.evidence is None else make_chart(risk.evidence)
+    what_if = None if risk.what_if is None else view_of(risk.what_if)
+    without_image = None if what_if is None else what_if.modalities[0].without
+    chart = None if risk.evidence is None else make_chart(risk.evidence, without_image)
     if scan is None or risk.evidence is None or risk.task not in heatmaps:
-        return TaskView(risk, chart, None, 0.0)
+        return TaskView(risk, chart, None, 0.0, what_if)
     picture = make_picture(scan, focuses[risk.task], heatmaps[risk.task])
     outside = risk.evidence.image - (picture.heatmap_sum or 0.0)
     is_close = abs(outside) <= SUM_DIFFERENCE * max(1.0, abs(risk.evidence.image))
-    return TaskView(risk, chart, picture, 0.0 if is_close else outside)
+    return TaskView(risk, chart, picture, 0.0 if is_close else outside, what_if)
 
 
 @cache

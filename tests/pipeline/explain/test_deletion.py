@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 
 from pipeline.explain import check_maps, words_of
 from pipeline.explain.paint import painted, random_patches
@@ -116,6 +117,17 @@ def test_only_the_region_is_painted_over_and_it_takes_its_surroundings_value() -
     assert np.array_equal(filled[~region], before[~region])
     # Noise of 0.3 around 0, averaged over many voxels.
     assert np.abs(filled[region]).max() < 0.3
+
+
+def test_the_fill_is_the_mean_of_what_was_kept_with_gaussian_weights() -> None:
+    scan = case()
+    region = np.zeros(SHAPE, bool)
+    region[5, 9, 6] = region[12:14, 2, 15] = True
+    kept = (~region).astype(np.float32)
+    voxels = scan.image.voxels[0].numpy()
+    mean = gaussian_filter(voxels * kept, 2.0) / gaussian_filter(kept, 2.0)
+    filled = painted(scan, region).image.voxels[0].numpy()
+    assert filled[region] == pytest.approx(mean[region], abs=1e-6)
 
 
 def test_patches_hold_as_many_voxels_and_none_that_is_avoided() -> None:

@@ -360,3 +360,27 @@ def test_a_missing_variable_has_no_effect_and_a_known_one_its_own(
     torch.testing.assert_close(effects[0, :, 0], weight[:, 0, 0] + weight[:, 0, 2])
     torch.testing.assert_close(effects[0, :, 1], weight[:, 1, 1] + weight[:, 1, 2])
     assert (effects[0, :, 2] == 0).all()
+
+
+@pytest.mark.parametrize("fusion", ["cross", "concat", "projection"])
+def test_cases_that_share_an_image_encode_it_once_and_score_as_if_they_did_not(
+    protocol: Protocol, whole: ModelInput, fusion: str
+) -> None:
+    assert whole.image is not None
+    other = with_model(protocol, fusion=fusion)
+    network = shaken(other)
+    encoded = []
+    network.image_encoder.stages.register_forward_pre_hook(
+        lambda _, given: encoded.append(len(given[0]))
+    )
+    second = replace(whole.image, voxels=whole.image.voxels.flip(1))
+    cases = [
+        whole, replace(whole, text=text(3)), replace(whole, image=None),
+        replace(whole, image=second), replace(whole, table=None),
+    ]  # fmt: skip
+    together = score(network, other, *cases)
+    assert encoded == [2]
+    alone = [score(network, other, case) for case in cases]
+    for name in ("logits", "image", "presence", "summary", "embedding", "image_alone"):
+        apart = torch.cat([getattr(one, name) for one in alone])
+        assert torch.allclose(getattr(together, name), apart, atol=1e-5), name

@@ -1,0 +1,105 @@
+"""What each kind of evidence costs beside a plain pass of the network.
+
+    python -m benchmarks.evidence_cost
+
+Prints, for the sample cohort's studies and the bundle that ships, the seconds of a plain pass and
+those of each kind of evidence as ratios to it, all taken in one run. The cost depends on the
+encoder: with a large one, what reads the same image again costs next to nothing.
+"""
+
+import json
+import platform
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+
+import torch
+
+import flows  # noqa: F401  sets the environment's defaults
+from pipeline.bundle import Bundle, load_bundle
+from pipeline.case import Case
+from pipeline.case_answer import record_of, step_answers
+from pipeline.cohort import open_cohort, read_case
+from pipeline.explain import deletion_of
+from pipeline.explain.asked import without_each_sentence, without_each_variable
+from pipeline.explain.changes import alternatives
+from pipeline.explain.shapley import subsets
+from pipeline.inputs import model_input
+from pipeline.shown import shown_of
+from pipeline.tensors import ModelInput
+
+COHORT = Path("data_samples/brain_mr")
+BUNDLE = Path("data_samples/bundles/brain_mr")
+REPEATS = 5
+PLAIN = "plain pass of the network"
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return the median time of a few runs, after one that warms up."""
+    work()
+    times = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return median(times)
+
+
+def times_of(bundle: Bundle, case: Case) -> dict[str, tuple[float, int]]:
+    """Return the seconds of each part and how many cases the network reads for it."""
+    inputs = _read(bundle, case)
+    output = bundle.predict([inputs])
+    shown = shown_of(bundle, step_answers(bundle, output, inputs))
+    spoken_of = shown.contrasted(output)
+    deletion = deletion_of(inputs, spoken_of)
+    parts = [inputs.only(part) for part in subsets(inputs.present)[:-1]]
+    without = [*without_each_variable(inputs).values(), *without_each_sentence(inputs)]
+    turned = [one.case for one in alternatives(record_of(bundle, inputs, case.history))]
+    return {
+        PLAIN: (seconds(lambda: bundle.predict([inputs])), 1),
+        "reading image, notes (BERT) and table": (seconds(lambda: _read(bundle, case)), 0),
+        "test of the maps: painting": (seconds(lambda: deletion_of(inputs, spoken_of)), 0),
+        "test of the maps: network": (
+            seconds(lambda: bundle.predict(deletion.cases)), len(deletion.cases),
+        ),
+        "subsets of the modalities": (seconds(lambda: shown.read(parts)), len(parts)),
+        "each fact and sentence left out": (seconds(lambda: shown.read(without)), len(without)),
+        "facts turned round": (seconds(lambda: shown.read(turned)), len(turned)),
+        "these three in one pass": (
+            seconds(lambda: shown.read([*parts, *without, *turned])),
+            len(parts) + len(without) + len(turned),
+        ),
+    }  # fmt: skip
+
+
+def _read(bundle: Bundle, case: Case) -> ModelInput:
+    return model_input(case, bundle.protocol, bundle.text_encoder, bundle.table_transform)
+
+
+def main() -> None:
+    """Time each part on every study that has an image, a table and notes."""
+    bundle = load_bundle(BUNDLE)
+    cohort = open_cohort(COHORT, bundle.protocol)
+    cases = [read_case(cohort, study) for study in cohort.inventory.studies]
+    found = [
+        times_of(bundle, case) for case in cases if len(_read(bundle, case).present) == 3
+    ]  # fmt: skip
+    ratios = {
+        what: round(median(one[what][0] / one[PLAIN][0] for one in found), 2) for what in found[0]
+    }
+    threads = torch.get_num_threads()
+    result = {
+        "command": "python -m benchmarks.evidence_cost",
+        "machine": f"{platform.machine()}, {threads} threads, torch {version('torch')}",
+        "studies": len(found),
+        "plain_pass_seconds": round(median(one[PLAIN][0] for one in found), 4),
+        "times_a_plain_pass": ratios,
+        "cases_read": {what: median(one[what][1] for one in found) for what in found[0]},
+    }
+    print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""One case with one fact turned round: what the network would read if the record said otherwise."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from pipeline.sentences import sentence_spans
+from pipeline.tensors import ModelInput, TableInput
+from schemas.column import Column
+from schemas.history import ConceptFact, ConceptValue, History, TableValue
+from schemas.notes_rule import Concept
+from schemas.protocol import Protocol
+
+UNUSUAL_SD = 1.0
+"""From how many standard deviations off the training patients' mean a number is asked about."""
+_TURNED: Mapping[ConceptFact, tuple[ConceptFact, ...]] = {
+    "present": ("absent",),
+    "absent": ("present",),
+    "left": ("right", "absent"),
+    "right": ("left", "absent"),
+    "both": ("absent",),
+}
+
+Fact = float | str | bool
+ReadTable = Callable[[History], TableInput | None]
+Usual = Mapping[str, tuple[float, float]]
+"""Mean and standard deviation of each number, by its name, among the training patients."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Alternative:
+    """A case in which one fact is otherwise.
+
+    Parameters
+    ----------
+    before, after
+        What was read, and what is read instead; None where the notes say nothing of it.
+    n_sentences
+        Sentences that are taken away with it.
+    """
+
+    kind: Literal["table", "concept"]
+    variable: Column | Concept
+    before: Fact
+    after: Fact | None
+    n_sentences: int
+    case: ModelInput
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Record:
+    """A case with the record that it was made of.
+
+    Parameters
+    ----------
+    read_table
+        A history's columns and concepts as the network reads them.
+    """
+
+    case: ModelInput
+    history: History
+    protocol: Protocol
+    read_table: ReadTable
+    usual: Usual
+
+
+def alternatives(record: Record) -> list[Alternative]:
+    """Return the case with each fact turned round that can be.
+
+    - A number far from what is usual takes the training patients' mean; a flag that is set is
+      not. A category has no usual value, and stays.
+    - A concept that the notes speak of is not spoken of; or it is the other way round: present
+      and absent, left and right. Sentences that say otherwise are taken away.
+    """
+    if record.case.table is None:  # nothing is known, so nothing can be otherwise
+        return []
+    values = zip(record.history.values, record.protocol.table, strict=True)
+    told = zip(record.history.concepts, record.protocol.concepts, strict=True)
+    return [
+        *(one for value, column in values for one in _of_column(record, value, column)),
+        *(one for value, concept in told for one in _of_concept(record, value, concept)),
+    ]
+
+
+def _of_column(record: Record, value: TableValue, column: Column) -> Iterator[Alternative]:
+    if value.value is None:
+        return
+    for after in _usual_instead(record, column, value.value):
+        values = tuple(
+            one.model_copy(update={"value": after}) if one.name == value.name else one
+            for one in record.history.values
+        )
+        history = record.history.model_copy(update={"values": values})
+        case = replace(record.case, table=record.read_table(history))
+        yield Alternative("table", column, value.value, after, 0, case)
+
+
+def _usual_instead(record: Record, variable: Column | Concept, value: Fact) -> tuple[Fact, ...]:
+    """Return the usual value in place of an unusual one; nothing if it is usual."""
+    if variable.kind == "flag":
+        return (False,) if value is True else ()
+    if variable.kind != "number" or variable.name not in record.usual:
+        return ()
+    mean, sd = record.usual[variable.name]
+    return (float(f"{mean:.3g}"),) if abs(float(value) - mean) > UNUSUAL_SD * sd else ()
+
+
+def _of_concept(record: Record, told: ConceptValue, concept: Concept) -> Iterator[Alternative]:
+    if told.value is None:
+        return
+    turned: tuple[Fact, ...] = _TURNED.get(told.value, ())
+    for after in (None, *turned, *_usual_instead(record, concept, told.value)):
+        concepts = tuple(
+            one.model_copy(update={"value": after}) if one.name == told.name else one
+            for one in record.history.concepts
+        )
+        history = record.history.model_copy(update={"concepts": concepts})
+        gone = sentences_that_say(record.history, told.name, other_than=after)
+        text = record.case.text
+        case = replace(
+            record.case,
+            table=record.read_table(history),
+            text=text.without(gone) if text is not None else None,
+        )
+        yield Alternative("concept", concept, told.value, after, len(gone), case)
+
+
+def sentences_that_say(
+    history: History, concept: str, *, other_than: Fact | None
+) -> frozenset[int]:
+    """Return the numbers of the sentences, over all notes, that say something else of a concept.
+
+    A mention that does not count (of a relative, a doubt) says nothing of it.
+    """
+    said = [
+        (one.note, one.start) for one in history.mentions
+        if one.concept == concept and one.counts and one.value != other_than
+    ]  # fmt: skip
+    spans = [
+        (note, start, end)
+        for note, written in enumerate(history.notes)
+        for start, end in sentence_spans(written.text)
+    ]
+    return frozenset(
+        number
+        for number, (note, start, end) in enumerate(spans)
+        if any(place == note and start <= at < end for place, at in said)
+    )

@@ -1,0 +1,40 @@
+"""What another way of explaining says of one study's image."""
+
+from typing import Literal
+
+from schemas.base import FrozenModel
+from schemas.bundle import BundleIdentity
+
+
+class TaskExplanation(FrozenModel):
+    """One task's map, and how far it agrees with the report's own."""
+
+    task: str
+    """The protocol's task name."""
+    file: str
+    """The map, NIfTI on the scanner's grid, log-odds; NaN where the network could not look."""
+    logit: float
+    """What the map explains, log-odds."""
+    sum: float
+    """Of the map, log-odds."""
+    image: float
+    """What the image adds to the logit by the report's own evidence, log-odds."""
+    rank_correlation: float | None
+    """Spearman's, with the report's map over the network's tokens; None if one is level."""
+    peak_mm: tuple[float, float, float] | None
+    """Where the map says that the image raises the logit most, DICOM's LPS; None if nowhere."""
+    peak_distance_mm: float | None
+    """From there to the peak of the report's map; None if one has none."""
+
+
+class Explanation(FrozenModel):
+    """One study explained by one method."""
+
+    study_uid: str
+    """Study Instance UID."""
+    method: Literal["occlusion", "integrated_gradients", "grad_cam", "hires_cam"]
+    """How."""
+    bundle: BundleIdentity
+    """Which model."""
+    tasks: tuple[TaskExplanation, ...]
+    """One a task."""

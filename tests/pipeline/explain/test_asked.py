@@ -1,0 +1,268 @@
+"""The network here is a known sum: of the image, of each variable, of each sentence."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import expit
+
+from pipeline.explain import Record, ask, what_if_of, with_each_left_out
+from pipeline.explain.changes import alternatives, sentences_that_say
+from pipeline.geometry import Geometry
+from pipeline.preprocess import TableTransform, table_input
+from pipeline.sentences import sentence_spans
+from pipeline.tensors import (
+    ImageInput,
+    ModelInput,
+    Sentence,
+    TableInput,
+    TextInput,
+    TextWindow,
+)
+from schemas.column import Column
+from schemas.history import ConceptValue, History, Mention, Note, TableValue
+from schemas.notes_rule import Concept
+from schemas.prediction import ConceptEvidence, Evidence, NoteEvidence, TableEvidence
+from schemas.protocol import Protocol
+
+SCAN = datetime(2024, 5, 31)
+LETTER = "Had two seizures in May. No weakness. Sister has seizures."
+CLINIC = "Left arm is weak; seizures persist. Sleeps well."
+COLUMNS = (
+    Column(name="age", kind="number", unit="years", low=0, high=120),
+    Column(name="sex", kind="category", categories=("F", "M")),
+    Column(name="cancer", kind="flag"),
+    Column(name="crp", kind="number", unit="mg/L", low=0, high=500),
+)
+CONCEPTS = (
+    Concept(name="fits", label="Own seizures", kind="presence", words=("seizure",)),
+    Concept(name="weakness", kind="side", words=("weak",)),
+    Concept(name="drug", kind="drug", words=("drug",)),
+)
+TRANSFORM = TableTransform(
+    columns=COLUMNS, concepts=CONCEPTS, means=(61.23, 0, 0, 12.0, 0, 0, 0),
+    scales=(10.0, 1, 1, 4.0, 1, 1, 1),
+)  # fmt: skip
+USUAL = {"age": (61.23, 10.0), "crp": (12.0, 4.0)}
+
+
+def mention(concept: str, note: int, text: str, words: str, value: str, **other: object) -> Mention:
+    start = text.index(words)
+    return Mention.model_validate(
+        {
+            "concept": concept, "note": note, "start": start, "end": start + len(words),
+            "value": value, "counts": True,
+        }
+        | other
+    )  # fmt: skip
+
+
+def history() -> History:
+    values = {"age": 80.0, "sex": "F", "cancer": True, "crp": 13.0}
+    return History(
+        at=SCAN,
+        values=tuple(TableValue(name=name, value=value) for name, value in values.items()),
+        concepts=(
+            ConceptValue(name="fits", value="present"),
+            ConceptValue(name="weakness", value="left"),
+            ConceptValue(name="drug", value=None),
+        ),
+        mentions=(
+            mention("fits", 0, LETTER, "seizures in", "present"),
+            mention("weakness", 0, LETTER, "weakness", "absent"),
+            mention("fits", 0, LETTER, "seizures.", "present", counts=False),
+            mention("weakness", 1, CLINIC, "weak", "left"),
+            mention("fits", 1, CLINIC, "seizures", "present"),
+        ),
+        notes=(
+            Note(written_at=SCAN, kind="letter", text=LETTER),
+            Note(written_at=SCAN, kind="clinic", text=CLINIC),
+        ),
+    )
+
+
+def notes(told: History) -> TextInput:
+    sentences = [
+        Sentence(note.written_at, note.kind, note.text[start:end])
+        for note in told.notes
+        for start, end in sentence_spans(note.text)
+    ]
+    n = len(sentences)
+    return TextInput(
+        features=torch.arange(1.0, n + 1)[:, None], kinds=torch.zeros(n, 1),
+        age_days=torch.zeros(n), sentences=tuple(sentences),
+        windows=tuple(TextWindow(number, (number,), slice(0, 1)) for number in range(n)),
+    )  # fmt: skip
+
+
+def protocol(tiny: Protocol) -> Protocol:
+    return tiny.model_copy(update={"table": COLUMNS, "concepts": CONCEPTS})
+
+
+@pytest.fixture
+def record(tiny_protocol: Protocol) -> Record:
+    told = history()
+    shape = (4, 4, 4)
+    grid = Geometry(np.eye(4)[[2, 1, 0, 3]], shape)
+    image = ImageInput(torch.ones(1, *shape), torch.ones(1, *shape, dtype=torch.bool), grid)
+    case = ModelInput(image, notes(told), table_input(told, TRANSFORM))
+    return Record(
+        case, told, protocol(tiny_protocol), lambda other: table_input(other, TRANSFORM), USUAL
+    )
+
+
+EFFECTS = np.array([0.5, -0.25, 1.0, 0.125, 2.0, -1.5, 4.0])
+
+
+def score(case: ModelInput) -> np.ndarray:
+    """Say 0.3 with nothing read; the image adds 1, a sentence a tenth of its number."""
+    odds = 0.3 + (case.image is not None)
+    if case.text is not None:
+        odds += 0.1 * float(case.text.features.sum())
+    if case.table is not None:
+        # A number counts by its value, a choice by its place among the choices.
+        places = torch.arange(1.0, case.table.values.shape[1] + 1)
+        odds += float(EFFECTS @ (case.table.values @ places).numpy())
+    return np.array([odds, -odds])
+
+
+def read(cases: Sequence[ModelInput]) -> np.ndarray:
+    return np.stack([score(case) for case in cases])
+
+
+def test_all_variants_are_read_at_once_and_share_the_image(record: Record) -> None:
+    calls = []
+
+    def counting(cases: Sequence[ModelInput]) -> np.ndarray:
+        calls.append(cases)
+        return read(cases)
+
+    told = ask(counting, record, score(record.case))
+    assert len(calls) == 1
+    images = {case.image for case in calls[0]}
+    assert images == {record.case.image, None}
+    # 7 subsets but the whole, 6 known variables, 5 sentences, and the facts turned round.
+    assert len(calls[0]) == 7 + 6 + 5 + len(told.changes)
+
+
+def test_each_part_is_left_out_by_itself(record: Record) -> None:
+    whole = score(record.case)
+    told = ask(read, record, whole)
+    assert sorted(told.variables) == [0, 1, 2, 3, 4, 5]  # the drug is unknown
+    flag = whole - told.variables[2]
+    assert flag == pytest.approx([2.0, -2.0])  # "True" is a flag's second choice
+    assert whole - told.variables[5] == pytest.approx([-3.0, 3.0])  # left is the second side
+    falls = [float((whole - one)[0]) for one in told.sentences]
+    assert falls == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5])
+
+
+def test_the_shares_of_the_modalities_are_what_the_sum_says(record: Record) -> None:
+    told = ask(read, record, score(record.case))
+    found = what_if_of(told, 0, None).modalities
+    image, notes_, table = found.shares
+    # Concepts go with the notes: 1.5 from sentences, 4 from fits, -3 from the weakness.
+    assert image.log_odds == pytest.approx(1.0)
+    assert notes_.log_odds == pytest.approx(1.5 + 4.0 - 3.0)
+    assert table.log_odds == pytest.approx(float(score(record.case)[0]) - 0.3 - 1.0 - 2.5)
+    assert found.subsets[0].calibrated_logit == pytest.approx(0.3)
+    assert found.risk_of("image") == pytest.approx(expit(1.3))
+    assert len(found.subsets) == 8
+
+
+def test_an_absent_modality_has_no_share(record: Record) -> None:
+    blind = replace(record, case=replace(record.case, image=None))
+    found = what_if_of(ask(read, blind, score(blind.case)), 0, None).modalities
+    assert [share.is_present for share in found.shares] == [False, True, True]
+    assert found.shares[0].log_odds == 0.0
+    assert len(found.subsets) == 4
+    assert found.risk_of("image") is None
+
+
+def test_numbers_become_usual_and_flags_unset_where_they_are_not(record: Record) -> None:
+    found = [one for one in alternatives(record) if one.kind == "table"]
+    # The age is 1.9 standard deviations off; CRP a quarter of one; a category has no usual value.
+    assert [(one.variable.name, one.before, one.after) for one in found] == [
+        ("age", 80.0, 61.2), ("cancer", True, False),
+    ]  # fmt: skip
+    age = found[0].case.table
+    assert age is not None
+    assert float(age.values[0, 0]) == pytest.approx((61.2 - 61.23) / 10, abs=1e-6)
+    assert record.case.table is not None
+    assert torch.equal(age.values[1:], record.case.table.values[1:])
+
+
+def test_a_concept_is_not_spoken_of_or_the_other_way_round(record: Record) -> None:
+    found = [one for one in alternatives(record) if one.kind == "concept"]
+    assert [(one.variable.name, one.before, one.after, one.n_sentences) for one in found] == [
+        ("fits", "present", None, 2), ("fits", "present", "absent", 2),
+        ("weakness", "left", None, 2), ("weakness", "left", "right", 2),
+        ("weakness", "left", "absent", 1),
+    ]  # fmt: skip
+    text = found[0].case.text
+    assert text is not None
+    # Her sister's seizures are not her own, so that sentence stays.
+    assert [one.text for one in text.sentences] == [
+        "No weakness.", "Sister has seizures.", "Sleeps well.",
+    ]  # fmt: skip
+    assert [window.sentence for window in text.windows] == [0, 1, 2]
+    assert [window.pieces for window in text.windows] == [(1,), (2,), (4,)]
+    # That it is absent was said in the letter, and goes on being said.
+    assert found[-1].case.text is not None
+    assert len(found[-1].case.text.sentences) == 4
+
+
+def test_a_patient_without_any_record_has_nothing_to_turn_round(record: Record) -> None:
+    image = ModelInput(record.case.image, None, None)
+    bare = replace(record, case=image, history=History(at=None))
+    told = ask(read, bare, score(image))
+    assert (told.changes, told.variables, told.sentences) == ((), {}, ())
+    assert len(told.subsets) == 2
+
+
+def test_a_sentence_is_found_by_its_place_in_its_note() -> None:
+    told = history()
+    assert sentences_that_say(told, "fits", other_than=None) == {0, 3}
+    assert sentences_that_say(told, "weakness", other_than="left") == {1}
+    assert sentences_that_say(told, "drug", other_than=None) == frozenset()
+
+
+def test_changes_come_in_the_order_of_their_effect(record: Record) -> None:
+    told = ask(read, record, score(record.case))
+    found = what_if_of(told, 0, painted=-3.0)
+    whole = float(score(record.case)[0])
+    effects = [abs(one.calibrated_logit - whole) for one in found.changes]
+    assert effects == sorted(effects, reverse=True)
+    (image,) = [one for one in found.changes if one.kind == "image"]
+    assert image.probability == pytest.approx(expit(-3.0))
+    assert not any(one.kind == "image" for one in what_if_of(told, 0, None).changes)
+
+
+def test_evidence_gets_the_probability_without_each_row(record: Record) -> None:
+    told = ask(read, record, score(record.case))
+    parts = Evidence(
+        bias=0.0, image=0.0,
+        table=tuple(TableEvidence(name=c.name, value=1.0, contribution=0.0) for c in COLUMNS),
+        concepts=tuple(
+            ConceptEvidence(name=c.name, value=None, contribution=0.0) for c in CONCEPTS
+        ),
+        notes=tuple(
+            NoteEvidence(written_at=SCAN, kind="x", quote="y", contribution=0.0) for _ in range(5)
+        ),
+    )  # fmt: skip
+    found = with_each_left_out(parts, told, 0)
+    whole = float(score(record.case)[0])
+    assert found.table[2].probability_without == pytest.approx(expit(whole - 2.0))
+    assert found.concepts[0].probability_without == pytest.approx(expit(whole - 4.0))
+    assert found.concepts[2].probability_without is None
+    assert found.notes[4].probability_without == pytest.approx(expit(whole - 0.5))
+
+
+def test_what_is_left_out_last_leaves_nothing() -> None:
+    one = TableInput(torch.ones(2, 1), torch.tensor([False, True]), 1)
+    assert one.without(1) is None
+    assert one.without(0) is not None
+    text = TextInput(torch.ones(1, 1), torch.ones(1, 1), torch.ones(1), (Sentence(SCAN, "x", "y"),))
+    assert text.without({0}) is None
