@@ -62,7 +62,7 @@ class ReportLoss(TrainerCallback):
     def __init__(self, on_validated: OnValidated) -> None:
         self.on_validated = on_validated
 
-    def on_evaluate(
+    def on_evaluate(  # noqa: D102
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **told: Any
     ) -> None:
         self.on_validated(told["metrics"]["eval_outcome_loss"])
