@@ -62,9 +62,10 @@ class ReportLoss(TrainerCallback):
     def __init__(self, on_validated: OnValidated) -> None:
         self.on_validated = on_validated
 
-    def on_evaluate(  # noqa: D102
+    def on_evaluate(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **told: Any
     ) -> None:
+        """Pass one on."""
         self.on_validated(told["metrics"]["eval_outcome_loss"])
 
 
