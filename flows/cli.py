@@ -67,6 +67,11 @@ def _say(message: str, *, quiet: bool) -> None:
         Console(soft_wrap=True, highlight=False).print(message, markup=False)
 
 
+def _say_doubts(task: str, doubts: tuple[str, ...], *, quiet: bool) -> None:
+    for doubt in doubts:
+        _say(f"{task}: doubt: {doubt}", quiet=quiet)
+
+
 @app.command()
 def demo(out: OutFolder = Path("out/demo"), quiet: Quiet = False) -> None:
     """Assess the simulated sample cohort with the bundle that ships."""
@@ -176,7 +181,7 @@ def train(
     from flows.progress import progress_bars  # noqa: PLC0415
     from pipeline.protocol import read_protocol  # noqa: PLC0415
     from pipeline.train import train_bundle  # noqa: PLC0415
-    from pipeline.train.card import in_words  # noqa: PLC0415
+    from pipeline.train.card import in_words, maps_in_words  # noqa: PLC0415
 
     asked = read_protocol(protocol)
     if ensemble is not None:
@@ -186,6 +191,9 @@ def train(
         bundle = train_bundle(cohort, asked, out, database=records, progress=progress)
     for metrics in bundle.metrics:
         _say(f"{metrics.task}: test {in_words(metrics)}", quiet=quiet)
+        _say_doubts(metrics.task, metrics.doubts, quiet=quiet)
+    for line in maps_in_words(bundle.maps):
+        _say(line, quiet=quiet)
     _say(f"Bundle: {out.absolute()}", quiet=quiet)
 
 
@@ -207,7 +215,7 @@ def evaluate(  # noqa: PLR0913, PLR0917
     from pipeline.files import require_writable  # noqa: PLC0415
     from pipeline.protocol import read_protocol  # noqa: PLC0415
     from pipeline.report.evaluation import write_evaluation  # noqa: PLC0415
-    from pipeline.train.card import in_words  # noqa: PLC0415
+    from pipeline.train.card import in_words, maps_in_words  # noqa: PLC0415
     from pipeline.train.evaluate import evaluate as judge_bundle  # noqa: PLC0415
 
     rules = None if protocol is None else read_protocol(protocol)
@@ -219,6 +227,9 @@ def evaluate(  # noqa: PLR0913, PLR0917
         )  # fmt: skip
     for metrics in found.tasks:
         _say(f"{metrics.task}: {in_words(metrics)}", quiet=quiet)
+        _say_doubts(metrics.task, metrics.doubts, quiet=quiet)
+    for line in maps_in_words(found.maps):
+        _say(line, quiet=quiet)
     _say(f"Evaluation: {write_evaluation(out, found).absolute()}", quiet=quiet)
 
 

@@ -11,11 +11,19 @@ from pathlib import Path
 
 from pipeline.answer import answered, estimate, with_heatmap
 from pipeline.bundle import Bundle
-from pipeline.calibration import outside_reference
+from pipeline.calibration import doubt_issues, outside_reference, unseen_scanner
 from pipeline.case import Case
 from pipeline.cohort import Cohort, read_case
 from pipeline.errors import GeometryError, UsageError
-from pipeline.explain import Predict, check_maps, contrasted, evidence_of, heatmaps_of, words_of
+from pipeline.explain import (
+    Predict,
+    check_maps,
+    contrasted,
+    evidence_of,
+    heatmaps_of,
+    refusal,
+    words_of,
+)
 from pipeline.heatmap import Heatmap
 from pipeline.inputs import main_volume, model_input, quantities
 from pipeline.model.heads import task_steps
@@ -136,7 +144,12 @@ class Assessor:
             case, self.bundle.protocol, self.bundle.text_encoder, self.bundle.table_transform
         )
         output = self.bundle.predict([inputs])
-        issues = (*issues, *self._unlike(output, inputs, volume, history))
+        issues = (
+            *issues,
+            *self._unlike(output, inputs, volume, history),
+            *self._unseen_scanner(study),
+            *doubt_issues(self.bundle.metrics, self.bundle.calibrators),
+        )
         if has_errors(issues):
             return _with(blank, issues=issues, status="withheld"), volume, {}
         answers = self._step_answers(output, inputs)
@@ -159,6 +172,7 @@ class Assessor:
                 reasons[risk.task],
                 volume,
                 checks.get(risk.task),
+                None if self.bundle.maps is None else self.bundle.maps.of(risk.task),
             )
             for risk, found, calibrator in zip(
                 blank.risks, estimates, self.bundle.calibrators, strict=True
@@ -206,6 +220,11 @@ class Assessor:
             severity=Severity.ERROR if policy == "withhold" else Severity.WARNING,
         )  # fmt: skip
 
+    def _unseen_scanner(self, study: Study) -> list[Issue]:
+        policy = self.bundle.protocol.assessment.unseen_scanner
+        severity = Severity.ERROR if policy == "withhold" else Severity.WARNING
+        return unseen_scanner(self.bundle.reference, study.scanner, severity=severity)
+
     def _step_answers(self, output: ModelOutput, inputs: ModelInput) -> list[StepAnswer | None]:
         """Return the probabilities of each task of several outcomes, None for the others."""
         bundle, tasks, answers = self.bundle, self.bundle.protocol.tasks, []
@@ -250,7 +269,10 @@ class Assessor:
         if inputs.image is None or volume is None:
             return {}, dict.fromkeys(tasks, NO_IMAGE), {}
         checks = dict(zip(tasks, check_maps(score, inputs, output), strict=True))
-        reasons = {task: words_of(check) for task, check in checks.items()}
+        reasons = {
+            task: refusal(self.bundle.maps, task) or words_of(check)
+            for task, check in checks.items()
+        }
         scanned = token_mask(inputs.image.scanned[None])[0].numpy()
         try:
             found = heatmaps_of(output, tasks, scanned, inputs.image.grid, volume.geometry)

@@ -101,6 +101,9 @@ def _check_heatmap(risk: Risk, volume: Volume | None, heatmap: Heatmap | None) -
     if risk.map_check is not None and risk.map_check.status == "failed":
         msg = f"task {risk.task}: a heatmap that failed its test is not shown"
         raise ValueError(msg)
+    if risk.map_proof is not None and risk.map_proof.status != "passed":
+        msg = f"task {risk.task}: a heatmap of a task whose maps are not proved is not shown"
+        raise ValueError(msg)
     if volume is None or not heatmap.geometry.matches(volume.geometry):
         msg = f"task {risk.task}: a heatmap must lie on its volume's own grid"
         raise ValueError(msg)
