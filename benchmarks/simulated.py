@@ -67,7 +67,7 @@ def simulated(
         path = folder / f"{chunk:04d}.npz"
         if not path.is_file():
             numbers = range(chunk * AT_ONCE, (chunk + 1) * AT_ONCE)
-            drawn = [_simulate(case, protocol, encoder) for case in draw_benchmark(
+            drawn = [simulate(case, protocol, encoder) for case in draw_benchmark(
                 design, protocol, numbers)]  # fmt: skip
             _save(path, drawn)
         cases += _load(path, protocol)
@@ -89,7 +89,8 @@ def _key(design: Design, protocol: Protocol, encoder: TextEncoder) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-def _simulate(case: BenchmarkCase, protocol: Protocol, encoder: TextEncoder) -> Simulated:
+def simulate(case: BenchmarkCase, protocol: Protocol, encoder: TextEncoder) -> Simulated:
+    """Return a drawn case as training and testing read it."""
     image = read_image(case.case, protocol)
     volume = case.case.volumes.get(protocol.series[0].name)
     size = tuple(count // STRIDE for count in protocol.grid.size[::-1])
@@ -109,6 +110,7 @@ def _simulate(case: BenchmarkCase, protocol: Protocol, encoder: TextEncoder) -> 
             labels=np.array([np.nan if label is None else label for label in known], np.float32),
             masks=masks,
             quantities=quantities(volume, case.case.history),
+            scanner=case.scanner,
         ),
         true=np.array([case.true[name] for name in names]),
         observable=np.array([case.observable[name] for name in names]),
@@ -122,7 +124,7 @@ def _save(path: Path, cases: Sequence[Simulated]) -> None:
         "histories": np.array([case.example.history.model_dump_json() for case in cases]),
         "named": np.array([
             json.dumps([case.example.study_uid, case.example.patient_id,
-                        dict(case.example.quantities)]) for case in cases
+                        dict(case.example.quantities), case.example.scanner]) for case in cases
         ]),
         "has_finding": np.array([case.has_finding for case in cases]),
     }  # fmt: skip
@@ -154,7 +156,7 @@ def _load(path: Path, protocol: Protocol) -> list[Simulated]:
 
 
 def _case(arrays: Mapping[str, NDArray[np.generic]], number: int, protocol: Protocol) -> Simulated:
-    study_uid, patient_id, measured = json.loads(str(arrays["named"][number]))
+    study_uid, patient_id, measured, scanner = json.loads(str(arrays["named"][number]))
     return Simulated(
         example=Example(
             study_uid=study_uid,
@@ -166,6 +168,7 @@ def _case(arrays: Mapping[str, NDArray[np.generic]], number: int, protocol: Prot
             labels=arrays["labels"][number].astype(np.float32),
             masks=arrays["masks"][number].astype(np.float32),
             quantities=measured,
+            scanner=scanner,
         ),
         true=arrays["true"][number].astype(np.float64),
         observable=arrays["observable"][number].astype(np.float64),

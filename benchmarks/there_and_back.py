@@ -101,13 +101,13 @@ def orientations(
             affine = np.eye(4)
             affine[:3, :3] = turned @ axes * np.array(spacing_mm)
             affine[:3, 3] = random.uniform(-40, 40, 3) - affine[:3, :3] @ ((shape - 1) / 2)
-            name = " ".join("-+"[sign > 0] + "xyz"[axis] for axis, sign in zip(order, signs))
+            name = " ".join(
+                "-+"[sign > 0] + "xyz"[axis] for axis, sign in zip(order, signs, strict=True)
+            )
             yield f"{name} {kind}", Geometry(affine, (int(shape[0]), int(shape[1]), int(shape[2])))
 
 
-def _trip(
-    name: str, geometry: Geometry, protocol: Protocol, random: np.random.Generator
-) -> Trip:
+def _trip(name: str, geometry: Geometry, protocol: Protocol, random: np.random.Generator) -> Trip:
     size, spacing = np.array(protocol.grid.size[::-1]), np.array(protocol.grid.spacing_mm[::-1])
     counts = size // STRIDE
     token = random.integers(1, counts - 1)

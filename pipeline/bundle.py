@@ -205,7 +205,10 @@ def _load(folder: Path) -> Bundle:
         table_transform=transform,
         calibrators=_CALIBRATORS.validate_json(_read(folder / CALIBRATORS)),
         reference=Reference(
-            arrays["mean"], arrays["precision"], manifest.distance_limit, manifest.ranges,
+            arrays["mean"],
+            arrays["precision"],
+            manifest.distance_limit,
+            manifest.ranges,
             manifest.scanners,
         ),
         metrics=_METRICS.validate_json(_read(folder / METRICS)),

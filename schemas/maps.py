@@ -11,6 +11,7 @@ MapFigureName = Literal[
     "peak_moved_mm", "occluded",
 ]  # fmt: skip
 
+
 class MapCheck(FrozenModel):
     """One map's deletion test: what the map points at is painted over, and the network asked again.
 

@@ -29,6 +29,6 @@ __all__ = [
     "doubts_about", "fit_calibrator", "fit_class_sets", "fit_reference", "fit_step_calibrator",
     "in_words", "judge", "judge_steps", "label_set", "mean_auroc", "outcome_probabilities",
     "outside_reference", "paired_difference", "parts_differ", "questions", "ranks_by_chance",
-    "short_sets", "step_probabilities", "steps_in_words", "task_log_loss", "to_log_odds", "to_probability",
-    "train_shares", "unseen_scanner", "with_thresholds",
+    "short_sets", "step_probabilities", "steps_in_words", "task_log_loss", "to_log_odds",
+    "to_probability", "train_shares", "unseen_scanner", "with_thresholds",
 ]  # fmt: skip

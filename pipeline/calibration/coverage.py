@@ -28,9 +28,7 @@ def held_by_answer(
         answer: [flag for flag, one in zip(is_held, truth, strict=True) if one == answer]
         for answer in answers
     }
-    return tuple(
-        _held(answer, flags) for answer, flags in (("", is_held), *own.items()) if flags
-    )
+    return tuple(_held(answer, flags) for answer, flags in (("", is_held), *own.items()) if flags)
 
 
 def short_sets(metrics: AnyMetrics, promised: float) -> tuple[str, ...]:

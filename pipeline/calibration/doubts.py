@@ -102,7 +102,9 @@ def parts_differ(calibration: Judged, others: Mapping[str, Judged]) -> tuple[str
     return tuple(said)
 
 
-def doubt_issues(metrics: Sequence[AnyMetrics], calibrators: Sequence[AnyCalibrator]) -> list[Issue]:
+def doubt_issues(
+    metrics: Sequence[AnyMetrics], calibrators: Sequence[AnyCalibrator]
+) -> list[Issue]:
     """Return what every report must say of a bundle's probabilities.
 
     A task that a site's own outcomes have updated is that site's now.

@@ -138,10 +138,11 @@ def unseen_scanner(reference: Reference, scanner: str, *, severity: Severity) ->
         f"{len(reference.scanners)} others: judge the bundle on cases of it before trusting it"
     )
     if not scanner:
-        message, severity = (
-            "the header does not name the scanner, so it cannot be compared with those that the "
+        severity = Severity.INFO
+        message = (
+            "the header does not name the scanner, so it cannot be compared with those that "
             "training cases came from"
-        ), Severity.INFO
+        )
     return [Issue(code=IssueCode.SCANNER_UNSEEN, severity=severity, message=message)]
 
 

@@ -145,7 +145,7 @@ def _array(values: Sequence[float | None]) -> NDArray[np.float64]:
     return np.array(values, dtype=np.float64)
 
 
-def _mean(values: Sequence[float] | NDArray[np.generic]) -> float:
+def _mean(values: Sequence[float] | NDArray[np.bool_]) -> float:
     """Return the mean; NaN of nothing, or where any value is NaN: it proves nothing."""
     return float(np.mean(values)) if len(values) else np.nan
 

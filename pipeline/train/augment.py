@@ -52,4 +52,3 @@ def _jittered(
         image, voxels=moved_by(scaled, voxels, -1.0), scanned=moved_by(image.scanned, voxels, 0.0)
     )
     return moved, moved_by(masks, tokens, torch.nan)
-

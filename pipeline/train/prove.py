@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from pipeline.bundle import Bundle
 from pipeline.explain import Predict, ProofCase, contrasted, prove
@@ -56,7 +56,9 @@ def redrawn(bundle: Bundle, inputs: Sequence[ModelInput], *, seed: int) -> Bundl
     generator = torch.Generator().manual_seed(seed)
     networks = tuple(_drawn_anew(network, generator) for network in bundle.networks)
     other = replace(bundle, networks=networks)
-    norms = [part for network in networks for part in network.modules() if _has_statistics(part)]
+    norms = [
+        part for network in networks for part in network.modules() if isinstance(part, _BatchNorm)
+    ]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None
@@ -76,10 +78,6 @@ def _drawn_anew(network: FusedNetwork, generator: torch.Generator) -> FusedNetwo
             noise = torch.randn(weight.shape, generator=generator)
             weight.copy_(mean + spread * noise.to(weight.device))
     return other
-
-
-def _has_statistics(part: nn.Module) -> bool:
-    return isinstance(part, nn.modules.batchnorm._BatchNorm)  # noqa: SLF001
 
 
 def _chosen(examples: Sequence[Example]) -> list[Example]:

@@ -3,7 +3,7 @@ from schemas.protocol import Protocol
 
 
 def test_a_point_comes_back_to_where_it_was_in_every_orientation(protocol: Protocol) -> None:
-    trips = trips_of(protocol, (5.0, 1.4, 2.1))
+    trips = trips_of(protocol, (6.0, 2.5, 3.5))
     assert len(trips) == 48
     assert len({trip.name for trip in trips}) == 48
     for trip in trips:

@@ -16,7 +16,6 @@ from pipeline.train import prove
 from pipeline.train.loop import fit
 from pipeline.train.prove import prove_maps, redrawn
 from schemas.maps import MapProof
-from schemas.protocol import Protocol
 from tests.pipeline.train.test_fit import TEXT_WIDTH, example, new_network
 
 N_CASES = 24
@@ -24,7 +23,7 @@ N_CASES = 24
 
 @pytest.fixture(scope="module")
 def bundle(request: pytest.FixtureRequest) -> Bundle:
-    tiny: Protocol = request.getfixturevalue("tiny_protocol")
+    tiny = request.getfixturevalue("tiny_protocol")
     training = tiny.training.model_copy(
         update={"epochs": 12, "batch_size": 16, "learning_rate": 5e-3, "modality_dropout": 0.0}
     )
@@ -57,7 +56,6 @@ def test_what_a_network_learned_to_see_is_proved(bundle: Bundle) -> None:
     found = proofs(bundle)
     lesion = found["lesion"]
     value = {figure.name: figure.value for figure in lesion.figures}
-    print(lesion, found["fit"])
     assert lesion.n_cases == N_CASES
     assert not {"deleted", "deleted_ratio", "own_over_average", "gap"} & failing(lesion), value
 
