@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 import flows  # noqa: F401  sets the environment's defaults
-from benchmarks.simulated import simulate
+from benchmarks.simulated import simulated
 from flows.progress import progress_bars
 from pipeline.bundle import Bundle, load_bundle
 from pipeline.calibration import Judged, fit_calibrator, parts_differ, ranks_by_chance
@@ -26,7 +26,6 @@ from pipeline.calibration.reference import Reference, unseen_scanner
 from pipeline.errors import CalibrationError
 from pipeline.model.network import FusedNetwork
 from pipeline.phantom import WORLDS, Design
-from pipeline.phantom.benchmark import draw_benchmark
 from pipeline.progress import Progress
 from pipeline.tensors import Batch, ModelOutput
 from pipeline.train.examples import Example
@@ -37,7 +36,7 @@ from schemas.maps import MapProofs
 BUNDLE = Path("data_samples/bundles/brain_mr")
 N_COHORTS = 200
 N_CALIBRATION, N_TEST, N_TRAIN = 400, 300, 2000
-N_SCANS, SEED = 40, 77
+N_PATIENTS, SEED = 80, 99
 
 Array = NDArray[np.float64]
 Scored = tuple[Array, NDArray[np.int64]]
@@ -155,17 +154,10 @@ def _maps() -> list[Outcome]:
 
 
 def _examples(bundle: Bundle, progress: Progress) -> Sequence[Example]:
+    """Return the first patients of `benchmarks.truth`, who made no bundle."""
     design = Design(world=WORLDS[bundle.protocol.name], seed=SEED)
-    found: list[Example] = []
-    for number, case in enumerate(draw_benchmark(design, bundle.protocol, range(10 * N_SCANS))):
-        progress("simulating", number, N_SCANS)
-        example = simulate(case, bundle.protocol, bundle.text_encoder).example
-        if example.image is not None:
-            found.append(example)
-        if len(found) == N_SCANS:
-            break
-    progress("simulating", 1, 1)
-    return found
+    cases = simulated(design, bundle.protocol, bundle.text_encoder, N_PATIENTS, progress=progress)
+    return [case.example for case in cases]
 
 
 def _of_maps(fault: str, proofs: MapProofs) -> Outcome:

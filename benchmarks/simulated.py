@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from pipeline.model.image_encoder import STRIDE
 from pipeline.model.text_encoder import TextEncoder
 from pipeline.phantom import Design
 from pipeline.phantom.benchmark import BenchmarkCase, draw_benchmark
+from pipeline.phantom.patient import draw_patient
 from pipeline.progress import Progress
 from pipeline.tensors import ImageInput, Sentence, TextInput
 from pipeline.train.annotations import mask_tokens
@@ -67,12 +68,21 @@ def simulated(
         path = folder / f"{chunk:04d}.npz"
         if not path.is_file():
             numbers = range(chunk * AT_ONCE, (chunk + 1) * AT_ONCE)
-            drawn = [simulate(case, protocol, encoder) for case in draw_benchmark(
+            drawn = [_simulate(case, protocol, encoder) for case in draw_benchmark(
                 design, protocol, numbers)]  # fmt: skip
             _save(path, drawn)
         cases += _load(path, protocol)
         progress("simulating", min(len(cases), n), n)
-    return cases[:n]
+    return [_scanned(case, design, number) for number, case in enumerate(cases[:n])]
+
+
+def _scanned(case: Simulated, design: Design, number: int) -> Simulated:
+    """Name the scanner, as a header would, of a case that has an image."""
+    if case.example.image is None:
+        return case
+    site = draw_patient(design, number).site
+    named = replace(case.example, scanner=f"{site.manufacturer} {site.model_name}")
+    return replace(case, example=named)
 
 
 def _key(design: Design, protocol: Protocol, encoder: TextEncoder) -> str:
@@ -89,8 +99,7 @@ def _key(design: Design, protocol: Protocol, encoder: TextEncoder) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-def simulate(case: BenchmarkCase, protocol: Protocol, encoder: TextEncoder) -> Simulated:
-    """Return a drawn case as training and testing read it."""
+def _simulate(case: BenchmarkCase, protocol: Protocol, encoder: TextEncoder) -> Simulated:
     image = read_image(case.case, protocol)
     volume = case.case.volumes.get(protocol.series[0].name)
     size = tuple(count // STRIDE for count in protocol.grid.size[::-1])
@@ -110,7 +119,6 @@ def simulate(case: BenchmarkCase, protocol: Protocol, encoder: TextEncoder) -> S
             labels=np.array([np.nan if label is None else label for label in known], np.float32),
             masks=masks,
             quantities=quantities(volume, case.case.history),
-            scanner=case.scanner,
         ),
         true=np.array([case.true[name] for name in names]),
         observable=np.array([case.observable[name] for name in names]),
@@ -124,7 +132,7 @@ def _save(path: Path, cases: Sequence[Simulated]) -> None:
         "histories": np.array([case.example.history.model_dump_json() for case in cases]),
         "named": np.array([
             json.dumps([case.example.study_uid, case.example.patient_id,
-                        dict(case.example.quantities), case.example.scanner]) for case in cases
+                        dict(case.example.quantities)]) for case in cases
         ]),
         "has_finding": np.array([case.has_finding for case in cases]),
     }  # fmt: skip
@@ -156,7 +164,7 @@ def _load(path: Path, protocol: Protocol) -> list[Simulated]:
 
 
 def _case(arrays: Mapping[str, NDArray[np.generic]], number: int, protocol: Protocol) -> Simulated:
-    study_uid, patient_id, measured, scanner = json.loads(str(arrays["named"][number]))
+    study_uid, patient_id, measured = json.loads(str(arrays["named"][number]))
     return Simulated(
         example=Example(
             study_uid=study_uid,
@@ -168,7 +176,6 @@ def _case(arrays: Mapping[str, NDArray[np.generic]], number: int, protocol: Prot
             labels=arrays["labels"][number].astype(np.float32),
             masks=arrays["masks"][number].astype(np.float32),
             quantities=measured,
-            scanner=scanner,
         ),
         true=arrays["true"][number].astype(np.float64),
         observable=arrays["observable"][number].astype(np.float64),

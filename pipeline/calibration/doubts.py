@@ -55,7 +55,9 @@ def doubts_about(judged: Judged) -> tuple[str, ...]:
     for one in judged.asked:
         if not one.has_both:
             continue
-        ratio = np.log(one.statistic(observed_to_expected, drawn))
+        # A draw without any event has no logarithm.
+        with np.errstate(divide="ignore"):
+            ratio = np.log(one.statistic(observed_to_expected, drawn))
         slope = one.statistic(calibration_slope, drawn)
         if _is_far(ratio, 0.0) and abs(ratio[0]) > np.log(LEAST_RATIO):
             said.append(
@@ -122,16 +124,23 @@ def doubt_issues(
 
 def _shares(one: Question, part: Judged) -> Array:
     weights = patient_weights(part.patients) * one.weights
-    return np.asarray((weights @ one.labels) / weights.sum(1))
+    with np.errstate(invalid="ignore"):
+        return np.asarray((weights @ one.labels) / weights.sum(1))
 
 
 def _is_far(values: Array, right: float) -> bool:
-    return bool(abs(values[0] - right) > Z_LIMIT * np.nanstd(values[1:]))
+    return bool(abs(values[0] - right) > Z_LIMIT * _spread(values[1:]))
+
+
+def _spread(draws: Array) -> float:
+    """Return the standard deviation of the draws that have a value; infinite if none has."""
+    finite = draws[np.isfinite(draws)]
+    return float(finite.std()) if len(finite) else np.inf
 
 
 def _differ(values: Array, others: Array) -> tuple[float, float] | None:
     """Return two statistics if they differ by more than chance explains."""
-    error = np.hypot(np.nanstd(values[1:]), np.nanstd(others[1:]))
+    error = np.hypot(_spread(values[1:]), _spread(others[1:]))
     if not abs(values[0] - others[0]) > Z_LIMIT * error:
         return None
     return float(values[0]), float(others[0])

@@ -51,8 +51,6 @@ class BenchmarkCase:
     """All that risks depend on."""
     seen: frozenset[str]
     """What is observable: ``image``, and the names of columns and topics."""
-    scanner: str
-    """Manufacturer and model, as the header would name them; empty without an image."""
 
 
 def draw_benchmark(
@@ -89,7 +87,6 @@ def _benchmark_case(design: Design, protocol: Protocol, drawn: PhantomCase) -> B
         outcomes=patient.outcomes,
         facts=patient.facts,
         seen=patient.seen,
-        scanner="" if scan is None else f"{patient.site.manufacturer} {patient.site.model_name}",
     )
 
 
