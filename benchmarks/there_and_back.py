@@ -27,6 +27,7 @@ from pipeline.preprocess import image_input
 from pipeline.protocol import read_protocol
 from pipeline.tensors import ModelOutput
 from pipeline.volume import Volume
+from schemas.grid import Intensity
 from schemas.protocol import Protocol
 from schemas.series import FrameSource
 
@@ -77,7 +78,12 @@ def main() -> None:
 
 
 def trips_of(protocol: Protocol, spacing_mm: Sequence[float]) -> list[Trip]:
-    """Send one point there and back in each orientation; each time another token's centre."""
+    """Send one point there and back in each orientation; each time another token's centre.
+
+    Only the protocol's grid counts: values of 0 to 100 are shown as they are.
+    """
+    plain = Intensity(kind="window", low=0.0, high=100.0)
+    protocol = protocol.model_copy(update={"intensity": plain})
     random = np.random.default_rng(SEED)
     return [
         _trip(name, geometry, protocol, random)
