@@ -74,7 +74,7 @@ class MapProof(FrozenModel):
     n_cases: int = Field(ge=0)
     """Cases with an image whose maps were looked at."""
     n_tested: int = Field(ge=0)
-    """Those of them whose map claims enough to be tested."""
+    """Those of them whose map claims a log-odds or more at its strongest 3 % of voxels."""
     figures: tuple[MapFigure, ...]
     """All that was measured."""
     reasons: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.explain.measure import Measured
+from pipeline.explain.measure import LEAST_CLAIM, Measured
 from schemas.maps import MapFigure, MapFigureName, MapProof, MapProofs
 from schemas.prediction import SUM_TOLERANCE
 
@@ -24,7 +24,7 @@ class _Rule:
 
 RULES: Mapping[MapFigureName, _Rule] = {
     "deleted": _Rule(
-        "share of maps that pass their own deletion test; of maps that know nothing 0.11", 0.5
+        "share of maps that pass their own deletion test; of maps that know nothing 0.11", 0.7
     ),
     "deleted_ratio": _Rule(
         "fall of the logit where the map is strongest, over what random patches move it", 3.0
@@ -44,7 +44,7 @@ RULES: Mapping[MapFigureName, _Rule] = {
         "mean size of the correlation with maps of the same network, its weights drawn anew", 0.1,
         is_floor=False,
     ),
-    "shifted": _Rule("mean correlation with the map of the image moved by one voxel", 0.8),
+    "shifted": _Rule("mean correlation with the map of the image moved by one voxel", 0.7),
     "peak_moved_mm": _Rule(
         "median distance by which the peak moves then, in mm; at most a token's side", np.nan,
         is_floor=False,
@@ -90,7 +90,7 @@ def verdict(
         status = "too_few"
         few = (
             f"{len(tested)} of {len(measured)} test cases with an image have a map that claims "
-            f"enough to be tested, and {MIN_TESTED} are needed"
+            f"{LEAST_CLAIM:g} log-odds or more, and {MIN_TESTED} are needed"
         )
         reasons = (few,)
     return MapProof(

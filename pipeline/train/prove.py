@@ -73,7 +73,7 @@ def redrawn(bundle: Bundle, inputs: Sequence[ModelInput], *, seed: int) -> Bundl
 def _drawn_anew(network: FusedNetwork, generator: torch.Generator) -> FusedNetwork:
     other = copy.deepcopy(network)
     with torch.no_grad():
-        for weight in other.parameters():
+        for weight in (one for one in other.parameters() if one.numel() > 0):
             spread, mean = torch.std_mean(weight.detach().float(), correction=0)
             noise = torch.randn(weight.shape, generator=generator)
             weight.copy_(mean + spread * noise.to(weight.device))
