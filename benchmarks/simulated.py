@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from pipeline.model.image_encoder import STRIDE
 from pipeline.model.text_encoder import TextEncoder
 from pipeline.phantom import Design
 from pipeline.phantom.benchmark import BenchmarkCase, draw_benchmark
+from pipeline.phantom.patient import draw_patient
 from pipeline.progress import Progress
 from pipeline.tensors import ImageInput, Sentence, TextInput
 from pipeline.train.annotations import mask_tokens
@@ -72,7 +73,16 @@ def simulated(
             _save(path, drawn)
         cases += _load(path, protocol)
         progress("simulating", min(len(cases), n), n)
-    return cases[:n]
+    return [_scanned(case, design, number) for number, case in enumerate(cases[:n])]
+
+
+def _scanned(case: Simulated, design: Design, number: int) -> Simulated:
+    """Name the scanner, as a header would, of a case that has an image."""
+    if case.example.image is None:
+        return case
+    site = draw_patient(design, number).site
+    named = replace(case.example, scanner=f"{site.manufacturer} {site.model_name}")
+    return replace(case, example=named)
 
 
 def _key(design: Design, protocol: Protocol, encoder: TextEncoder) -> str:

@@ -56,6 +56,11 @@ def _complain(message: str) -> None:
     console.print(f"synopt: {' '.join(message.split())}", markup=False)
 
 
+def _say_doubts(task: str, doubts: tuple[str, ...], *, quiet: bool) -> None:
+    for doubt in doubts:
+        say(f"{task}: doubt: {doubt}", quiet=quiet)
+
+
 @app.command()
 def demo(out: OutFolder = Path("out/demo"), quiet: Quiet = False) -> None:
     """Assess the simulated sample cohort with the bundle that ships."""
@@ -175,7 +180,7 @@ def train(  # noqa: PLR0913, PLR0917
     from flows.progress import progress_bars  # noqa: PLC0415
     from pipeline.protocol import read_protocol  # noqa: PLC0415
     from pipeline.train import Keeping, train_bundle  # noqa: PLC0415
-    from pipeline.train.card import in_words  # noqa: PLC0415
+    from pipeline.train.card import in_words, maps_in_words  # noqa: PLC0415
     from pipeline.train.processes import is_first, processes  # noqa: PLC0415
 
     quiet = quiet or not is_first()
@@ -191,6 +196,9 @@ def train(  # noqa: PLR0913, PLR0917
         )  # fmt: skip
     for metrics in bundle.metrics:
         say(f"{metrics.task}: test {in_words(metrics)}", quiet=quiet)
+        _say_doubts(metrics.task, metrics.doubts, quiet=quiet)
+    for line in maps_in_words(bundle.maps):
+        say(line, quiet=quiet)
     say(f"Bundle: {out.absolute()}", quiet=quiet)
     processes().destroy_process_group()
 
@@ -216,7 +224,7 @@ def evaluate(  # noqa: PLR0913, PLR0917
     from pipeline.files import require_writable  # noqa: PLC0415
     from pipeline.protocol import read_protocol  # noqa: PLC0415
     from pipeline.report.evaluation import write_evaluation  # noqa: PLC0415
-    from pipeline.train.card import in_words  # noqa: PLC0415
+    from pipeline.train.card import in_words, maps_in_words  # noqa: PLC0415
     from pipeline.train.evaluate import evaluate as judge_bundle  # noqa: PLC0415
 
     rules = None if protocol is None else read_protocol(protocol)
@@ -228,6 +236,9 @@ def evaluate(  # noqa: PLR0913, PLR0917
         )  # fmt: skip
     for metrics in found.tasks:
         say(f"{metrics.task}: {in_words(metrics)}", quiet=quiet)
+        _say_doubts(metrics.task, metrics.doubts, quiet=quiet)
+    for line in maps_in_words(found.maps):
+        say(line, quiet=quiet)
     say(f"Evaluation: {write_evaluation(out, found).absolute()}", quiet=quiet)
 
 

@@ -15,7 +15,7 @@ from pipeline.heatmap import Heatmap
 from pipeline.report import heatmap_name
 from pipeline.volume import Volume
 from schemas.calibration import AnyCalibrator, Calibrator
-from schemas.maps import MapCheck
+from schemas.maps import MapCheck, MapProof
 from schemas.prediction import Evidence, RiskEstimate
 from schemas.report import Decision, HeatmapPeak, Risk
 
@@ -86,13 +86,15 @@ def with_heatmap(
     reason: str,
     volume: Volume | None,
     check: MapCheck | None = None,
+    proof: MapProof | None = None,
 ) -> Risk:
-    """Return the entry with its heatmap's file name, peak and test, or why there is no heatmap."""
+    """Return the entry with its heatmap's file name, peak and tests, or why there is no heatmap."""
     return risk.model_copy(
         update={
             "heatmap": None if heatmap is None else heatmap_name(risk.task),
             "heatmap_reason": reason,
             "map_check": check,
+            "map_proof": proof,
             "peak": _peak(heatmap, volume),
         }
     )

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pipeline.bundle import Bundle
-from pipeline.calibration import outside_reference
+from pipeline.calibration import doubt_issues, outside_reference, unseen_scanner
 from pipeline.case import Case
 from pipeline.case_answer import CaseReading
 from pipeline.cohort import Cohort, read_case
@@ -129,7 +129,12 @@ class Assessor:
             case, self.bundle.protocol, self.bundle.text_encoder, self.bundle.table_transform
         )
         output = self.bundle.predict([inputs])
-        issues = (*issues, *unlike_training(self.bundle, output, inputs, case))
+        issues = (
+            *issues,
+            *unlike_training(self.bundle, output, inputs, case),
+            *self._unseen_scanner(study),
+            *doubt_issues(self.bundle.metrics, self.bundle.calibrators),
+        )
         if has_errors(issues):
             return _with(blank, issues=issues, status="withheld"), volume, {}
         reading = CaseReading(self.bundle, inputs, history, volume)
@@ -165,6 +170,11 @@ class Assessor:
             history=_history_use(case.history, protocol),
             run=run,
         )  # fmt: skip
+
+    def _unseen_scanner(self, study: Study) -> list[Issue]:
+        policy = self.bundle.protocol.assessment.unseen_scanner
+        severity = Severity.ERROR if policy == "withhold" else Severity.WARNING
+        return unseen_scanner(self.bundle.reference, study.scanner, severity=severity)
 
 
 def _with(report: RiskReport, *, issues: tuple[Issue, ...], status: str) -> RiskReport:

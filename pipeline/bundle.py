@@ -34,6 +34,7 @@ from schemas.base import FrozenModel
 from schemas.bundle import BundleIdentity, BundleManifest
 from schemas.calibration import AnyCalibrator
 from schemas.leaks import LeakReport
+from schemas.maps import MapProofs
 from schemas.metrics import AnyMetrics
 from schemas.protocol import SITE_PARTS, Protocol
 from schemas.splits import SplitRecord
@@ -46,6 +47,7 @@ CALIBRATORS = "configs/calibrators.json"
 METRICS = "configs/metrics.json"
 SPLITS = "configs/splits.json"
 LEAKS = "configs/leaks.json"
+MAPS = "configs/maps.json"
 WEIGHTS = "models/model.safetensors"
 TEXT = "models/text"
 REFERENCE = "models/reference.safetensors"
@@ -63,6 +65,8 @@ class Bundle:
     ----------
     networks
         The members of the ensemble; most often one.
+    maps
+        The proof of its maps; None of a bundle whose maps were never proved.
     """
 
     protocol: Protocol
@@ -73,6 +77,7 @@ class Bundle:
     reference: Reference
     metrics: tuple[AnyMetrics, ...]
     identity: BundleIdentity
+    maps: MapProofs | None = None
 
     @torch.inference_mode()
     def predict(self, inputs: Sequence[ModelInput]) -> ModelOutput:
@@ -121,6 +126,8 @@ def save_bundle(
     _write(folder / CALIBRATORS, _CALIBRATORS.dump_json(bundle.calibrators, indent=1).decode())
     _write(folder / METRICS, _METRICS.dump_json(bundle.metrics, indent=1).decode())
     _write(folder / CARD, card)
+    if bundle.maps is not None:
+        _write(folder / MAPS, bundle.maps.model_dump_json(indent=1) + "\n")
     for name, record in records.items():
         _write(folder / name, record.model_dump_json(indent=1) + "\n")
     for number, network in enumerate(bundle.networks):
@@ -140,6 +147,7 @@ def save_bundle(
         n_train=bundle.identity.n_train,
         distance_limit=bundle.reference.distance_limit,
         ranges=bundle.reference.ranges,
+        scanners=bundle.reference.scanners,
         files=_hashes(folder),
     )
     _write(folder / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
@@ -204,13 +212,22 @@ def _load(folder: Path) -> Bundle:
         table_transform=transform,
         calibrators=_CALIBRATORS.validate_json(_read(folder / CALIBRATORS)),
         reference=Reference(
-            arrays["mean"], arrays["precision"], manifest.distance_limit, manifest.ranges
+            arrays["mean"],
+            arrays["precision"],
+            manifest.distance_limit,
+            manifest.ranges,
+            manifest.scanners,
         ),
         metrics=_METRICS.validate_json(_read(folder / METRICS)),
         identity=bundle_identity(
             protocol, encoder, manifest.n_train, file_sha256(folder / MANIFEST)
         ),
+        maps=_maps(folder / MAPS),
     )
+
+
+def _maps(path: Path) -> MapProofs | None:
+    return MapProofs.model_validate_json(_read(path)) if path.is_file() else None
 
 
 def _load_network(path: Path, protocol: Protocol, transform: TableTransform) -> FusedNetwork:

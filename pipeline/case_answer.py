@@ -14,6 +14,7 @@ from pipeline.explain import (
     evidence_of,
     heatmaps_of,
     judged,
+    refusal,
     what_if_of,
     with_each_left_out,
     words_of,
@@ -79,6 +80,7 @@ class CaseReading:
             risk = with_heatmap(
                 answered(blank, found, calibrator, self.inputs.present),
                 maps.shown.get(task), maps.reasons[task], self.volume, maps.checks.get(task),
+                None if self.bundle.maps is None else self.bundle.maps.of(task),
             )  # fmt: skip
             what_if = what_if_of(told, number, maps.painted.get(task))
             risks.append(risk.model_copy(update={"what_if": what_if}))
@@ -113,7 +115,10 @@ class CaseReading:
         after = self.bundle.predict(deletion.cases)
         found = judged(deletion, output, shown.contrasted(after))
         checks = dict(zip(tasks, found, strict=True))
-        reasons = {task: words_of(check) for task, check in checks.items()}
+        reasons = {
+            task: refusal(self.bundle.maps, task) or words_of(check)
+            for task, check in checks.items()
+        }
         scanned = token_mask(image.scanned[None])[0].numpy()
         try:
             maps = heatmaps_of(output, tasks, scanned, image.grid, self.volume.geometry)

@@ -52,5 +52,7 @@ class BundleManifest(FrozenModel):
     """Of the out-of-distribution check."""
     ranges: tuple[TrainedRange, ...]
     """Of the out-of-distribution check."""
+    scanners: tuple[str, ...] = ()
+    """Manufacturers and models that training cases came from; empty if no header named one."""
     files: dict[str, str]
     """SHA-256 of every other file, by its path below the bundle."""

@@ -159,6 +159,9 @@ class Calibrator(FrozenModel):
     """Labelled calibration cases."""
     n_events: int = Field(ge=1)
     """Positives among them."""
+    chance_p: float | None = Field(default=None, ge=0, le=1)
+    """One-sided p-value of a score that ranks the calibration cases no better than chance; None in
+    a bundle of an earlier version."""
 
 
 class StepMap(FrozenModel):
@@ -218,6 +221,9 @@ class StepCalibrator(FrozenModel):
     """Labelled calibration cases; for `survival` those seen through a span at least."""
     n_events: int = Field(ge=1)
     """Cases outside the commonest class, or events by the last horizon."""
+    chance_p: float | None = Field(default=None, ge=0, le=1)
+    """One-sided p-value of a score that ranks the calibration cases no better than chance; None in
+    a bundle of an earlier version."""
 
 
 AnyCalibrator = Calibrator | StepCalibrator

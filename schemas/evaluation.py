@@ -6,6 +6,7 @@ from pydantic import Field
 
 from schemas.base import FrozenModel
 from schemas.bundle import BundleIdentity
+from schemas.maps import MapProofs
 from schemas.metrics import AnyMetrics, Interval
 
 
@@ -62,3 +63,5 @@ class Evaluation(FrozenModel):
     """What each subset of the modalities can do."""
     comparisons: tuple[Comparison, ...] = ()
     """Other bundles on the same cases."""
+    maps: MapProofs | None = None
+    """The proof of the bundle's maps, on its own test cases; None if they were never proved."""

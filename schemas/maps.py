@@ -1,10 +1,15 @@
-"""How far a heatmap may be believed: the test of one case's map."""
+"""How far heatmaps may be believed: the test of one case's map, and the proof of a bundle's."""
 
 from typing import Literal
 
 from pydantic import Field
 
 from schemas.base import FrozenModel
+
+MapFigureName = Literal[
+    "deleted", "deleted_ratio", "inserted", "own_over_average", "gap", "redrawn", "shifted",
+    "peak_moved_mm", "occluded",
+]  # fmt: skip
 
 
 class MapCheck(FrozenModel):
@@ -29,3 +34,61 @@ class MapCheck(FrozenModel):
     """Voxels of the model's grid that were painted over."""
     n_random: int = Field(ge=0)
     """Random patches that were compared; 0 where the test could not be made."""
+
+
+class MapFigure(FrozenModel):
+    """One figure of a proof, and what it must reach."""
+
+    name: MapFigureName
+    """Which."""
+    meaning: str
+    """What it says, in words."""
+    value: float | None
+    """What was found; None if no case could be measured."""
+    bound: float
+    """What it must reach, or may reach."""
+    is_floor: bool
+    """Whether the value must be at least the bound; else it may be at most the bound."""
+    n_cases: int = Field(ge=0)
+    """Cases behind it."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is as it must be; what could not be measured is not."""
+        if self.value is None:
+            return False
+        return self.value >= self.bound if self.is_floor else self.value <= self.bound
+
+
+class MapProof(FrozenModel):
+    """Whether the maps of one task of a bundle show what the network reads.
+
+    Measured on test cases, on whom nothing was fitted. A report shows no map of a task whose maps
+    did not pass.
+    """
+
+    task: str
+    """The task."""
+    status: Literal["passed", "failed", "too_few"]
+    """`too_few`: too few cases whose map claims anything, so that nothing is proved."""
+    n_cases: int = Field(ge=0)
+    """Cases with an image whose maps were looked at."""
+    n_tested: int = Field(ge=0)
+    """Those of them whose map claims a log-odds or more at its strongest 3 % of voxels."""
+    figures: tuple[MapFigure, ...]
+    """All that was measured."""
+    reasons: tuple[str, ...] = ()
+    """Why the maps did not pass, in words; empty if they did."""
+
+
+class MapProofs(FrozenModel):
+    """The proof of a bundle's maps, as configs/maps.json holds it."""
+
+    seed: int
+    """Of the choice of the cases and of the weights that were drawn anew."""
+    tasks: tuple[MapProof, ...]
+    """One a task."""
+
+    def of(self, task: str) -> MapProof | None:
+        """Return a task's proof; None if there is none."""
+        return next((proof for proof in self.tasks if proof.task == task), None)

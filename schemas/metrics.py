@@ -59,6 +59,21 @@ class Reliability(FrozenModel):
     """Brier score of always saying the overall share."""
 
 
+class Held(FrozenModel):
+    """How often the conformal sets of some cases hold the truth."""
+
+    answer: str
+    """Which cases: those whose truth it is; empty for all."""
+    n_cases: int = Field(ge=1)
+    """Cases."""
+    n_held: int = Field(ge=0)
+    """Cases whose set holds the truth."""
+    lower: float
+    """2.5 % bound of that share, exact binomial (Clopper and Pearson, 1934)."""
+    upper: float
+    """97.5 % bound."""
+
+
 class ConformalResult(FrozenModel):
     """How the conformal sets did."""
 
@@ -72,6 +87,8 @@ class ConformalResult(FrozenModel):
     """Labels in a set."""
     share_undecided: float
     """Share of cases whose set holds both."""
+    held: tuple[Held, ...] = ()
+    """Coverage of all, then of the cases of each answer, with exact bounds."""
 
 
 class NetBenefit(FrozenModel):
@@ -131,6 +148,23 @@ class TaskMetrics(FrozenModel):
     """Log loss of always saying the training prevalence."""
     train_prevalence: float
     """Share of positives among the training cases."""
+    doubts: tuple[str, ...] = ()
+    """What speaks against the probabilities, in words; empty if nothing does."""
+
+
+class ClassSetResult(FrozenModel):
+    """How the conformal sets did."""
+
+    coverage: float
+    """Share of cases whose set holds the truth."""
+    by_class: tuple[float | None, ...]
+    """The same among the cases of each class; None where it has none."""
+    mean_size: float
+    """Labels in a set."""
+    share_undecided: float
+    """Share of cases whose set holds more than one."""
+    held: tuple[Held, ...] = ()
+    """Coverage of all, then of the cases of each class, with exact bounds."""
 
 
 class StepPerformance(FrozenModel):
@@ -159,19 +193,8 @@ class StepPerformance(FrozenModel):
     concordance: Interval | None = None
     """Share of the pairs whose order in time is known in which the earlier event has the higher
     risk by the last horizon (Harrell, 1982); `survival` alone, of all patients."""
-
-
-class ClassSetResult(FrozenModel):
-    """How the conformal sets did."""
-
-    coverage: float
-    """Share of cases whose set holds the truth."""
-    by_class: tuple[float | None, ...]
-    """The same among the cases of each class; None where it has none."""
-    mean_size: float
-    """Labels in a set."""
-    share_undecided: float
-    """Share of cases whose set holds more than one."""
+    conformal: ClassSetResult | None = None
+    """None without conformal sets."""
 
 
 class StepMetrics(FrozenModel):
@@ -188,8 +211,6 @@ class StepMetrics(FrozenModel):
     questions: tuple[Performance, ...]
     """One a class, one a level from the second on (is it at least this?), or one a horizon; `group`
     names it. A horizon leaves out who was censored before it, and weighs the others."""
-    conformal: ClassSetResult | None = None
-    """None without conformal sets."""
     log_loss_uncalibrated: float
     """Log loss of the raw steps."""
     prevalence_log_loss: float
@@ -197,6 +218,8 @@ class StepMetrics(FrozenModel):
     train_shares: tuple[float, ...]
     """Share of each class among the training cases, or of those with an event by each horizon
     (Kaplan and Meier, 1958)."""
+    doubts: tuple[str, ...] = ()
+    """What speaks against the probabilities, in words; empty if nothing does."""
 
 
 AnyMetrics = TaskMetrics | StepMetrics

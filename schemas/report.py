@@ -8,7 +8,7 @@ from pydantic import Field
 from schemas.base import FrozenModel
 from schemas.bundle import BundleIdentity
 from schemas.issue import Issue
-from schemas.maps import MapCheck
+from schemas.maps import MapCheck, MapProof
 from schemas.prediction import Evidence, StepAnswer
 from schemas.what_if import WhatIf
 
@@ -86,6 +86,9 @@ class Risk(FrozenModel):
     """Why there is no heatmap."""
     map_check: MapCheck | None = None
     """Whether the heatmap stood the test on this very case; None without an image."""
+    map_proof: MapProof | None = None
+    """Whether the bundle's maps of this task stood on its test cases; None if they were never
+    proved."""
     peak: HeatmapPeak | None = None
     """Where the image raised the risk most; None if nowhere."""
     evidence: Evidence | None = None

@@ -167,3 +167,6 @@ class AssessmentPolicy(FrozenModel):
 
     out_of_distribution: Literal["withhold", "caution"] = "withhold"
     """What happens to a case unlike the training cases: no result, or a result with a warning."""
+    unseen_scanner: Literal["caution", "withhold"] = "caution"
+    """What happens to a case from a scanner, by manufacturer and model, that no training case came
+    from."""

@@ -3,21 +3,35 @@
 from pipeline.calibration.calibrator import COVERAGE, fit_calibrator, with_interval, with_thresholds
 from pipeline.calibration.class_sets import class_set, fit_class_sets
 from pipeline.calibration.conformal import label_set
+from pipeline.calibration.coverage import short_sets
+from pipeline.calibration.doubts import (
+    Judged,
+    doubt_issues,
+    doubts_about,
+    parts_differ,
+    ranks_by_chance,
+)
 from pipeline.calibration.fit_steps import fit_step_calibrator
 from pipeline.calibration.interval import interval
 from pipeline.calibration.judge import Answers, judge, paired_difference
 from pipeline.calibration.judge_steps import judge_steps
 from pipeline.calibration.maps import MODALITIES, in_words, to_log_odds, to_probability
 from pipeline.calibration.questions import mean_auroc, questions, task_log_loss, train_shares
-from pipeline.calibration.reference import Reference, fit_reference, outside_reference
+from pipeline.calibration.reference import (
+    Reference,
+    fit_reference,
+    outside_reference,
+    unseen_scanner,
+)
 from pipeline.calibration.shown import shown_log_odds
 from pipeline.calibration.steps import outcome_probabilities, step_probabilities, steps_in_words
 
 __all__ = [
-    "COVERAGE", "MODALITIES", "Answers", "Reference", "class_set", "fit_calibrator",
-    "fit_class_sets", "fit_reference", "fit_step_calibrator", "in_words", "interval", "judge",
-    "judge_steps", "label_set", "mean_auroc", "outcome_probabilities", "outside_reference",
-    "paired_difference", "questions", "shown_log_odds", "step_probabilities", "steps_in_words",
-    "task_log_loss", "to_log_odds", "to_probability", "train_shares", "with_interval",
-    "with_thresholds",
+    "COVERAGE", "MODALITIES", "Answers", "Judged", "Reference", "class_set", "doubt_issues",
+    "doubts_about", "fit_calibrator", "fit_class_sets", "fit_reference", "fit_step_calibrator",
+    "in_words", "interval", "judge", "judge_steps", "label_set", "mean_auroc",
+    "outcome_probabilities", "outside_reference", "paired_difference", "parts_differ", "questions",
+    "ranks_by_chance", "short_sets", "shown_log_odds", "step_probabilities", "steps_in_words",
+    "task_log_loss", "to_log_odds", "to_probability", "train_shares", "unseen_scanner",
+    "with_interval", "with_thresholds",
 ]  # fmt: skip

@@ -4,11 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
+from pipeline.calibration.chance import require_better_than_chance
 from pipeline.calibration.choose import checked, fit_map
 from pipeline.calibration.conformal import fit_conformal
 from pipeline.calibration.interval import fit_interval
 from pipeline.calibration.operating import fit_operating_point
+from pipeline.calibration.questions import Question
 from pipeline.calibration.subsets import Subset, fit_shifts
 from schemas.calibration import Calibrator
 from schemas.task import OperatingGoal
@@ -37,13 +40,15 @@ def fit_calibrator(
     Raises
     ------
     CalibrationError
-        If the cases are too few, or the score does not rank them.
+        If the cases are too few, or the score does not rank them better than chance.
     """
     score, truth = checked(logits, labels, task=task)
     common = fit_map(score, truth, task=task)
+    asked = Question("yes", truth, np.asarray(expit(score)), np.ones(len(truth)))
+    chance = require_better_than_chance([asked], task=task)
     return Calibrator(
         task=task, map=common, shifts=fit_shifts(common, hidden, truth), n_cases=len(truth),
-        n_events=int(truth.sum()),
+        n_events=int(truth.sum()), chance_p=chance,
     )  # fmt: skip
 
 

@@ -7,10 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from pipeline.calibration.chance import require_better_than_chance
 from pipeline.calibration.choose import left_out_losses, simplest
 from pipeline.calibration.fit import MAX_SLOPE, MIN_OF_EACH_CLASS
 from pipeline.calibration.maps import MODALITIES
-from pipeline.calibration.steps import moved_steps, spans, step_kind, step_losses
+from pipeline.calibration.questions import questions
+from pipeline.calibration.steps import (
+    moved_steps,
+    outcome_probabilities,
+    spans,
+    step_kind,
+    step_losses,
+)
 from pipeline.calibration.subsets import MIN_CASES, PRIOR_SD_INTERCEPT, PRIOR_SD_SLOPE, Subset
 from pipeline.errors import CalibrationError
 from schemas.calibration import StepCalibrator, StepMap, StepMethod, StepShift
@@ -43,7 +51,8 @@ def fit_step_calibrator(
     Raises
     ------
     CalibrationError
-        If an outcome has too few cases, a step is not finite, or the steps do not rank the cases.
+        If an outcome has too few cases, a step is not finite, or the steps do not rank the cases
+        better than chance.
     """
     groups = outcome_groups(task, labels)
     _check(task, steps, groups)
@@ -59,11 +68,14 @@ def fit_step_calibrator(
         for method in _methods(task)
     }
     common = fit_step_map(task, simplest(losses), steps, labels)
+    asked = questions(task, outcome_probabilities(task.kind, steps), labels)
+    chance = require_better_than_chance(asked, task=task.name)
     counts = np.bincount(groups)
     n_events = int(counts[1]) if task.kind == "survival" else int(len(groups) - counts.max())
     return StepCalibrator(
         task=task.name, kind=step_kind(task), map=common,
         shifts=_shifts(task, common, hidden, labels), n_cases=len(labels), n_events=n_events,
+        chance_p=chance,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.calibration.coverage import held_by_answer
 from pipeline.calibration.reliability import decision_curve, reliability
 from pipeline.calibration.statistics import (
     Statistic,
@@ -143,7 +144,8 @@ def paired_difference(values: Array, others: Array | None = None) -> Interval:
 def _conformal(sets: Sequence[tuple[str, ...]], labels: Array) -> ConformalResult | None:
     if not all(sets):
         return None
-    is_held = np.array([str(int(y)) in held for held, y in zip(sets, labels, strict=True)])
+    truth = [str(int(y)) for y in labels]
+    is_held = np.array([one in kept for kept, one in zip(sets, truth, strict=True)])
     size = np.array([len(held) for held in sets])
     return ConformalResult(
         coverage=float(is_held.mean()),
@@ -151,4 +153,5 @@ def _conformal(sets: Sequence[tuple[str, ...]], labels: Array) -> ConformalResul
         coverage_positive=float(is_held[labels == 1].mean()),
         mean_size=float(size.mean()),
         share_undecided=float((size == 2).mean()),
+        held=held_by_answer(sets, truth, ("0", "1")),
     )

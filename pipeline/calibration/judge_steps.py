@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.calibration.coverage import held_by_answer
 from pipeline.calibration.fit_steps import outcome_groups
 from pipeline.calibration.judge import MIN_GROUP, Answers, paired_difference
 from pipeline.calibration.questions import Question, mean_auroc, questions, task_log_loss
@@ -80,7 +81,6 @@ def judge_steps(
             if flags.sum() >= MIN_GROUP and all(one.chosen(flags).weights.any() for one in asked)
         ),
         questions=tuple(_question(one, drawn) for one in asked),
-        conformal=_sets(task, answers),
         log_loss_uncalibrated=float(task_log_loss(task, answers.raw_probability, labels, once)[0]),
         prevalence_log_loss=float(task_log_loss(task, usual, labels, once)[0]),
         train_shares=train_shares,
@@ -108,6 +108,7 @@ def _performance(task: Task, name: str, answers: Answers, drawn: Array | None) -
         log_loss=paired_difference(task_log_loss(task, answers.probability, labels, drawn)),
         kappa=_kappa(answers, drawn) if task.kind == "ordinal" else None,
         concordance=_concordance(answers, drawn) if is_time and is_whole else None,
+        conformal=_sets(task, answers),
     )
 
 
@@ -184,4 +185,5 @@ def _sets(task: Task, answers: Answers) -> ClassSetResult | None:
         ),
         mean_size=float(size.mean()),
         share_undecided=float((size > 1).mean()),
+        held=held_by_answer(answers.sets, names, task.classes),
     )

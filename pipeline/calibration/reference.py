@@ -1,6 +1,6 @@
 """What the training cases looked like, and whether a new case is like them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,12 +31,15 @@ class Reference:
         The ``QUANTILE`` of the Mahalanobis distances of validation and calibration cases.
     ranges
         Smallest and largest value of each input quantity.
+    scanners
+        Manufacturers and models that they came from; empty if no header named one.
     """
 
     mean: NDArray[np.float64]
     precision: NDArray[np.float64]
     distance_limit: float
     ranges: tuple[TrainedRange, ...]
+    scanners: tuple[str, ...] = ()
 
     def distance(self, summary: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the Mahalanobis distance of features, shape (..., C) to (...)."""
@@ -49,6 +52,7 @@ def fit_reference(
     train: NDArray[np.float64],
     held_out: NDArray[np.float64],
     quantities: list[Mapping[str, float]],
+    scanners: Iterable[str] = (),
 ) -> Reference:
     """Fit on training features, shape (n, C); set the limit on held-out ones, shape (m, C).
 
@@ -56,6 +60,8 @@ def fit_reference(
     ----------
     quantities
         Of each training case, by name; a case may lack some.
+    scanners
+        Of each training case; empty where its header names none.
 
     Raises
     ------
@@ -73,7 +79,8 @@ def fit_reference(
     names = sorted({name for case in quantities for name in case})
     ranges = [_range(name, [case[name] for case in quantities if name in case]) for name in names]
     limit = float(np.quantile(open_limit.distance(held_out), QUANTILE))
-    return Reference(covariance.location_, covariance.precision_, limit, tuple(ranges))
+    known = tuple(sorted({scanner for scanner in scanners if scanner}))
+    return Reference(covariance.location_, covariance.precision_, limit, tuple(ranges), known)
 
 
 def _range(name: str, values: list[float]) -> TrainedRange:
@@ -117,6 +124,26 @@ def outside_reference(
     text = "outside what the bundle was trained on: "
     code = IssueCode.OUT_OF_DISTRIBUTION
     return [Issue(code=code, severity=severity, message=text + message) for message in messages]
+
+
+def unseen_scanner(reference: Reference, scanner: str, *, severity: Severity) -> list[Issue]:
+    """Say if no training case came from a scanner, by manufacturer and model.
+
+    Where neither the header nor any training case names one there is nothing to compare.
+    """
+    if not reference.scanners or scanner in reference.scanners:
+        return []
+    message = (
+        f"no training case came from the scanner {scanner!r}, they came from "
+        f"{len(reference.scanners)} others: judge the bundle on cases of it before trusting it"
+    )
+    if not scanner:
+        severity = Severity.INFO
+        message = (
+            "the header does not name the scanner, so it cannot be compared with those that "
+            "training cases came from"
+        )
+    return [Issue(code=IssueCode.SCANNER_UNSEEN, severity=severity, message=message)]
 
 
 def _within(value: float, known: TrainedRange) -> bool:

@@ -3,12 +3,16 @@
 from pipeline.explain.asked import ReadAll, Told, ask
 from pipeline.explain.changes import Record
 from pipeline.explain.contrast import contrasted
-from pipeline.explain.deletion import Predict, check_maps, deletion_of, judged, words_of
+from pipeline.explain.deletion import check_maps, deletion_of, judged, words_of
 from pipeline.explain.evidence import evidence_of
 from pipeline.explain.heatmap import heatmaps_of
+from pipeline.explain.proof import ProofCase, prove
+from pipeline.explain.reading import Predict
+from pipeline.explain.verdict import refusal
 from pipeline.explain.what_if import what_if_of, with_each_left_out
 
 __all__ = [
-    "Predict", "ReadAll", "Record", "Told", "ask", "check_maps", "contrasted", "deletion_of",
-    "evidence_of", "heatmaps_of", "judged", "what_if_of", "with_each_left_out", "words_of",
+    "Predict", "ProofCase", "ReadAll", "Record", "Told", "ask", "check_maps", "contrasted",
+    "deletion_of", "evidence_of", "heatmaps_of", "judged", "prove", "refusal", "what_if_of",
+    "with_each_left_out", "words_of",
 ]  # fmt: skip

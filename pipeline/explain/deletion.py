@@ -1,13 +1,12 @@
 """The deletion test of one case's maps: what a map points at must matter more than chance."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pipeline.explain.paint import Mask, on_voxels, painted, random_patches, strongest
+from pipeline.explain.paint import Mask, image_of, on_voxels, painted, random_patches, strongest
+from pipeline.explain.reading import Array, Predict, additions_of
 from pipeline.tensors import ModelInput, ModelOutput
 from schemas.maps import MapCheck
 
@@ -18,9 +17,6 @@ N_RANDOM = 8
 SEED = 20
 QUIET_LOGIT = 0.1
 """Log-odds; a map that claims less at its strongest place has nothing to delete."""
-
-Array = NDArray[np.float64]
-Predict = Callable[[Sequence[ModelInput]], ModelOutput]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,10 +66,7 @@ def deletion_of(case: ModelInput, output: ModelOutput) -> Deletion:
     ValueError
         If the case has no image.
     """
-    regions = [
-        strongest_region(case, output.image[0, number].double().cpu().numpy(), output.token_grid)
-        for number in range(output.logits.shape[1])
-    ]
+    regions = regions_of(case, additions_of(output), output.token_grid)
     n_voxels = int(regions[0][0].sum())
     avoid = np.any([region for region, _ in regions], axis=0)
     patches = random_patches(case, avoid, n_voxels, N_RANDOM, seed=SEED)
@@ -103,6 +96,13 @@ def judged(deletion: Deletion, before: ModelOutput, after: ModelOutput) -> tuple
     )
 
 
+def regions_of(
+    case: ModelInput, additions: Array, token_grid: tuple[int, int, int]
+) -> list[tuple[Mask, float]]:
+    """Return :func:`strongest_region` of each logit, for additions of shape (Q, N)."""
+    return [strongest_region(case, own, token_grid) for own in additions]
+
+
 def strongest_region(
     case: ModelInput, additions: Array, token_grid: tuple[int, int, int]
 ) -> tuple[Mask, float]:
@@ -121,10 +121,7 @@ def strongest_region(
     ValueError
         If the case has no image.
     """
-    if case.image is None:
-        msg = "a case without an image has no map"
-        raise ValueError(msg)
-    scanned = case.image.scanned.any(0).numpy()
+    scanned = image_of(case).scanned.any(0).numpy()
     n_voxels = max(1, round(SHARE * scanned.sum()))
     centred = on_voxels(additions, token_grid, scanned.shape)
     centred = centred - np.median(centred[scanned]) if scanned.any() else centred

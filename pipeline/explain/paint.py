@@ -1,15 +1,17 @@
-"""Voxels of the model's grid: the strongest of a map, random patches, and what to paint over them.
+"""Voxels of the model's grid: the strongest of a map, random patches, and what to do with them.
 
 Arrays run (S, P, L), as the model's grid does: to the head, the back, the left.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, uniform_filter
+from torch import Tensor
 from torch.nn import functional
 
 from pipeline.tensors import ImageInput, ModelInput
@@ -19,12 +21,28 @@ FILL_VOXELS = 2.0
 what is around it."""
 BLUR_WIDTHS = 4.0
 """Where the blur ends, in its own widths."""
+BLUR_VOXELS = 8.0
+"""Width of the blur of a whole image: what is left shows no finding."""
 WIDENINGS = (1, 2, 4, 8)
 LEAST_KNOWN = 0.05
 DETAIL_VOXELS = 5
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+
+
+def image_of(case: ModelInput) -> ImageInput:
+    """Return a case's image.
+
+    Raises
+    ------
+    ValueError
+        If it has none.
+    """
+    if case.image is None:
+        msg = "a case without an image has no map"
+        raise ValueError(msg)
+    return case.image
 
 
 def on_voxels(
@@ -96,16 +114,70 @@ def painted(case: ModelInput, region: Mask) -> ModelInput:
     ValueError
         If the case has no image.
     """
-    image = case.image
-    if image is None:
-        msg = "a case without an image has nothing to paint over"
-        raise ValueError(msg)
+    image = image_of(case)
     channels = image.voxels.numpy()
     scanned = image.scanned.numpy()
     filled = np.array(channels)
     for series, looked in enumerate(scanned):
         filled[series] = _filled(channels[series], region, looked)
     return replace(case, image=replace(image, voxels=torch.from_numpy(filled), tokens=None))
+
+
+def blurred(case: ModelInput) -> ModelInput:
+    """Return the case with all of its image blurred, each series within what it scanned.
+
+    Raises
+    ------
+    ValueError
+        If the case has no image.
+    """
+    image = image_of(case)
+    filled = np.array(image.voxels.numpy())
+    for series, scanned in enumerate(image.scanned.numpy()):
+        kept = scanned.astype(np.float32)
+        weight = gaussian_filter(kept, BLUR_VOXELS)
+        mean = gaussian_filter(filled[series] * kept, BLUR_VOXELS) / np.maximum(weight, 1e-6)
+        filled[series][scanned] = mean[scanned]
+    return replace(case, image=replace(image, voxels=torch.from_numpy(filled), tokens=None))
+
+
+def put_back(case: ModelInput, changed: ModelInput, region: Mask) -> ModelInput:
+    """Return the changed case with a region of the image as it was.
+
+    Raises
+    ------
+    ValueError
+        If either has no image.
+    """
+    before, now = image_of(case), image_of(changed)
+    voxels = torch.where(torch.from_numpy(region), before.voxels, now.voxels)
+    return replace(case, image=replace(before, voxels=voxels, tokens=None))
+
+
+def shifted(case: ModelInput, step: Sequence[int]) -> ModelInput:
+    """Return the case with its image moved by whole voxels; what comes in was not scanned.
+
+    Raises
+    ------
+    ValueError
+        If the case has no image.
+    """
+    image = image_of(case)
+    moved = replace(
+        image, voxels=moved_by(image.voxels, step, -1.0),
+        scanned=moved_by(image.scanned, step, 0.0), tokens=None,
+    )  # fmt: skip
+    return replace(case, image=moved)
+
+
+def moved_by(tensor: Tensor, step: Sequence[int], fill: float) -> Tensor:
+    """Return a tensor of shape (C, S, P, L) moved by whole places; what comes in is ``fill``."""
+    moved = torch.roll(tensor, list(step), dims=(1, 2, 3))
+    for axis, by in enumerate(step, start=1):
+        if by:
+            start = 0 if by > 0 else tensor.shape[axis] + by
+            moved.narrow(axis, start, abs(by)).fill_(fill)
+    return moved
 
 
 def _filled(voxels: Array, region: Mask, scanned: Mask) -> Array:

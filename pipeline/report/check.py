@@ -113,9 +113,7 @@ def _check_heatmap(risk: Risk, volume: Volume | None, heatmap: Heatmap | None) -
             msg = f"task {risk.task}: a peak needs its heatmap"
             raise ValueError(msg)
         return
-    if risk.map_check is not None and risk.map_check.status == "failed":
-        msg = f"task {risk.task}: a heatmap that failed its test is not shown"
-        raise ValueError(msg)
+    _check_tests(risk)
     if volume is None or not heatmap.geometry.matches(volume.geometry):
         msg = f"task {risk.task}: a heatmap must lie on its volume's own grid"
         raise ValueError(msg)
@@ -126,6 +124,15 @@ def _check_heatmap(risk: Risk, volume: Volume | None, heatmap: Heatmap | None) -
         msg = f"task {risk.task}: a heatmap holds finite values, or NaN where it was not assessed"
         raise ValueError(msg)
     _check_peak(risk, volume, heatmap)
+
+
+def _check_tests(risk: Risk) -> None:
+    if risk.map_check is not None and risk.map_check.status == "failed":
+        msg = f"task {risk.task}: a heatmap that failed its test is not shown"
+        raise ValueError(msg)
+    if risk.map_proof is not None and risk.map_proof.status != "passed":
+        msg = f"task {risk.task}: a heatmap of a task whose maps are not proved is not shown"
+        raise ValueError(msg)
 
 
 def _check_peak(risk: Risk, volume: Volume, heatmap: Heatmap) -> None:

@@ -1,12 +1,12 @@
 """Training cases seen slightly otherwise each time."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.explain.paint import moved_by
 from pipeline.model.image_encoder import STRIDE
 from pipeline.tensors import ImageInput, ModelInput
 from schemas.protocol import Protocol
@@ -49,15 +49,6 @@ def _jittered(
     gain = 1.0 + MAX_GAIN * random.uniform(-1, 1)
     scaled = torch.where(image.scanned, (image.voxels + 1.0) * gain - 1.0, -1.0)
     moved = replace(
-        image, voxels=_shifted(scaled, voxels, -1.0), scanned=_shifted(image.scanned, voxels, 0.0)
+        image, voxels=moved_by(scaled, voxels, -1.0), scanned=moved_by(image.scanned, voxels, 0.0)
     )
-    return moved, _shifted(masks, tokens, torch.nan)
-
-
-def _shifted(tensor: Tensor, shift: Sequence[int], fill: float) -> Tensor:
-    moved = torch.roll(tensor, list(shift), dims=(1, 2, 3))
-    for axis, step in enumerate(shift, start=1):
-        if step:
-            start = 0 if step > 0 else tensor.shape[axis] + step
-            moved.narrow(axis, start, abs(step)).fill_(fill)
-    return moved
+    return moved, moved_by(masks, tokens, torch.nan)

@@ -12,7 +12,9 @@ from pipeline.calibration import (
     COVERAGE,
     MODALITIES,
     Answers,
+    Judged,
     class_set,
+    doubts_about,
     fit_calibrator,
     fit_class_sets,
     fit_reference,
@@ -21,6 +23,10 @@ from pipeline.calibration import (
     judge_steps,
     label_set,
     outcome_probabilities,
+    parts_differ,
+    questions,
+    ranks_by_chance,
+    short_sets,
     step_probabilities,
     to_probability,
     train_shares,
@@ -112,6 +118,7 @@ def calibrated(bundle: Bundle, parts: Parts, *, progress: Progress) -> Bundle:
         scores["train"].summaries,
         np.concatenate([scores[part].summaries for part in held_out]),
         [example.quantities for example in parts["train"]],
+        [example.scanner for example in parts["train"]],
     )
     hidden = {}
     for number, subset in enumerate(SUBSETS):
@@ -130,7 +137,39 @@ def calibrated(bundle: Bundle, parts: Parts, *, progress: Progress) -> Bundle:
         )
         for number, task in enumerate(bundle.protocol.tasks)
     )  # fmt: skip
-    return replace(bundle, metrics=metrics)
+    return replace(bundle, metrics=tuple(
+        _doubted(bundle, number, one, parts, scores) for number, one in enumerate(metrics)
+    ))  # fmt: skip
+
+
+def _doubted(
+    bundle: Bundle,
+    number: int,
+    metrics: AnyMetrics,
+    parts: Parts,
+    scores: Mapping[Part, Scores],
+) -> AnyMetrics:
+    """Return a task's metrics with what the parts say against its calibration."""
+    judged = {
+        part: judged_by(bundle, number, parts[part], scores[part])
+        for part in ("train", "calibration", "test")
+    }  # fmt: skip
+    calibration = judged.pop("calibration")
+    said = (
+        *ranks_by_chance(bundle.calibrators[number]),
+        *parts_differ(calibration, judged),
+        *metrics.doubts,
+    )
+    return metrics.model_copy(update={"doubts": said})
+
+
+def judged_by(bundle: Bundle, number: int, examples: Sequence[Example], scores: Scores) -> Judged:
+    """Return a task's yes-or-no questions to labelled examples, with the bundle's answers."""
+    tasks = bundle.protocol.tasks
+    labels = labels_of(examples, tasks, number)
+    known = is_known(labels)
+    asked = questions(tasks[number], probabilities(bundle, number, scores)[known], labels[known])
+    return Judged(asked, np.array([example.patient_id for example in examples])[known])
 
 
 def _usual(task: Task, labels: Array) -> tuple[float, ...]:
@@ -167,10 +206,12 @@ def judge_task(
     patients = np.array([example.patient_id for example in examples])
     chosen = [example for example, flag in zip(examples, known, strict=True) if flag]
     groups = groups_of(chosen, bundle.protocol)
+    doubts = doubts_about(judged_by(bundle, number, examples, scores))
     if isinstance(calibrator, StepCalibrator):
         sets = tuple(class_set(task, calibrator.conformal, row) for row in probability)
         told = Answers(probability, raw, labels, patients, sets)
-        return judge_steps(task, told.chosen(known), train_shares=usual, groups=groups)
+        steps = judge_steps(task, told.chosen(known), train_shares=usual, groups=groups)
+        return _with_doubts(steps, doubts, calibrator)
     answers = Answers(
         probability=probability[:, 0],
         raw_probability=raw[:, 0],
@@ -178,7 +219,16 @@ def judge_task(
         patients=patients,
         sets=tuple(label_set(calibrator.conformal, value) for value in probability[:, 0]),
     )
-    return judge(task.name, answers.chosen(known), train_prevalence=usual[0], groups=groups)
+    found = judge(task.name, answers.chosen(known), train_prevalence=usual[0], groups=groups)
+    return _with_doubts(found, doubts, calibrator)
+
+
+def _with_doubts(
+    metrics: AnyMetrics, doubts: tuple[str, ...], calibrator: AnyCalibrator
+) -> AnyMetrics:
+    sets = calibrator.conformal
+    short = () if sets is None else short_sets(metrics, sets.coverage)
+    return metrics.model_copy(update={"doubts": (*doubts, *short)})
 
 
 def _calibrator(

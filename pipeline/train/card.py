@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from pipeline.bundle import LEAKS, SPLITS, Bundle
 from schemas.base import FrozenModel
 from schemas.leaks import LeakReport
-from schemas.metrics import AnyMetrics, Interval, Performance, StepMetrics, TaskMetrics
+from schemas.maps import MapProof, MapProofs
+from schemas.metrics import (
+    AnyMetrics,
+    ClassSetResult,
+    ConformalResult,
+    Interval,
+    Performance,
+    StepMetrics,
+    TaskMetrics,
+)
 from schemas.splits import SplitRecord
 
 _COVERAGE = "coverage of negatives / positives"
@@ -56,6 +65,10 @@ Decision support for research; not a medical device.
 
 {_results(bundle.metrics)}
 
+## Maps
+
+{_maps(bundle.maps)}
+
 ## Limits
 
 Cases unlike the training cases are flagged by the distance of their image features and by the range
@@ -87,6 +100,9 @@ def _results(metrics: Sequence[AnyMetrics]) -> str:
     binary = [task for task in metrics if isinstance(task, TaskMetrics)]
     others = [_steps(task) for task in metrics if isinstance(task, StepMetrics)]
     parts = ["Nothing was fitted on them. 95 % intervals by patient bootstrap."]
+    doubts = [f"- `{task.task}`: {doubt}" for task in metrics for doubt in task.doubts]
+    if doubts:
+        parts.append("**Doubts, which every report repeats:**\n\n" + "\n".join(doubts))
     return "\n\n".join([*parts, *others, *([_binary(binary)] if binary else [])])
 
 
@@ -105,14 +121,14 @@ def _binary(metrics: Sequence[TaskMetrics]) -> str:
 
 ## Groups
 
-| task | group | cases | events | AUROC | calibration slope | observed / expected |
-| --- | --- | --- | --- | --- | --- | --- |
+| task | group | cases | events | AUROC | calibration slope | observed / expected | sets hold |
+| --- | --- | --- | --- | --- | --- | --- | --- |
 {group_rows}"""
 
 
 def _steps(metrics: StepMetrics) -> str:
     """Return the section of a task of several classes, levels or horizons."""
-    whole, kept = metrics.whole, metrics.conformal
+    whole, kept = metrics.whole, metrics.whole.conformal
     more = "".join(
         f", {name} {in_interval(value)}"
         for name, value in (("quadratic kappa", whole.kappa), ("concordance", whole.concordance))
@@ -131,7 +147,7 @@ def _steps(metrics: StepMetrics) -> str:
     )  # fmt: skip
     groups = "\n".join(
         _line(part.group, part.n_cases, part.n_events, in_interval(part.auroc),
-              in_interval(part.log_loss))
+              in_interval(part.log_loss), _held(part.conformal))
         for part in metrics.groups
     )  # fmt: skip
     brier = {"ordinal": "ranked probability score"}.get(metrics.kind, "Brier")
@@ -145,8 +161,8 @@ def _steps(metrics: StepMetrics) -> str:
 | --- | --- | --- | --- | --- | --- | --- |
 {rows}{sets}
 
-| group | cases | events | mean AUROC | log loss |
-| --- | --- | --- | --- | --- |
+| group | cases | events | mean AUROC | log loss | sets hold |
+| --- | --- | --- | --- | --- | --- |
 {groups}"""
 
 
@@ -156,6 +172,35 @@ def question_shares(metrics: StepMetrics) -> tuple[float, ...]:
     if metrics.kind == "ordinal":
         return tuple(sum(shares[place:]) for place in range(1, len(shares)))
     return shares
+
+
+def _maps(proofs: MapProofs | None) -> str:
+    if proofs is None:
+        return "**Never proved.** Each is tested on its own case alone."
+    return "\n\n".join(_proof(proof) for proof in proofs.tasks)
+
+
+def _proof(proof: MapProof) -> str:
+    said = {"passed": "passed", "failed": "**failed**, so no report shows any",
+            "too_few": "**not proved**, so no report shows any"}[proof.status]  # fmt: skip
+    rows = "\n".join(
+        _line(
+            figure.meaning, figure.n_cases, "-" if figure.value is None else f"{figure.value:.3g}",
+            f"at {'least' if figure.is_floor else 'most'} {figure.bound:g}",
+            "yes" if figure.holds else "**no**",
+        )
+        for figure in proof.figures
+    )  # fmt: skip
+    few = f" {proof.reasons[0]}." if proof.status == "too_few" else ""
+    return f"""### Maps of {proof.task}: {said}
+
+{proof.n_cases} test cases with an image, of which {proof.n_tested} have a map that claims a
+log-odds
+or more.{few}
+
+| measured | cases | found | must be | holds |
+| --- | --- | --- | --- | --- |
+{rows}"""
 
 
 def _guard(leaks: LeakReport) -> str:
@@ -200,7 +245,19 @@ def _group_row(task: str, group: Performance) -> str:
     return _line(
         task, group.group, group.n_cases, group.n_events, in_interval(group.auroc),
         in_interval(group.slope), in_interval(group.observed_to_expected),
+        _held(group.conformal),
     )  # fmt: skip
+
+
+def _held(result: ConformalResult | ClassSetResult | None) -> str:
+    """Return the coverage of the cases of each answer, with its exact bounds."""
+    if result is None:
+        return "-"
+    return "; ".join(
+        f"{one.answer}: {one.n_held / one.n_cases:.2f} ({one.lower:.2f} to {one.upper:.2f})"
+        for one in result.held
+        if one.answer
+    )
 
 
 def _line(*cells: object) -> str:
@@ -216,6 +273,17 @@ def in_words(metrics: AnyMetrics) -> str:
         words = f"AUROC {in_interval(whole.auroc)}, calibration slope "
         words += in_interval(metrics.whole.slope)
     return f"{words}, {whole.n_cases} cases"
+
+
+def maps_in_words(proofs: MapProofs | None) -> list[str]:
+    """Say in a line for each task whether its maps are proved."""
+    if proofs is None:
+        return ["maps: never proved"]
+    return [
+        f"{proof.task}: maps {proof.status.replace('_', ' ')}, {proof.n_tested} of "
+        f"{proof.n_cases} cases tested"
+        for proof in proofs.tasks
+    ]
 
 
 def in_interval(interval: Interval | None) -> str:

@@ -101,6 +101,7 @@ def evaluate(
         comparisons=tuple(
             result for rival in rivals for result in _compare(bundle, examples, scores, rival)
         ),
+        maps=bundle.maps,
     )  # fmt: skip
 
 

@@ -29,6 +29,7 @@ from pipeline.train.ensemble import fit_members, require_trainable
 from pipeline.train.examples import Example, read_examples
 from pipeline.train.leaks import find_leaks, require_clean
 from pipeline.train.processes import is_first, processes
+from pipeline.train.prove import prove_maps
 from pipeline.train.splits import PARTS, Member, Part, assign_parts, split_record, strata
 from pipeline.train.work import Keeping, remove_work, training_key, work_beside
 from schemas.leaks import LeakReport
@@ -56,10 +57,10 @@ def train_bundle(  # noqa: PLR0913
     another protocol or other code starts afresh.
 
     Weights and the table transform are fitted on the train part, stopping on the validation part,
-    calibration maps on the calibration part, thresholds on the conformal part; the test part is
-    only judged. Parts are by patient. Before anything is fitted the guard looks for leaks between
-    the parts; if it finds one it refuses, and what it saw lies beside ``out``, in
-    ``<name>_leaks.json``.
+    calibration maps on the calibration part, thresholds on the conformal part; on the test part
+    the bundle is judged and its maps are proved. Parts are by patient. Before anything is fitted
+    the guard looks for leaks between the parts; if it finds one it refuses, and what it saw lies
+    beside ``out``, in ``<name>_leaks.json``.
 
     Parameters
     ----------
@@ -176,6 +177,7 @@ def _fit_into(
         parts = {part: _reread(cases, encoder) for part, cases in parts.items()}
     bundle = _uncalibrated(networks, encoder, transform, protocol, len(parts["train"]))
     bundle = calibrated(bundle, parts, progress=how.progress)
+    bundle = replace(bundle, maps=prove_maps(bundle, parts["test"], progress=how.progress))
     save_bundle(folder, bundle, model_card(bundle, making), making.records())
 
 

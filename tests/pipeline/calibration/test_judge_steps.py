@@ -41,9 +41,9 @@ def test_classes_are_judged_as_scikit_learn_does():
         assert one.reliability is not None
     usual = np.bincount(y) / len(y)
     assert found.prevalence_log_loss == pytest.approx(log_loss(y, np.tile(usual, (len(y), 1))))
-    assert found.conformal is not None
-    assert min(share for share in found.conformal.by_class if share is not None) >= 0.9
-    assert 1.0 <= found.conformal.mean_size <= 3.0
+    assert found.whole.conformal is not None
+    assert min(share for share in found.whole.conformal.by_class if share is not None) >= 0.9
+    assert 1.0 <= found.whole.conformal.mean_size <= 3.0
 
 
 def test_levels_are_judged_by_their_distance():

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from pipeline.calibration import fit_reference, outside_reference
+from pipeline.calibration import fit_reference, outside_reference, unseen_scanner
 from pipeline.errors import CalibrationError
-from schemas.issue import Severity
+from schemas.issue import IssueCode, Severity
 
 RANDOM = np.random.default_rng(0)
 
@@ -39,3 +39,21 @@ def test_a_distance_that_is_not_a_number_counts_as_far() -> None:
 def test_a_reference_of_few_cases_is_refused() -> None:
     with pytest.raises(CalibrationError, match="larger cohort"):
         fit_reference(np.zeros((5, 3)), np.zeros((5, 3)), [])
+
+
+def test_a_scanner_that_no_training_case_came_from_is_named() -> None:
+    train = RANDOM.normal(size=(50, 3))
+    reference = fit_reference(train, train, [], ["Acme One", "", "Acme Two", "Acme One"])
+    assert reference.scanners == ("Acme One", "Acme Two")
+    assert unseen_scanner(reference, "Acme One", severity=Severity.ERROR) == []
+    (issue,) = unseen_scanner(reference, "Other Three", severity=Severity.ERROR)
+    assert (issue.code, issue.severity) == (IssueCode.SCANNER_UNSEEN, Severity.ERROR)
+    assert "'Other Three'" in issue.message
+    (issue,) = unseen_scanner(reference, "", severity=Severity.ERROR)
+    assert (issue.severity, "does not name" in issue.message) == (Severity.INFO, True)
+
+
+def test_where_no_training_case_named_its_scanner_there_is_nothing_to_compare() -> None:
+    train = RANDOM.normal(size=(50, 3))
+    reference = fit_reference(train, train, [], ["", ""])
+    assert unseen_scanner(reference, "Other Three", severity=Severity.ERROR) == []

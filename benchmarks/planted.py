@@ -1,0 +1,178 @@
+"""Faults that are planted, and whether they are refused or flagged.
+
+    python -m benchmarks.planted
+
+Labels shuffled in the calibration part, a wrong prior there, a scanner that training never saw, and
+maps that belong to other patients; each beside cohorts without a fault. Scores are simulated but
+for the maps, which are the shipped bundle's on simulated patients.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import expit
+
+import flows  # noqa: F401  sets the environment's defaults
+from benchmarks.simulated import simulated
+from flows.progress import progress_bars
+from pipeline.bundle import Bundle, load_bundle
+from pipeline.calibration import Judged, fit_calibrator, parts_differ, ranks_by_chance
+from pipeline.calibration.questions import Question
+from pipeline.calibration.reference import Reference, unseen_scanner
+from pipeline.errors import CalibrationError
+from pipeline.model.network import FusedNetwork
+from pipeline.phantom import WORLDS, Design
+from pipeline.progress import Progress
+from pipeline.tensors import Batch, ModelOutput
+from pipeline.train.examples import Example
+from pipeline.train.prove import prove_maps
+from schemas.issue import Severity
+from schemas.maps import MapProofs
+
+BUNDLE = Path("data_samples/bundles/brain_mr")
+N_COHORTS = 200
+N_CALIBRATION, N_TEST, N_TRAIN = 400, 300, 2000
+N_PATIENTS, SEED = 80, 99
+
+Array = NDArray[np.float64]
+Scored = tuple[Array, NDArray[np.int64]]
+Plant = Callable[[Scored, np.random.Generator], Scored]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a fault in so many cohorts, bundles or cases."""
+
+    fault: str
+    n: int
+    refused: int
+    flagged: int
+
+    @property
+    def missed(self) -> int:
+        """Of neither kind."""
+        return self.n - self.refused - self.flagged
+
+
+def main() -> None:
+    """Plant, count, print."""
+    outcomes = [
+        _cohorts("calibration part as drawn (no fault)", lambda part, _: part),
+        _cohorts("labels shuffled in the calibration part", _shuffled),
+        _cohorts("half of those without the outcome left out of it (prior)", _wrong_prior),
+        *_scanners(),
+        *_maps(),
+    ]
+    print("| planted | tried | refused | flagged | neither |")
+    print("| --- | --- | --- | --- | --- |")
+    for one in outcomes:
+        print(f"| {one.fault} | {one.n} | {one.refused} | {one.flagged} | {one.missed} |")
+
+
+def _cohorts(fault: str, plant: Plant) -> Outcome:
+    refused = flagged = 0
+    for seed in range(N_COHORTS):
+        random = np.random.default_rng(seed)
+        calibration = plant(_drawn(N_CALIBRATION, random), random)
+        others = {name: _judged(_drawn(n, random)) for name, n in
+                  (("train", N_TRAIN), ("test", N_TEST))}  # fmt: skip
+        try:
+            fitted = fit_calibrator("task", *calibration, hidden={})
+        except CalibrationError:
+            refused += 1
+            continue
+        flagged += bool(ranks_by_chance(fitted) or parts_differ(_judged(calibration), others))
+    return Outcome(fault, N_COHORTS, refused, flagged)
+
+
+def _drawn(n: int, random: np.random.Generator) -> Scored:
+    """Return calibrated scores of an AUROC of about 0.8, and outcomes of a quarter or so."""
+    odds = random.normal(-1.5, 1.3, n)
+    return odds, (random.random(n) < expit(odds)).astype(np.int64)
+
+
+def _judged(part: Scored) -> Judged:
+    odds, labels = part
+    asked = Question("yes", labels.astype(np.float64), expit(odds), np.ones(len(labels)))
+    return Judged([asked], np.arange(len(labels)).astype(str))
+
+
+def _shuffled(part: Scored, random: np.random.Generator) -> Scored:
+    return part[0], random.permutation(part[1])
+
+
+def _wrong_prior(part: Scored, random: np.random.Generator) -> Scored:
+    kept = (part[1] == 1) | (random.random(len(part[1])) < 0.5)
+    return part[0][kept], part[1][kept]
+
+
+def _scanners() -> list[Outcome]:
+    """Leave each scanner of the world's first family out of training, and assess a case of it."""
+    sites = WORLDS["brain_mr"].sites["a"]
+    names = sorted({f"{site.manufacturer} {site.model_name}" for site in sites})
+    found = {"known": 0, "unseen": 0}
+    for left_out in names:
+        known = tuple(name for name in names if name != left_out)
+        reference = Reference(np.zeros(1), np.eye(1), np.inf, (), known)
+        found["unseen"] += bool(unseen_scanner(reference, left_out, severity=Severity.WARNING))
+        found["known"] += bool(unseen_scanner(reference, known[0], severity=Severity.WARNING))
+    return [
+        Outcome("a scanner that training saw (no fault)", len(names), 0, found["known"]),
+        Outcome("a scanner that training never saw", len(names), 0, found["unseen"]),
+    ]
+
+
+def _maps() -> list[Outcome]:
+    """Prove the shipped bundle's maps as they are, and with every map moved to another place."""
+    bundle = load_bundle(BUNDLE)
+    with progress_bars(quiet=False) as progress:
+        examples = _examples(bundle, progress)
+        honest = prove_maps(bundle, examples, progress=progress)
+        whole = FusedNetwork.forward
+
+        def permuted(self: FusedNetwork, batch: Batch) -> ModelOutput:
+            found = whole(self, batch)
+            order = torch.randperm(
+                found.image.shape[-1], generator=torch.Generator().manual_seed(1)
+            )
+            return replace(found, image=found.image[..., order])
+
+        FusedNetwork.forward = permuted  # type: ignore[method-assign]
+        try:
+            planted = prove_maps(bundle, examples, progress=progress)
+        finally:
+            FusedNetwork.forward = whole  # type: ignore[method-assign]
+    _print(honest)
+    return [
+        _of_maps("maps as they are (no fault), tasks", honest),
+        _of_maps("maps permuted, tasks", planted),
+    ]
+
+
+def _examples(bundle: Bundle, progress: Progress) -> Sequence[Example]:
+    """Return the first patients of `benchmarks.truth`, who made no bundle."""
+    design = Design(world=WORLDS[bundle.protocol.name], seed=SEED)
+    cases = simulated(design, bundle.protocol, bundle.text_encoder, N_PATIENTS, progress=progress)
+    return [case.example for case in cases]
+
+
+def _of_maps(fault: str, proofs: MapProofs) -> Outcome:
+    refused = sum(proof.status != "passed" for proof in proofs.tasks)
+    return Outcome(fault, len(proofs.tasks), refused, 0)
+
+
+def _print(proofs: MapProofs) -> None:
+    for proof in proofs.tasks:
+        figures = ", ".join(
+            f"{figure.name} {figure.value if figure.value is None else round(figure.value, 3)}"
+            for figure in proof.figures
+        )
+        print(f"{proof.task}: {proof.status}, {proof.n_tested} of {proof.n_cases}: {figures}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""How often conformal sets hold the truth, with exact bounds, and where they fall short."""
+
+from collections.abc import Sequence
+
+from scipy.stats import binom
+
+from pipeline.calibration.reliability import binomial_bounds
+from schemas.metrics import AnyMetrics, Held
+
+SHORT_P = 0.001
+"""Of so few sets that hold the truth, if they held it as often as promised."""
+
+
+def held_by_answer(
+    sets: Sequence[tuple[str, ...]], truth: Sequence[str], answers: Sequence[str]
+) -> tuple[Held, ...]:
+    """Count the sets that hold the truth, of all cases and of those of each answer.
+
+    Parameters
+    ----------
+    sets, truth
+        Of each case.
+    answers
+        All that there are, in the order in which they are counted.
+    """
+    is_held = [one in kept for kept, one in zip(sets, truth, strict=True)]
+    own = {
+        answer: [flag for flag, one in zip(is_held, truth, strict=True) if one == answer]
+        for answer in answers
+    }
+    return tuple(_held(answer, flags) for answer, flags in (("", is_held), *own.items()) if flags)
+
+
+def short_sets(metrics: AnyMetrics, promised: float) -> tuple[str, ...]:
+    """Say of which group's cases the sets hold the truth less often than promised.
+
+    Parameters
+    ----------
+    promised
+        Coverage of the cases of each answer.
+    """
+    return tuple(
+        f"{'' if part.group == 'all' else f'{part.group}: '}the sets hold the truth in "
+        f"{one.n_held / one.n_cases:.0%} of {one.n_cases} cases of {one.answer} "
+        f"({one.lower:.0%} to {one.upper:.0%}), {promised:.0%} were promised"
+        for part in (metrics.whole, *metrics.groups)
+        if part.conformal is not None
+        for one in part.conformal.held
+        if one.answer and binom.cdf(one.n_held, one.n_cases, promised) < SHORT_P
+    )
+
+
+def _held(answer: str, flags: Sequence[bool]) -> Held:
+    lower, upper = binomial_bounds(sum(flags), len(flags))
+    return Held(
+        answer=answer, n_cases=len(flags), n_held=sum(flags), lower=lower, upper=upper
+    )  # fmt: skip

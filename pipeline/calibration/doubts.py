@@ -1,0 +1,150 @@
+"""What speaks against a bundle's probabilities, in words that every report repeats.
+
+Labels that were shuffled, a prior that is wrong in one part, probabilities that do not come true:
+each is a disagreement that chance explains less than once in a thousand times.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.calibration.chance import DOUBTED
+from pipeline.calibration.questions import Question
+from pipeline.calibration.statistics import (
+    auroc,
+    calibration_slope,
+    observed_to_expected,
+    patient_weights,
+)
+from schemas.calibration import AnyCalibrator, Calibrator
+from schemas.issue import Issue, IssueCode, Severity
+from schemas.metrics import AnyMetrics
+
+Z_LIMIT = 3.3
+"""Of a difference over its standard error: beyond it lies one in a thousand."""
+LEAST_RATIO, LEAST_SLOPE = 1.25, 1.5
+"""What matters to a reader, either way: 4 expected where 5 were seen, odds 1.5 times too steep."""
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """One task's questions to the cases of one part, and whose cases they are, shape (n,)."""
+
+    asked: Sequence[Question]
+    patients: NDArray[np.str_]
+
+
+def ranks_by_chance(calibrator: AnyCalibrator) -> tuple[str, ...]:
+    """Say if chance ranks the calibration cases as well as the score does."""
+    p = calibrator.chance_p
+    if p is None or not p > DOUBTED:
+        return ()
+    return (
+        f"on {calibrator.n_cases} calibration cases chance ranks as well as the score does (p "
+        f"{p:.2f}): their labels may be wrong, or they are too few",
+    )
+
+
+def doubts_about(judged: Judged) -> tuple[str, ...]:
+    """Say in what probabilities did not come true on cases that nothing was fitted on."""
+    drawn, said = patient_weights(judged.patients), []
+    for one in judged.asked:
+        if not one.has_both:
+            continue
+        # A draw without any event has no logarithm.
+        with np.errstate(divide="ignore"):
+            ratio = np.log(one.statistic(observed_to_expected, drawn))
+        slope = one.statistic(calibration_slope, drawn)
+        if _is_far(ratio, 0.0) and abs(ratio[0]) > np.log(LEAST_RATIO):
+            said.append(
+                f"{_of(one)}{np.exp(ratio[0]):.2f} times as many outcomes were seen as expected: "
+                "the probabilities are for another prevalence"
+            )
+        if _is_far(slope, 1.0) and not 1 / LEAST_SLOPE <= slope[0] <= LEAST_SLOPE:
+            how = "extreme" if slope[0] < 1.0 else "timid"
+            said.append(f"{_of(one)}the calibration slope is {slope[0]:.2f}: too {how}")
+    return tuple(said)
+
+
+def parts_differ(calibration: Judged, others: Mapping[str, Judged]) -> tuple[str, ...]:
+    """Say in what the calibration part is unlike the other parts of one cohort.
+
+    Parameters
+    ----------
+    calibration
+        On whom the calibrator was fitted.
+    others
+        By name; of ``test`` the ranking is compared too.
+    """
+    said = []
+    for place, one in enumerate(calibration.asked):
+        for name, part in others.items():
+            its = part.asked[place]
+            share = _differ(_shares(one, calibration), _shares(its, part))
+            if share:
+                said.append(
+                    f"{_of(one)}{share[0]:.0%} of the calibration part and {share[1]:.0%} of the "
+                    f"{name} part have the outcome: the prior is wrong in one of them"
+                )
+            if name != "test" or not (one.has_both and its.has_both):
+                continue
+            ranks = _differ(
+                one.statistic(auroc, patient_weights(calibration.patients)),
+                its.statistic(auroc, patient_weights(part.patients)),
+            )
+            if ranks:
+                said.append(
+                    f"{_of(one)}the AUROC is {ranks[0]:.2f} on the calibration part and "
+                    f"{ranks[1]:.2f} on the {name} part: labels may be wrong in one of them"
+                )
+    return tuple(said)
+
+
+def doubt_issues(
+    metrics: Sequence[AnyMetrics], calibrators: Sequence[AnyCalibrator]
+) -> list[Issue]:
+    """Return what every report must say of a bundle's probabilities.
+
+    A task that a site's own outcomes have updated is that site's now.
+    """
+    return [
+        Issue(
+            code=IssueCode.CALIBRATION_DOUBTED, severity=Severity.WARNING,
+            message=f"{task.task}: {doubt}",
+        )
+        for task, calibrator in zip(metrics, calibrators, strict=True)
+        if not (isinstance(calibrator, Calibrator) and calibrator.recalibration is not None)
+        for doubt in task.doubts
+    ]  # fmt: skip
+
+
+def _shares(one: Question, part: Judged) -> Array:
+    weights = patient_weights(part.patients) * one.weights
+    with np.errstate(invalid="ignore"):
+        return np.asarray((weights @ one.labels) / weights.sum(1))
+
+
+def _is_far(values: Array, right: float) -> bool:
+    return bool(abs(values[0] - right) > Z_LIMIT * _spread(values[1:]))
+
+
+def _spread(draws: Array) -> float:
+    """Return the standard deviation of the draws that have a value; infinite if none has."""
+    finite = draws[np.isfinite(draws)]
+    return float(finite.std()) if len(finite) else np.inf
+
+
+def _differ(values: Array, others: Array) -> tuple[float, float] | None:
+    """Return two statistics if they differ by more than chance explains."""
+    error = np.hypot(_spread(values[1:]), _spread(others[1:]))
+    if not abs(values[0] - others[0]) > Z_LIMIT * error:
+        return None
+    return float(values[0]), float(others[0])
+
+
+def _of(one: Question) -> str:
+    return "" if one.name == "yes" else f"{one.name}: "

@@ -1,0 +1,110 @@
+"""The proof of a bundle's maps on labelled or unlabelled cases that nothing was fitted on."""
+
+import copy
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from pipeline.bundle import Bundle
+from pipeline.explain import Predict, ProofCase, contrasted, prove
+from pipeline.model.network import FusedNetwork
+from pipeline.progress import Progress, silent
+from pipeline.tensors import ModelInput, ModelOutput
+from pipeline.train.calibrate import BATCH, probabilities, score
+from pipeline.train.examples import Example
+from schemas.maps import MapProofs
+
+MOST_CASES = 60
+"""So that the proof takes a minute or two."""
+SEED = 20
+
+
+def prove_maps(
+    bundle: Bundle, examples: Sequence[Example], *, progress: Progress = silent
+) -> MapProofs:
+    """Prove the maps of a calibrated bundle, task by task.
+
+    Parameters
+    ----------
+    examples
+        On whom nothing was fitted, such as the test part. At most ``MOST_CASES`` with an image are
+        taken, in the order of a hash.
+    """
+    chosen = _chosen(examples)
+    inputs = [example.model_input(bundle.table_transform) for example in chosen]
+    other = redrawn(bundle, inputs, seed=SEED)
+    shown = _shown(bundle, inputs)
+    cases = [
+        ProofCase(one, _speaking_of(bundle, classes), _speaking_of(other, classes))
+        for one, classes in zip(inputs, shown, strict=True)
+    ]
+    names = [task.name for task in bundle.protocol.tasks]
+    return prove(cases, names, seed=SEED, progress=progress)
+
+
+def redrawn(bundle: Bundle, inputs: Sequence[ModelInput], *, seed: int) -> Bundle:
+    """Return the bundle with every weight drawn anew.
+
+    Each from the normal distribution of its tensor's own mean and spread: a network as it is before
+    training adds exactly nothing, so it has no map to compare. Batch statistics are those of the
+    given cases.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    networks = tuple(_drawn_anew(network, generator) for network in bundle.networks)
+    other = replace(bundle, networks=networks)
+    norms = [
+        part for network in networks for part in network.modules() if isinstance(part, _BatchNorm)
+    ]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None
+        norm.train()
+    for start in range(0, len(inputs), BATCH):
+        other.predict(inputs[start : start + BATCH])
+    for norm in norms:
+        norm.eval()
+    return other
+
+
+def _drawn_anew(network: FusedNetwork, generator: torch.Generator) -> FusedNetwork:
+    other = copy.deepcopy(network)
+    with torch.no_grad():
+        for weight in (one for one in other.parameters() if one.numel() > 0):
+            spread, mean = torch.std_mean(weight.detach().float(), correction=0)
+            noise = torch.randn(weight.shape, generator=generator)
+            weight.copy_(mean + spread * noise.to(weight.device))
+    return other
+
+
+def _chosen(examples: Sequence[Example]) -> list[Example]:
+    """Return at most so many examples with an image, as a hash orders them."""
+    seen = [example for example in examples if example.image is not None]
+    return sorted(seen, key=lambda example: _digest(example.study_uid))[:MOST_CASES]
+
+
+def _digest(study_uid: str) -> str:
+    return hashlib.sha256(f"{SEED}:{study_uid}".encode()).hexdigest()
+
+
+def _shown(bundle: Bundle, inputs: Sequence[ModelInput]) -> list[list[int]]:
+    """Return, for each case, the number of the class that a report would speak of by task."""
+    tasks = bundle.protocol.tasks
+    shown = np.zeros((len(inputs), len(tasks)), dtype=np.int64)
+    several = [number for number, task in enumerate(tasks) if task.kind == "multiclass"]
+    if several and inputs:
+        scores = score(bundle, inputs)
+        for number in several:
+            shown[:, number] = probabilities(bundle, number, scores).argmax(1)
+    chosen: list[list[int]] = shown.tolist()
+    return chosen
+
+
+def _speaking_of(bundle: Bundle, shown: Sequence[int]) -> Predict:
+    def predict(cases: Sequence[ModelInput]) -> ModelOutput:
+        return contrasted(bundle.predict(cases), bundle.protocol.tasks, shown)
+
+    return predict

@@ -1,0 +1,111 @@
+"""What is known against a bundle reaches every report that it makes."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline.assess import Assessor
+from pipeline.bundle import MAPS, Bundle, load_bundle, making_of, save_bundle
+from pipeline.cohort import Cohort, open_cohort
+from pipeline.errors import CheckpointError
+from pipeline.train.card import maps_in_words
+from schemas.issue import IssueCode, Severity
+from schemas.maps import MapFigure, MapProof, MapProofs
+
+SAMPLES = Path(__file__).parents[2] / "data_samples"
+SHIPPED = SAMPLES / "bundles" / "brain_mr"
+
+
+def proved(task: str, *, value: float) -> MapProof:
+    figure = MapFigure(
+        name="deleted", meaning="share of maps that pass", value=value, bound=0.5, is_floor=True,
+        n_cases=40,
+    )  # fmt: skip
+    reasons = () if figure.holds else ("share of maps that pass: is 0.1, must be at least 0.5",)
+    status = "passed" if figure.holds else "failed"
+    return MapProof(
+        task=task, status=status, n_cases=60, n_tested=40, figures=(figure,), reasons=reasons
+    )
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    """The shipped bundle with much against it: only the maps of the lesion are proved."""
+    shipped = load_bundle(SHIPPED)
+    first, *others = shipped.protocol.tasks
+    proofs = (proved(first.name, value=0.9), *(proved(task.name, value=0.1) for task in others))
+    doubted = shipped.metrics[0].model_copy(update={"doubts": ("the prior is wrong",)})
+    return replace(
+        shipped,
+        maps=MapProofs(seed=1, tasks=proofs),
+        metrics=(doubted, *shipped.metrics[1:]),
+        reference=replace(shipped.reference, scanners=("Acme One",)),
+    )
+
+
+@pytest.fixture(scope="module")
+def cohort(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Cohort:
+    """One study of the sample."""
+    folder = tmp_path_factory.mktemp("cohort")
+    patient = sorted((SAMPLES / "brain_mr" / "dicom").iterdir())[0]
+    shutil.copytree(patient, folder / "dicom" / patient.name)
+    for name in ("tabular.csv", "notes.csv"):
+        shutil.copy(SAMPLES / "brain_mr" / name, folder / name)
+    return open_cohort(folder, bundle.protocol)
+
+
+def test_a_report_names_scanner_and_doubt_and_shows_only_maps_that_are_proved(
+    cohort: Cohort, bundle: Bundle, tmp_path: Path
+) -> None:
+    (study,) = cohort.inventory.studies
+    assert study.scanner
+    report, _ = Assessor(cohort, bundle, tmp_path).assess(study)
+    said = {issue.code: issue for issue in report.issues}
+    assert said[IssueCode.SCANNER_UNSEEN].severity is Severity.WARNING
+    assert said[IssueCode.CALIBRATION_DOUBTED].message == "lesion: the prior is wrong"
+    assert report.status == "assessed"
+    lesion, *others = report.risks
+    assert lesion.map_proof is not None
+    assert lesion.map_proof.status == "passed"
+    for risk in others:
+        assert (risk.heatmap, risk.peak) == (None, None)
+        assert "maps of this task are not proved" in risk.heatmap_reason
+        assert not (tmp_path / "studies" / study.study_uid / f"heatmap_{risk.task}.nii.gz").exists()
+    page = (tmp_path / "studies" / study.study_uid / "report.html").read_text()
+    assert "the maps of this task are not proved" in page
+    assert "Proof of the maps of this task, on 40 of 60 test cases: passed" in page
+
+
+def test_a_protocol_may_withhold_cases_of_a_scanner_that_training_never_saw(
+    cohort: Cohort, bundle: Bundle, tmp_path: Path
+) -> None:
+    policy = bundle.protocol.assessment.model_copy(update={"unseen_scanner": "withhold"})
+    strict = replace(bundle, protocol=bundle.protocol.model_copy(update={"assessment": policy}))
+    (study,) = cohort.inventory.studies
+    report, _ = Assessor(cohort, strict, tmp_path).assess(study)
+    assert report.status == "withheld"
+
+
+def test_a_bundle_that_was_never_proved_says_so(
+    cohort: Cohort, bundle: Bundle, tmp_path: Path
+) -> None:
+    (study,) = cohort.inventory.studies
+    Assessor(cohort, replace(bundle, maps=None), tmp_path).assess(study)
+    page = (tmp_path / "studies" / study.study_uid / "report.html").read_text()
+    assert "The maps of this bundle were never proved as a whole" in page
+    assert maps_in_words(None) == ["maps: never proved"]
+
+
+def test_proof_scanners_and_doubts_are_kept_with_the_bundle_and_hashed(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    save_bundle(tmp_path, bundle, "card", making_of(SHIPPED))
+    read = load_bundle(tmp_path)
+    assert read.maps == bundle.maps
+    assert read.reference.scanners == ("Acme One",)
+    assert read.metrics[0].doubts == ("the prior is wrong",)
+    (tmp_path / MAPS).unlink()
+    with pytest.raises(CheckpointError, match=r"maps\.json differs"):
+        load_bundle(tmp_path)

@@ -1,0 +1,102 @@
+"""A network that learned to see a bright block; the proof of its maps, and of planted ones."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from pipeline.bundle import Bundle
+from pipeline.model.network import FusedNetwork
+from pipeline.preprocess import fit_table_transform
+from pipeline.progress import silent
+from pipeline.tensors import Batch, ModelOutput
+from pipeline.train import prove
+from pipeline.train.loop import fit
+from pipeline.train.prove import prove_maps, redrawn
+from schemas.maps import MapProof
+from tests.pipeline.train.test_fit import TEXT_WIDTH, example, new_network
+
+N_CASES = 24
+
+
+@pytest.fixture(scope="module")
+def bundle(request: pytest.FixtureRequest) -> Bundle:
+    tiny = request.getfixturevalue("tiny_protocol")
+    training = tiny.training.model_copy(
+        update={"epochs": 12, "batch_size": 16, "learning_rate": 5e-3, "modality_dropout": 0.0}
+    )
+    protocol = tiny.model_copy(update={"training": training})
+    examples = [example(number) for number in range(160)]
+    transform = fit_table_transform([case.history for case in examples], protocol.table)
+    torch.manual_seed(0)
+    network = fit(
+        new_network(protocol, transform.width), examples[:128], examples[128:], transform,
+        protocol, silent,
+    )  # fmt: skip
+    nothing: Any = None
+    encoder: Any = SimpleNamespace(width=TEXT_WIDTH)
+    return Bundle(
+        protocol, (network,), encoder, transform, calibrators=(), reference=nothing, metrics=(),
+        identity=nothing,
+    )  # fmt: skip
+
+
+def proofs(bundle: Bundle) -> dict[str, MapProof]:
+    fresh = [example(number) for number in range(2000, 2000 + N_CASES)]
+    return {proof.task: proof for proof in prove_maps(bundle, fresh).tasks}
+
+
+def failing(proof: MapProof) -> set[str]:
+    return {figure.name for figure in proof.figures if not figure.holds}
+
+
+def test_what_a_network_learned_to_see_is_proved(bundle: Bundle) -> None:
+    found = proofs(bundle)
+    lesion = found["lesion"]
+    value = {figure.name: figure.value for figure in lesion.figures}
+    assert lesion.n_cases == N_CASES
+    assert not {"deleted", "deleted_ratio", "own_over_average", "gap"} & failing(lesion), value
+
+
+def test_planted_maps_of_other_places_are_refused(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = FusedNetwork.forward
+
+    def permuted(self: FusedNetwork, batch: Batch) -> ModelOutput:
+        found = whole(self, batch)
+        return replace(found, image=found.image.roll(70, dims=-1))
+
+    monkeypatch.setattr(FusedNetwork, "forward", permuted)
+    found = proofs(bundle)["lesion"]
+    assert found.status == "failed"
+    assert {"deleted", "own_over_average"} <= failing(found)
+    assert "gap" not in failing(found)
+
+
+def test_every_weight_is_drawn_anew_the_same_for_the_same_seed(bundle: Bundle) -> None:
+    inputs = [example(number).model_input(bundle.table_transform) for number in range(8)]
+    own = dict(bundle.networks[0].named_parameters())
+    first, again, third = (redrawn(bundle, inputs, seed=seed).networks[0] for seed in (1, 1, 2))
+    for name, value in first.named_parameters():
+        assert torch.equal(value, dict(again.named_parameters())[name]), name
+        if own[name].std(correction=0) > 0:
+            assert not torch.equal(value, own[name]), name
+            assert not torch.equal(value, dict(third.named_parameters())[name]), name
+    assert not any(part.training for part in first.modules())
+
+
+def test_cases_are_few_have_an_image_and_do_not_hang_on_their_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(prove, "MOST_CASES", 5)
+    cases = [example(number) for number in range(12)]
+    cases[3] = replace(cases[3], image=None)
+    chosen = [case.study_uid for case in prove._chosen(cases)]
+    assert len(chosen) == 5
+    assert chosen == [case.study_uid for case in prove._chosen(cases[::-1])]
+    everyone = [case.study_uid for case in prove._chosen(cases[:5])]
+    assert len(everyone) == 4
+    assert "1.3" not in everyone
