@@ -195,8 +195,7 @@ def _proof(proof: MapProof) -> str:
     return f"""### Maps of {proof.task}: {said}
 
 {proof.n_cases} test cases with an image, of which {proof.n_tested} have a map that claims a
-log-odds
-or more.{few}
+log-odds or more.{few}
 
 | measured | cases | found | must be | holds |
 | --- | --- | --- | --- | --- |

@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 from pathlib import Path
 
-from transformers.integrations import TensorBoardCallback
+from transformers.integrations.integration_utils import TensorBoardCallback
 
 from pipeline.errors import UsageError
 

@@ -20,11 +20,12 @@ from pipeline.progress import Progress
 from pipeline.protocol import faults_in_words
 from pipeline.train.ensemble import require_trainable
 from pipeline.train.examples import Example
-from pipeline.train.loop import OnValidated, fit
+from pipeline.train.loop import fit
 from pipeline.train.proposals import propose
 from pipeline.train.space import settings_of, with_settings
 from pipeline.train.splits import Part
 from pipeline.train.train import new_network
+from pipeline.train.trainer import OnValidated
 from schemas.protocol import Protocol
 from schemas.search import SearchRecord, Trial, Value
 
