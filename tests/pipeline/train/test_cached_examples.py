@@ -21,7 +21,7 @@ from pipeline.train.examples import Example, read_examples
 from schemas.protocol import Protocol
 
 SAMPLES = Path(__file__).parents[3] / "data_samples"
-PATIENTS = ("BR167-00000", "BR167-00001")
+PATIENTS = ("BR167-00001", "BR167-00007")
 
 
 @pytest.fixture(scope="module")

@@ -28,10 +28,11 @@ def torchrun(module: str, *arguments: str) -> None:
         "--master-addr", "127.0.0.1", "--master-port", str(port), "-m", module, *arguments,
     ]  # fmt: skip
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
-    subprocess.run(command, cwd=ROOT, check=True, env=environment, timeout=240)
+    subprocess.run(command, cwd=ROOT, check=True, env=environment, timeout=600)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_two_processes_learn_what_one_learns(tiny_protocol: Protocol, tmp_path: Path) -> None:
     training = tiny_protocol.training.model_copy(
         update={
