@@ -11,7 +11,7 @@ from flows.cli import app
 from pipeline.bundle import load_bundle, making_of, save_bundle
 from pipeline.errors import UsageError
 from pipeline.ingest import discover
-from schemas.issue import IssueCode
+from schemas.issue import Issue, IssueCode, Severity
 from schemas.similar import SimilarCases
 from tests.flows.conftest import BUNDLE, SAMPLE
 
@@ -40,7 +40,7 @@ def test_the_nearest_cases_are_printed_and_written_without_who_they_are(
     uids = [study.study_uid for study in discover(cohort / "dicom").studies]
     cut, *_ = add(cohort, 4)
     cut.write_bytes(cut.read_bytes()[:-40])
-    _, *others = short = add(cohort, 5)
+    _, *others = add(cohort, 5)
     for path in others:
         path.unlink()
     out = tmp_path / "made" / "nearest.json"
@@ -51,9 +51,8 @@ def test_the_nearest_cases_are_printed_and_written_without_who_they_are(
     assert found.n_compared == 2
     (nearest,) = found.neighbours
     assert nearest.study_uid in uids[1:]
-    reasons = {study.status: study.reasons for study in found.left_out}
-    assert reasons == {
-        "withheld": (IssueCode.PIXELS_UNREADABLE,), "refused": (IssueCode.SERIES_TOO_SHORT,)
+    assert {(study.status, *study.reasons) for study in found.left_out} == {
+        ("refused", IssueCode.PIXELS_UNREADABLE), ("refused", IssueCode.SERIES_TOO_SHORT),
     }  # fmt: skip
     for uid in (nearest.study_uid, *(study.study_uid for study in found.left_out)):
         assert uid in shown.output
@@ -62,9 +61,30 @@ def test_the_nearest_cases_are_printed_and_written_without_who_they_are(
     patients = [path.name for path in (cohort / "dicom").iterdir()]
     for told in (shown.output, out.read_text()):
         assert not any(patient in told for patient in patients)
-    short[0].unlink()
-    again = CliRunner().invoke(app, [*arguments, "--quiet"])
-    assert (again.exit_code, again.output) == (0, "")
+
+
+def test_cases_unlike_the_training_cases_are_withheld_as_an_assessment_does(
+    cohort: Path, spaced: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uids = [study.study_uid for study in discover(cohort / "dicom").studies]
+    severities = iter([Severity.WARNING, Severity.ERROR, Severity.WARNING])
+
+    def unlike(*_: object) -> list[Issue]:
+        code = IssueCode.OUT_OF_DISTRIBUTION
+        return [Issue(code=code, severity=next(severities), message="unlike")]
+
+    monkeypatch.setattr("pipeline.similar.unlike_training", unlike)
+    out = tmp_path / "nearest.json"
+    arguments = ["similar", uids[0], "--cohort", str(cohort), "--bundle", str(spaced)]
+    shown = CliRunner().invoke(app, [*arguments, "--out", str(out), "--quiet"])
+    assert (shown.exit_code, shown.output) == (0, "")
+    found = SimilarCases.model_validate_json(out.read_text())
+    (withheld,) = found.left_out
+    assert withheld.study_uid == uids[1]
+    assert (withheld.status, *withheld.reasons) == ("withheld", IssueCode.OUT_OF_DISTRIBUTION)
+    assert [one.study_uid for one in found.neighbours] == [uids[2]]
+    assert found.is_unlike_training
+    assert found.neighbours[0].is_unlike_training
 
 
 def test_a_bundle_without_a_space_is_refused_before_the_cohort_is_read(

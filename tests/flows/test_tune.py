@@ -89,7 +89,7 @@ def test_a_wrong_file_of_settings_is_refused_before_anything_is_read(tmp_path: P
 @pytest.mark.timeout(600)
 def test_a_cohort_is_searched_and_its_best_protocol_can_be_trained(tmp_path: Path) -> None:
     cohort, out, path = tmp_path / "cohort", tmp_path / "search", tmp_path / "tiny.yaml"
-    world = ["--world", "brain_mr", "--size", "48x30", "--cases", "120", "--seed", "3"]
+    world = ["--world", "brain_mr", "--size", "48x30", "--cases", "150", "--seed", "3"]
     assert CliRunner().invoke(app, ["phantom", str(cohort), *world]).exit_code == 0
     content = yaml.safe_load(PROTOCOL.read_text())
     shares = {"train": 0.4, "validation": 0.2, "calibration": 0.2, "conformal": 0.0}
