@@ -44,7 +44,7 @@ from pipeline.train.loop import fit, fit_image, with_tokens
 from schemas.protocol import Protocol
 
 RESULTS = Path(__file__).parent / "results"
-TRAIN_SEED, TEST_SEED, N_BOOTSTRAP, BATCH = 41, 43, 500, 64
+TRAIN_SEED, TEST_SEED, N_BOOTSTRAP, BATCH = 41, 99, 500, 64
 VALIDATION_SHARE = 0.1
 INTERACTION_TASK = "deficit"
 MODALITIES = ("image", "notes", "table")
@@ -58,7 +58,6 @@ Scores = NDArray[np.float64]
 def main() -> None:
     """Simulate, train each, compare, write."""
     options = _options()
-    torch.set_num_threads(2)
     protocol = read_protocol(Path("data_samples/protocols/brain_mr.yaml"))
     results: list[dict[str, object]] = []
     gains: list[dict[str, object]] = []

@@ -46,7 +46,6 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--channels", type=int, default=8)
     options = parser.parse_args()
-    torch.set_num_threads(2)
     with np.load(options.data, allow_pickle=False) as arrays:
         parts = {
             part: _examples(arrays[f"{part}_images"], arrays[f"{part}_labels"], part)

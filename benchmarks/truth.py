@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
+from sklearn.isotonic import IsotonicRegression
 
 import flows  # noqa: F401  sets the environment's defaults
 from benchmarks.simulated import Simulated, simulated
 from flows.progress import progress_bars
 from pipeline.bundle import Bundle, load_bundle
-from pipeline.calibration import label_set, outside_reference, to_probability
+from pipeline.calibration import interval, label_set, outside_reference, to_probability
 from pipeline.calibration.statistics import (
     auroc,
     calibration_slope,
@@ -31,6 +32,7 @@ from pipeline.calibration.statistics import (
 )
 from pipeline.explain import check_maps
 from pipeline.phantom import WORLDS, Design
+from pipeline.phantom.patient import draw_patient
 from pipeline.tensors import ModelInput, ModelOutput
 from schemas.issue import Severity
 from schemas.maps import MapCheck
@@ -39,6 +41,7 @@ BUNDLE = Path("data_samples/bundles/brain_mr")
 RESULTS = Path(__file__).parent / "results"
 SEED, N_PATIENTS, LESION = 99, 2000, 0
 QUIET_LOGIT = 0.1
+MIN_GROUP, CERTAIN_SHARE = 500, 0.8
 N_DELETED = 300
 """Scans with the finding whose maps are tested by deletion."""
 
@@ -62,8 +65,11 @@ def main(n_patients: int) -> None:
             answers.append(found)
             maps.append(seen)
         progress("scoring", 1, 1)
+    groups = _groups(cases, design)
     tasks = {
-        task.name: _compare({k: np.array([one[k][number] for one in answers]) for k in answers[0]})
+        task.name: _compare(
+            {k: np.array([one[k][number] for one in answers]) for k in answers[0]}, groups
+        )
         for number, task in enumerate(bundle.protocol.tasks)
     }
     result = {
@@ -101,7 +107,14 @@ def _score(bundle: Bundle, case: Simulated) -> tuple[dict[str, list[float]], dic
         for number, calibrator in enumerate(bundle.calibrators)
     ]
     y = case.outcomes
+    ends = [
+        interval(calibrator, output.each_member[:, 0, n].double().cpu().numpy(), inputs.present)
+        or (np.nan, np.nan)
+        for n, calibrator in enumerate(bundle.calibrators)
+    ]
     found = {
+        "lower": [low for low, _ in ends],
+        "upper": [high for _, high in ends],
         "p": said,
         "without_history": without,
         "is_held": [float(str(int(y[n])) in held) for n, held in enumerate(sets)],
@@ -160,7 +173,72 @@ def _deletions(checks: Sequence[MapCheck]) -> Mapping[str, float]:
             "random": elsewhere, "ratio": moved / elsewhere}  # fmt: skip
 
 
-def _compare(said: Answers) -> Mapping[str, object]:
+def _groups(cases: Sequence[Simulated], design: Design) -> Mapping[str, NDArray[np.bool_]]:
+    """Return who belongs to each group of at least ``MIN_GROUP``: site, sex, age, what is there."""
+    patients = [draw_patient(design, number) for number in range(len(cases))]
+    old = np.median([patient.facts["age_years"] for patient in patients])
+    found = {f"site {name}": [patient.site.name == name for patient in patients]
+             for name in {patient.site.name for patient in patients}}  # fmt: skip
+    found |= {f"sex {sex}": [patient.sex == sex for patient in patients] for sex in "FM"}
+    found |= {
+        "older half": [patient.facts["age_years"] > old for patient in patients],
+        "younger half": [patient.facts["age_years"] <= old for patient in patients],
+        "prior cancer": [patient.facts["prior_cancer"] > 0 for patient in patients],
+        "no prior cancer": [patient.facts["prior_cancer"] == 0 for patient in patients],
+        "with a finding": [patient.target is not None for patient in patients],
+        "without a finding": [patient.target is None for patient in patients],
+        "something absent": [
+            not (patient.has_image and patient.has_notes and patient.has_table)
+            for patient in patients
+        ],
+    }
+    flags = {name: np.array(flag) for name, flag in sorted(found.items())}
+    return {name: flag for name, flag in flags.items() if flag.sum() >= MIN_GROUP}
+
+
+def _grouped(said: Answers, flag: NDArray[np.bool_]) -> Mapping[str, object]:
+    """Return how well one group is calibrated and covered."""
+    p, y = said["p"][flag], said["y"][flag]
+    weights = patient_weights(np.arange(len(y)).astype(str))
+    return {
+        "patients": len(y),
+        "slope": _with_interval(calibration_slope(y, p, weights)),
+        "observed_to_expected": _with_interval(observed_to_expected(y, p, weights)),
+        "coverage": float(said["is_held"][flag].mean()),
+    }
+
+
+def _sureness(said: Answers) -> Mapping[str, float] | None:
+    """Return what the intervals hold and how wide they are; None of a bundle that has none."""
+    width = said["upper"] - said["lower"]
+    if np.isnan(width).any():
+        return None
+    certain = width <= np.quantile(width, CERTAIN_SHARE)
+    y, p = said["y"], said["p"]
+    once = np.ones((1, len(y)))
+    kept = float(auroc(y[certain], p[certain], once[:, certain])[0])
+
+    def held(truth: Array) -> float:
+        is_in = (said["lower"] <= truth) & (truth <= said["upper"])
+        return float(is_in.mean())
+
+    return {
+        "holds_what_is_recorded": held(said["observable"]),
+        "holds_what_is_true": held(said["true"]),
+        "mean_width_points": float(100 * width.mean()),
+        "median_width_points": float(100 * np.median(width)),
+        "auroc_gain_of_most_certain": kept - float(auroc(y, p, once)[0]),
+    }
+
+
+def _strayed(said: Answers) -> float:
+    """Return how far the map is, in points, from the best monotone map of the same score."""
+    line = IsotonicRegression(out_of_bounds="clip")
+    best = line.fit_transform(said["p"], said["observable"])
+    return float(100 * np.abs(said["p"] - best).mean())
+
+
+def _compare(said: Answers, groups: Mapping[str, NDArray[np.bool_]]) -> Mapping[str, object]:
     """Compare one task with the truth, with 95 % patient bootstraps where chance matters."""
     p, y, best = said["p"], said["y"], said["observable"]
     weights = patient_weights(np.arange(len(y)).astype(str))
@@ -184,6 +262,9 @@ def _compare(said: Answers) -> Mapping[str, object]:
         "coverage_of_negatives": float(said["is_held"][y == 0].mean()),
         "coverage_of_positives": float(said["is_held"][y == 1].mean()),
         "set_size": float(said["set_size"].mean()),
+        "points_that_calibration_misses": _strayed(said),
+        "intervals": _sureness(said),
+        "groups": {name: _grouped(said, flag) for name, flag in groups.items()},
     }
 
 
@@ -238,6 +319,7 @@ def _markdown(result: Mapping[str, object], tasks: Mapping[str, Mapping[str, obj
             f"{row['coverage_of_negatives']:.3f}, {row['coverage_of_positives']:.3f} "
             f"| {row['set_size']:.2f} |"
         )
+    lines += _sure_lines(tasks) + _group_lines(tasks)
     maps = result["maps"]
     lines += [
         "",
@@ -265,6 +347,49 @@ def _markdown(result: Mapping[str, object], tasks: Mapping[str, Mapping[str, obj
     ]
     lines.append("")
     return "\n".join(lines)
+
+
+def _sure_lines(tasks: Mapping[str, Mapping[str, object]]) -> list[str]:
+    lines = [
+        "",
+        "*Map misses*: mean distance of the probability from the best monotone map of the same "
+        "score. *Intervals hold*: how often the 90 % interval holds the probability given what is "
+        "recorded, and that given every fact. *Most certain*: AUROC of the 80 % of the patients "
+        "with the narrowest intervals, less that of all.",
+        "",
+        "| task | map misses, points | intervals hold: recorded, every fact | width, mean, median "
+        "| most certain |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for task, row in tasks.items():
+        misses = f"| {task} | {row['points_that_calibration_misses']:.1f} "
+        if (sure := row["intervals"]) is None:
+            lines.append(f"{misses}| none: too few networks | | |")
+            continue
+        lines.append(
+            f"{misses}"
+            f"| {sure['holds_what_is_recorded']:.3f}, {sure['holds_what_is_true']:.3f} "  # type: ignore[index]
+            f"| {sure['mean_width_points']:.0f}, {sure['median_width_points']:.0f} points "  # type: ignore[index]
+            f"| {sure['auroc_gain_of_most_certain']:+.3f} |"  # type: ignore[index]
+        )
+    return lines
+
+
+def _group_lines(tasks: Mapping[str, Mapping[str, object]]) -> list[str]:
+    lines = [
+        "",
+        f"Groups of at least {MIN_GROUP} patients:",
+        "",
+        "| task | group | patients | slope | observed / expected | sets hold |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| {task} | {name} | {one['patients']} | {_shown(one['slope'])} "
+        f"| {_shown(one['observed_to_expected'])} | {one['coverage']:.3f} |"
+        for task, row in tasks.items()
+        for name, one in row["groups"].items()  # type: ignore[attr-defined]
+    ]
+    return lines
 
 
 def _shown(values: object) -> str:

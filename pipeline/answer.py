@@ -1,9 +1,11 @@
 """One task's answer: from a raw score to what the report says."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.calibration import (
     in_words,
+    interval,
     label_set,
     steps_in_words,
     to_log_odds,
@@ -19,22 +21,31 @@ from schemas.report import Decision, HeatmapPeak, Risk
 
 
 def estimate(
-    calibrator: Calibrator, logit: float, present: tuple[str, ...], evidence: Evidence
+    calibrator: Calibrator,
+    logit: float,
+    members: NDArray[np.float64],
+    present: tuple[str, ...],
+    evidence: Evidence,
 ) -> RiskEstimate:
-    """Return the calibrated probability of a raw score and its set.
+    """Return the calibrated probability of a raw score, its interval and its set.
 
     Parameters
     ----------
     logit
         Log-odds before calibration.
+    members : shape (M,)
+        The same by each network of the ensemble.
     present
         The modalities that the network read.
     """
     probability = float(to_probability(calibrator, logit, present))
+    lower, upper = interval(calibrator, members, present) or (None, None)
     return RiskEstimate(
         task=calibrator.task,
         logit=logit,
         probability=probability,
+        lower=lower,
+        upper=upper,
         calibrated_logit=float(to_log_odds(calibrator, logit, present)),
         label_set=label_set(calibrator.conformal, probability),
         evidence=evidence,
@@ -45,15 +56,19 @@ def answered(
     blank: Risk, found: RiskEstimate, calibrator: AnyCalibrator, present: tuple[str, ...]
 ) -> Risk:
     """Return the report's entry with its numbers."""
-    said: tuple[str, tuple[Decision, ...]]
+    said: tuple[str, tuple[Decision, ...], float | None]
     if isinstance(calibrator, Calibrator):
-        said = in_words(calibrator, present), _decisions(calibrator, found.probability)
+        level = calibrator.interval.level if calibrator.interval else None
+        said = in_words(calibrator, present), _decisions(calibrator, found.probability), level
     else:
-        said = steps_in_words(calibrator, present), ()
+        said = steps_in_words(calibrator, present), (), None
     return blank.model_copy(
         update={
             "probability": found.probability,
             "steps": found.steps,
+            "lower": found.lower,
+            "upper": found.upper,
+            "interval_level": said[2],
             "set": found.label_set,
             "set_coverage": calibrator.conformal.coverage if calibrator.conformal else None,
             "logit": found.logit,

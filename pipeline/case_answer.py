@@ -98,7 +98,9 @@ class CaseReading:
                 task = protocol.tasks[number]
                 estimates.append(step_estimate(task, calibrator, answer, logit, evidence))
             elif isinstance(calibrator, Calibrator):
-                estimates.append(estimate(calibrator, logit, self.inputs.present, evidence))
+                members = output.each_member[:, 0, number].double().cpu().numpy()
+                present = self.inputs.present
+                estimates.append(estimate(calibrator, logit, members, present, evidence))
         return estimates
 
     def _maps(self, output: ModelOutput, shown: Shown) -> "_Maps":

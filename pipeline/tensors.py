@@ -270,6 +270,11 @@ class ModelOutput:
     member_logits: Tensor | None = None
 
     @property
+    def each_member(self) -> Tensor:
+        """What each network says, shape (M, B, Q), log-odds; of one by itself, M is 1."""
+        return self.logits[None] if self.member_logits is None else self.member_logits
+
+    @property
     def history_alone(self) -> Tensor:
         """What is left without the image's evidence, shape (B, Q), log-odds."""
         return self.bias + self.text.sum(-1) + self.table.sum(-1)

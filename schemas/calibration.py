@@ -95,10 +95,47 @@ class Recalibration(FrozenModel):
     """Of the site."""
     n_events: int = Field(ge=1)
     """Positives among them."""
+    intercept_sd: float = Field(ge=0)
+    """Standard error of what was added, log-odds."""
     labels_sha256: str
     """Hash of the file with the outcomes."""
     from_bundle_sha256: str
     """Identity of the bundle that was recalibrated."""
+
+
+class AbsentSpread(FrozenModel):
+    """How far reading what is absent would have moved the answer."""
+
+    present: tuple[str, ...]
+    """The modalities that were there."""
+    sd: float = Field(ge=0)
+    """Root mean square over calibration cases that had all, calibrated log-odds."""
+
+
+class IntervalModel(FrozenModel):
+    """What an interval takes beside one case's own scores by each network of the ensemble."""
+
+    level: float = Field(gt=0, lt=1)
+    """How often it is meant to hold the true probability."""
+    n_members: int = Field(ge=3)
+    """Networks of the ensemble."""
+    typical_variance: float = Field(gt=0)
+    """Among the members' answers to one case, calibrated log-odds squared."""
+    typical_df: float = Field(gt=0)
+    """How many degrees of freedom that is worth beside a case's own."""
+    knots: tuple[float, ...] = Field(min_length=1)
+    """Raw scores, rising."""
+    map_sd: tuple[float, ...] = Field(min_length=1)
+    """At the knots: standard error of the calibration map, log-odds."""
+    absent: tuple[AbsentSpread, ...] = ()
+    """For cases that lack a modality."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> "IntervalModel":
+        if len(self.knots) != len(self.map_sd):
+            msg = "an interval needs as many standard errors as knots"
+            raise ValueError(msg)
+        return self
 
 
 class Calibrator(FrozenModel):
@@ -114,6 +151,8 @@ class Calibrator(FrozenModel):
     """For the set; None where there were too few cases."""
     operating: tuple[OperatingPoint, ...] = ()
     """Thresholds that the protocol asks for."""
+    interval: IntervalModel | None = None
+    """For the interval; None of a bundle with fewer than three networks."""
     recalibration: Recalibration | None = None
     """A site's own."""
     n_cases: int = Field(ge=1)

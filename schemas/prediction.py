@@ -144,7 +144,7 @@ class RiskEstimate(FrozenModel):
     calibrated_logit: float
     """Log-odds of the probability."""
     lower: float | None = None
-    """Lower end of its interval; None: this version computes none."""
+    """Lower end of its interval; None where the bundle has no ensemble to tell."""
     upper: float | None = None
     """Upper end of the same."""
     label_set: tuple[str, ...] = ()

@@ -59,9 +59,11 @@ class Risk(FrozenModel):
     steps: StepAnswer | None = None
     """All probabilities of a task of several classes, levels or horizons; None for others."""
     lower: float | None = None
-    """Lower end of its interval; None: this version computes none."""
+    """Lower end of its interval; None where the bundle has no ensemble to tell."""
     upper: float | None = None
     """Upper end of the same."""
+    interval_level: float | None = None
+    """How often such an interval is meant to hold the true probability."""
     set: tuple[str, ...] = ()
     """Conformal set of labels: those that cannot be ruled out; empty if there were too few cases
     to set its thresholds."""

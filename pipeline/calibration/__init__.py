@@ -1,9 +1,10 @@
 """Logit to probability and set, and the numbers that judge them."""
 
-from pipeline.calibration.calibrator import COVERAGE, fit_calibrator, with_thresholds
+from pipeline.calibration.calibrator import COVERAGE, fit_calibrator, with_interval, with_thresholds
 from pipeline.calibration.class_sets import class_set, fit_class_sets
 from pipeline.calibration.conformal import label_set
 from pipeline.calibration.fit_steps import fit_step_calibrator
+from pipeline.calibration.interval import interval
 from pipeline.calibration.judge import Answers, judge, paired_difference
 from pipeline.calibration.judge_steps import judge_steps
 from pipeline.calibration.maps import MODALITIES, in_words, to_log_odds, to_probability
@@ -14,8 +15,9 @@ from pipeline.calibration.steps import outcome_probabilities, step_probabilities
 
 __all__ = [
     "COVERAGE", "MODALITIES", "Answers", "Reference", "class_set", "fit_calibrator",
-    "fit_class_sets", "fit_reference", "fit_step_calibrator", "in_words", "judge", "judge_steps",
-    "label_set", "mean_auroc", "outcome_probabilities", "outside_reference", "paired_difference",
-    "questions", "shown_log_odds", "step_probabilities", "steps_in_words", "task_log_loss",
-    "to_log_odds", "to_probability", "train_shares", "with_thresholds",
+    "fit_class_sets", "fit_reference", "fit_step_calibrator", "in_words", "interval", "judge",
+    "judge_steps", "label_set", "mean_auroc", "outcome_probabilities", "outside_reference",
+    "paired_difference", "questions", "shown_log_odds", "step_probabilities", "steps_in_words",
+    "task_log_loss", "to_log_odds", "to_probability", "train_shares", "with_interval",
+    "with_thresholds",
 ]  # fmt: skip

@@ -1,12 +1,13 @@
 """All that calibration fits for one task, each part on its own patients."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.calibration.choose import checked, fit_map
 from pipeline.calibration.conformal import fit_conformal
+from pipeline.calibration.interval import fit_interval
 from pipeline.calibration.operating import fit_operating_point
 from pipeline.calibration.subsets import Subset, fit_shifts
 from schemas.calibration import Calibrator
@@ -44,6 +45,18 @@ def fit_calibrator(
         task=task, map=common, shifts=fit_shifts(common, hidden, truth), n_cases=len(truth),
         n_events=int(truth.sum()),
     )  # fmt: skip
+
+
+def with_interval(
+    calibrator: Calibrator,
+    members: Array,
+    present: Sequence[Subset],
+    labels: Array,
+    hidden: Mapping[Subset, Array],
+) -> Calibrator:
+    """Add what intervals take, from the calibration cases; see :func:`fit_interval`."""
+    found = fit_interval(calibrator, members, present, labels, hidden)
+    return calibrator.model_copy(update={"interval": found})
 
 
 def with_thresholds(

@@ -55,6 +55,7 @@ def recalibrated(
         intercept=slope * (before.intercept if before else 0.0) + intercept,
         n_cases=len(labels),
         n_events=n_events,
+        intercept_sd=_intercept_sd(slope * odds + intercept),
         labels_sha256=labels_sha256,
         from_bundle_sha256=from_bundle_sha256,
     )
@@ -65,6 +66,12 @@ def recalibrated(
             "operating": tuple(_moved(point, slope, intercept) for point in calibrator.operating),
         }
     )
+
+
+def _intercept_sd(odds: Array) -> float:
+    """Return the standard error of an intercept fitted on cases with these log-odds."""
+    chance = expit(odds)
+    return float(np.sum(chance * (1.0 - chance)) ** -0.5)
 
 
 def _carried(

@@ -48,6 +48,7 @@ def contrasted(output: ModelOutput, tasks: Sequence[Task], shown: Sequence[int])
         table=mixed(output.table),
         presence=output.presence[:, weights.argmax(1)],
         image_alone=output.image_alone @ weights.T,
+        member_logits=output.each_member @ weights.T,
     )
 
 

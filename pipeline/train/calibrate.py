@@ -24,6 +24,7 @@ from pipeline.calibration import (
     step_probabilities,
     to_probability,
     train_shares,
+    with_interval,
     with_thresholds,
 )
 from pipeline.model.heads import all_steps
@@ -54,6 +55,8 @@ class Scores:
     ----------
     logits : shape (n, S), log-odds
         The steps of all tasks side by side; one a binary task. See :func:`steps_of`.
+    members : shape (M, n, S), log-odds
+        The same by each network of the ensemble.
     summaries : shape (m, C)
         Pooled features of the m examples that have an image.
     present
@@ -61,22 +64,30 @@ class Scores:
     """
 
     logits: Array
+    members: Array
     summaries: Array
     present: tuple[tuple[str, ...], ...]
 
 
 def score(bundle: Bundle, inputs: Sequence[ModelInput]) -> Scores:
     """Run the network over cases."""
-    logits, summaries = [], []
+    logits, members, summaries = [], [], []
     for start in range(0, len(inputs), BATCH):
         chosen = inputs[start : start + BATCH]
         output = bundle.predict(chosen)
-        steps = all_steps(output.logits, output.cuts, bundle.protocol.tasks)
-        logits.append(steps.double().cpu().numpy())
+        told = [
+            all_steps(one, output.cuts, bundle.protocol.tasks).double().cpu().numpy()
+            for one in (output.logits, *output.each_member)
+        ]
+        logits.append(told[0])
+        members.append(np.stack(told[1:]))
         has_image = [case.image is not None for case in chosen]
         summaries.append(output.summary.double().cpu().numpy()[has_image])
     return Scores(
-        np.concatenate(logits), np.concatenate(summaries), tuple(case.present for case in inputs)
+        np.concatenate(logits),
+        np.concatenate(members, axis=1),
+        np.concatenate(summaries),
+        tuple(case.present for case in inputs),
     )
 
 
@@ -184,10 +195,12 @@ def _calibrator(
     parted = {subset: steps_of(values, tasks, number)[known] for subset, values in hidden.items()}
     fitted: AnyCalibrator
     if task.kind == "binary":
-        fitted = fit_calibrator(
-            task.name, own[:, 0], labels[known, 0].astype(np.int64),
-            {subset: values[:, 0] for subset, values in parted.items()},
-        )  # fmt: skip
+        apart = {subset: values[:, 0] for subset, values in parted.items()}
+        found = scores["calibration"]
+        members = steps_of(found.members, tasks, number)[:, known, 0]
+        present = [there for there, flag in zip(found.present, known, strict=True) if flag]
+        common = fit_calibrator(task.name, own[:, 0], labels[known, 0].astype(np.int64), apart)
+        fitted = with_interval(common, members, present, labels[known, 0], apart)
     else:
         fitted = fit_step_calibrator(task, own, labels[known], parted)
     if not parts["conformal"]:
@@ -244,9 +257,9 @@ def is_known(values: Array) -> NDArray[np.bool_]:
 
 
 def steps_of(steps: Array, tasks: Sequence[Task], number: int) -> Array:
-    """Return one task's columns of all steps, (n, S) to (n, its own steps)."""
+    """Return one task's columns of all steps, (..., S) to (..., its own steps)."""
     start = sum(task.n_steps for task in tasks[:number])
-    return steps[:, start : start + tasks[number].n_steps]
+    return steps[..., start : start + tasks[number].n_steps]
 
 
 def labels_of(examples: Sequence[Example], tasks: Sequence[Task], number: int) -> Array:

@@ -94,8 +94,8 @@ def test_a_shift_and_a_site_act_after_the_common_map() -> None:
             SubsetShift(present=("image",), slope=0.5, intercept=-1.0, n_cases=9),
         ),
         recalibration=Recalibration(
-            slope=1.5, intercept=0.2, n_cases=60, n_events=50, labels_sha256="0",
-            from_bundle_sha256="0",
+            slope=1.5, intercept=0.2, n_cases=60, n_events=50, intercept_sd=0.1,
+            labels_sha256="0", from_bundle_sha256="0",
         ),
         n_cases=100, n_events=20,
     )  # fmt: skip

@@ -1,0 +1,184 @@
+"""Does the risk follow the notes: the same patients with the opposite written in their notes.
+
+    python -m benchmarks.negation [N_PATIENTS]
+
+A topic of the notes is turned into its opposite and all notes of the patient are written anew from
+the same random numbers; table and scan stay. Where that moves the probability given all that is
+recorded by at least 0.1 log-odds, the risk of the shipped bundle should move the same way. Writes
+benchmarks/results/negation.json and negation.md. Simulated patients (seed 99), the same as in
+benchmarks.truth; nothing here says anything about real ones.
+"""
+
+import json
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logit
+from scipy.stats import binomtest
+
+import flows  # noqa: F401  sets the environment's defaults
+from benchmarks.simulated import Simulated, simulated
+from flows.progress import progress_bars
+from pipeline.bundle import Bundle, load_bundle
+from pipeline.calibration import to_log_odds
+from pipeline.history import history_at
+from pipeline.inputs import read_notes
+from pipeline.phantom import WORLDS, Design
+from pipeline.phantom.benchmark import memory_records
+from pipeline.phantom.observe import observable_risks
+from pipeline.phantom.patient import Patient, draw_patient
+from pipeline.phantom.records import draw_records
+from pipeline.train.examples import Example
+
+BUNDLE = Path("data_samples/bundles/brain_mr")
+RESULTS = Path(__file__).parent / "results"
+SEED, N_PATIENTS, LEAST_MOVE = 99, 2000, 0.1
+TURNS = (
+    ("weakness", "left", "none"),
+    ("weakness", "right", "none"),
+    ("weakness", "left", "right"),
+    ("weakness", "right", "left"),
+    ("fits", "own", "none"),
+    ("fits", "none", "own"),
+    ("steroids", "stopped", "continued"),
+    ("steroids", "stopped", "none"),
+)
+
+Array = NDArray[np.float64]
+
+
+def main(n_patients: int) -> None:
+    """Turn every topic that a patient's notes tell, ask again, compare, write."""
+    bundle = load_bundle(BUNDLE)
+    design = Design(world=WORLDS[bundle.protocol.name], seed=SEED)
+    moved: dict[tuple[str, str, str], list[tuple[Array, Array]]] = {turn: [] for turn in TURNS}
+    with progress_bars(quiet=False) as progress:
+        cases = simulated(design, bundle.protocol, bundle.text_encoder, n_patients,
+                          progress=progress)  # fmt: skip
+        for number, case in enumerate(cases):
+            progress("turning notes", number, len(cases))
+            patient = draw_patient(design, number)
+            for turn in TURNS:
+                topic, before, _ = turn
+                if topic in patient.seen and patient.statuses[topic] == before:
+                    moved[turn].append(_moves(bundle, design, number, patient, case, turn))
+        progress("turning notes", 1, 1)
+    names = [task.name for task in bundle.protocol.tasks]
+    rows = [
+        {"topic": topic, "from": before, "to": after} | _judged(moved[topic, before, after], names)
+        for topic, before, after in TURNS
+    ]
+    result = {
+        "command": f"python -m benchmarks.negation {n_patients}",
+        "bundle": bundle.identity.sha256,
+        "machine": f"{platform.machine()}, torch {version('torch')}",
+        "seed": SEED,
+        "rows": rows,
+        "all": _judged([pair for pairs in moved.values() for pair in pairs], names),
+    }
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "negation.json").write_text(json.dumps(result, indent=1) + "\n")
+    (RESULTS / "negation.md").write_text(_markdown(result, names))
+    print((RESULTS / "negation.md").read_text())
+
+
+def _moves(
+    bundle: Bundle,
+    design: Design,
+    number: int,
+    patient: Patient,
+    case: Simulated,
+    turn: tuple[str, str, str],
+) -> tuple[Array, Array]:
+    """Return by how much the risk, and the probability of what is recorded, move, log-odds."""
+    topic, before, after = turn
+    facts = {**patient.facts, f"{topic}_{before}": 0.0, f"{topic}_{after}": 1.0}
+    turned = replace(patient, statuses={**patient.statuses, topic: after}, facts=facts)
+    has = {"table": patient.has_table, "notes": patient.has_notes}
+    best = observable_risks(design.world, design.interaction, facts, patient.seen, has)
+    told = _rewritten(bundle, design, number, turned, case.example)
+    odds = [_log_odds(bundle, example) for example in (case.example, told)]
+    names = [task.name for task in bundle.protocol.tasks]
+    limit = logit([best[name] for name in names]) - logit(case.observable)
+    return odds[1] - odds[0], np.asarray(limit)
+
+
+def _rewritten(
+    bundle: Bundle, design: Design, number: int, patient: Patient, example: Example
+) -> Example:
+    records = draw_records(design.stream(number, "records"), design, patient)
+    history = history_at(
+        memory_records([records], bundle.protocol), patient.patient_id, patient.scanned_at,
+        bundle.protocol,
+    )  # fmt: skip
+    return replace(example, history=history, text=read_notes(history, bundle.text_encoder))
+
+
+def _log_odds(bundle: Bundle, example: Example) -> Array:
+    inputs = example.model_input(bundle.table_transform)
+    logits = bundle.predict([inputs]).logits[0].double().cpu().numpy()
+    return np.array([
+        float(to_log_odds(calibrator, logits[number], inputs.present))
+        for number, calibrator in enumerate(bundle.calibrators)
+    ])  # fmt: skip
+
+
+def _judged(moves: Sequence[tuple[Array, Array]], names: Sequence[str]) -> dict[str, object]:
+    """Return, for each task and all, how often the risk moved the way that it should."""
+    if not moves:
+        return {"tasks": {}, "patients": 0, "whole": _share(np.array([], dtype=bool))}
+    ours, best = (np.stack([pair[side] for pair in moves]) for side in (0, 1))
+    matters = np.abs(best) >= LEAST_MOVE
+    right = np.sign(ours) == np.sign(best)
+    return {
+        "patients": len(moves),
+        "tasks": {
+            name: _share(right[matters[:, number], number]) for number, name in enumerate(names)
+        },
+        "whole": _share(right[matters]),
+    }
+
+
+def _share(right: NDArray[np.bool_]) -> dict[str, float | int | None]:
+    """Return a share with its exact 95 % interval."""
+    if not len(right):
+        return {"moves": 0, "right": None, "low": None, "high": None}
+    low, high = binomtest(int(right.sum()), len(right)).proportion_ci()
+    return {"moves": len(right), "right": float(right.mean()), "low": float(low),
+            "high": float(high)}  # fmt: skip
+
+
+def _markdown(result: Mapping[str, object], names: Sequence[str]) -> str:
+    lines = [
+        "# Does the risk follow the notes (simulated patients)",
+        "",
+        f"`{result['command']}`, {result['machine']}, seed {result['seed']}. A topic of the notes "
+        "is turned into its opposite; counted are the answers that this should move by at least "
+        f"{LEAST_MOVE} log-odds: how many, and the share that moved that way.",
+        "",
+        f"| notes | patients | all tasks | {' | '.join(names)} |",
+        "| --- " * (len(names) + 3) + "|",
+    ]
+    rows = [*result["rows"], {"topic": "all", "from": "", "to": ""} | result["all"]]  # type: ignore[misc,operator]
+    for row in rows:
+        what = f"{row['topic']}: {row['from']} to {row['to']}" if row["from"] else "all"
+        cells = [_shown(row["whole"]), *(_shown(row["tasks"].get(name)) for name in names)]
+        lines.append(f"| {what} | {row['patients']} | {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])
+
+
+def _shown(share: Mapping[str, float] | None) -> str:
+    if not share or not share["moves"]:
+        return "none"
+    low, high = share["low"], share["high"]
+    return f"{share['right']:.1%} of {share['moves']} ({low:.1%} to {high:.1%})"
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else N_PATIENTS)
