@@ -30,7 +30,6 @@ from schemas.series import Study
 logger = logging.getLogger(__name__)
 
 LIBRARIES = ("torch", "monai", "transformers", "pydicom", "numpy")
-NO_IMAGE = "the model read no image of this study"
 NOT_ASSESSED = "no result was given"
 
 

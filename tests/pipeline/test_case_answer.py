@@ -123,7 +123,8 @@ def kinds(reading: CaseReading) -> Sample:
     ]  # fmt: skip
     other = replace(
         bundle, protocol=protocol, networks=(network,),
-        calibrators=(*calibrators, bundle.calibrators[0]),
+        # One network has no spread, so it tells no interval.
+        calibrators=(*calibrators, bundle.calibrators[0].model_copy(update={"interval": None})),
         metrics=(*metrics, bundle.metrics[0]),
     )  # fmt: skip
     return answered(replace(reading, bundle=other))
