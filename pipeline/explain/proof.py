@@ -76,7 +76,7 @@ def _occluded(
     n_tasks: int,
     progress: Progress,
 ) -> list[list[float]]:
-    """Return, for each task, the rank correlations of the cases with most to test."""
+    """Return, for each task, how high the maps rank the block that is missed most."""
     tested = [sum(one.is_tested(number) for number in range(n_tasks)) for one in measured]
     chosen = [place for place in np.argsort(-np.array(tested), kind="stable") if tested[place]]
     found: list[list[float]] = [[] for _ in range(n_tasks)]
