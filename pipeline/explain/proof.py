@@ -84,7 +84,7 @@ def _occluded(
         progress("proving the maps", len(cases) + done, len(cases) + N_OCCLUDED)
         ranks = occluded(cases[place].predict, cases[place].inputs, outputs[place])
         for number in range(n_tasks):
-            if measured[place].is_tested(number):
+            if measured[place].is_tested(number) and not np.isnan(ranks[number]):
                 found[number].append(float(ranks[number]))
     return found
 
