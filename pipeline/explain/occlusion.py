@@ -15,25 +15,30 @@ BLOCK_TOKENS = 2
 
 
 def occluded(predict: Predict, case: ModelInput, output: ModelOutput) -> Array:
-    """Return how well a map ranks the falls of its logit as one block after another is painted.
+    """Return how high a map ranks the block whose loss lowers its logit most.
+
+    Most blocks of an image add next to nothing, so ranks over all of them would be of noise; and
+    where several blocks show one finding, the loss of one is made good by the others.
 
     Returns
     -------
     shape (K,)
-        Spearman's correlation over the blocks of what the map adds in a block and the fall; NaN
-        where either is the same everywhere.
+        Share of the blocks to which the map gives less than to that one, ties counting half; NaN
+        where no block's loss lowers the logit.
     """
     additions = additions_of(output)
     blocks = list(_blocks(case, output.token_grid))
     before = output.logits[0].double().cpu().numpy()
     falls = before - logits_of(predict, [painted(case, voxels) for _, voxels in blocks])
     sums = np.stack([additions[:, tokens].sum(1) for tokens, _ in blocks])
-    return np.array(
-        [
-            correlated(rankdata(sums[:, number]), rankdata(falls[:, number]))
-            for number in range(len(before))
-        ]
-    )
+    return np.array([_rank(sums[:, number], falls[:, number]) for number in range(len(before))])
+
+
+def _rank(sums: Array, falls: Array) -> float:
+    most = int(falls.argmax())
+    if not falls[most] > 0.0:
+        return np.nan
+    return float((rankdata(sums)[most] - 1.0) / max(len(sums) - 1, 1))
 
 
 def correlated(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:

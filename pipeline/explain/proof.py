@@ -76,7 +76,7 @@ def _occluded(
     n_tasks: int,
     progress: Progress,
 ) -> list[list[float]]:
-    """Return, for each task, the rank correlations of the cases with most to test."""
+    """Return, for each task, how high the maps rank the block that is missed most."""
     tested = [sum(one.is_tested(number) for number in range(n_tasks)) for one in measured]
     chosen = [place for place in np.argsort(-np.array(tested), kind="stable") if tested[place]]
     found: list[list[float]] = [[] for _ in range(n_tasks)]
@@ -84,7 +84,7 @@ def _occluded(
         progress("proving the maps", len(cases) + done, len(cases) + N_OCCLUDED)
         ranks = occluded(cases[place].predict, cases[place].inputs, outputs[place])
         for number in range(n_tasks):
-            if measured[place].is_tested(number):
+            if measured[place].is_tested(number) and not np.isnan(ranks[number]):
                 found[number].append(float(ranks[number]))
     return found
 

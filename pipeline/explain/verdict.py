@@ -50,7 +50,8 @@ RULES: Mapping[MapFigureName, _Rule] = {
         is_floor=False,
     ),
     "occluded": _Rule(
-        "mean rank correlation with the falls as one block after another is painted over", 0.2
+        "share of blocks that the map ranks below the one whose loss lowers the logit most, as one "
+        "after another is painted over; by chance 0.5", 0.7
     ),
 }  # fmt: skip
 
@@ -78,7 +79,7 @@ def verdict(
     number
         Of its logit.
     blocks
-        Rank correlations with the falls as block after block was painted over.
+        How high the map ranks the block that is missed most, of each case that was tried.
     token_mm
         Longest side of a token.
     """

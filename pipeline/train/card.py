@@ -194,8 +194,8 @@ def _proof(proof: MapProof) -> str:
     few = f" {proof.reasons[0]}." if proof.status == "too_few" else ""
     return f"""### Maps of {proof.task}: {said}
 
-{proof.n_cases} test cases with an image, of which {proof.n_tested} have a map that claims a
-log-odds or more.{few}
+{proof.n_cases} test cases with an image; {proof.n_tested} have a map that claims a log-odds or
+more.{few}
 
 | measured | cases | found | must be | holds |
 | --- | --- | --- | --- | --- |

@@ -157,20 +157,25 @@ def test_a_bundle_that_was_never_proved_is_not_refused_but_a_task_that_a_proof_f
     assert "says nothing" in refusal(MapProofs(seed=3, tasks=()), "lesion")
 
 
-def test_occlusion_ranks_blocks_as_an_honest_map_does_and_not_as_a_reversed_one() -> None:
+def test_an_honest_map_ranks_the_block_that_is_missed_most_first_and_a_reversed_one_last() -> None:
     case = scan(1)
 
     def predict(inputs: Sequence[ModelInput]) -> ModelOutput:
-        # Every token counts, so that every block has a rank of its own.
-        means = avg_pool3d(torch.stack([one.image.voxels for one in inputs]), 4).flatten(2)
-        weights = torch.linspace(1.0, 2.0, N_TOKENS)
-        return said(means * weights)
+        return said(additions(inputs))
 
     output = predict([case])
-    rank = float(occluded(predict, case, output)[0])
-    assert rank > 0.5
+    assert float(occluded(predict, case, output)[0]) == 1.0
     reversed_ = replace(output, image=-output.image)
-    assert float(occluded(predict, case, reversed_)[0]) == pytest.approx(-rank)
+    assert float(occluded(predict, case, reversed_)[0]) == 0.0
+
+
+def test_where_no_block_is_missed_there_is_no_rank() -> None:
+    case = scan(1)
+
+    def deaf(inputs: Sequence[ModelInput]) -> ModelOutput:
+        return said(torch.ones(len(inputs), 1, N_TOKENS))
+
+    assert np.isnan(occluded(deaf, case, deaf([case]))[0])
 
 
 def test_a_blurred_image_holds_no_finding_and_what_is_put_back_is_as_it_was() -> None:
