@@ -20,6 +20,7 @@ from sklearn.isotonic import IsotonicRegression
 
 import flows  # noqa: F401  sets the environment's defaults
 from benchmarks.simulated import Simulated, simulated
+from benchmarks.truth_page import MIN_GROUP, QUIET_LOGIT, markdown
 from flows.progress import progress_bars
 from pipeline.bundle import Bundle, load_bundle
 from pipeline.calibration import interval, label_set, outside_reference, to_probability
@@ -40,8 +41,7 @@ from schemas.maps import MapCheck
 BUNDLE = Path("data_samples/bundles/brain_mr")
 RESULTS = Path(__file__).parent / "results"
 SEED, N_PATIENTS, LESION = 99, 2000, 0
-QUIET_LOGIT = 0.1
-MIN_GROUP, CERTAIN_SHARE = 500, 0.8
+CERTAIN_SHARE = 0.8
 N_DELETED = 300
 """Scans with the finding whose maps are tested by deletion."""
 
@@ -87,7 +87,7 @@ def main(n_patients: int) -> None:
     }
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "truth.json").write_text(json.dumps(result, indent=1) + "\n")
-    (RESULTS / "truth.md").write_text(_markdown(result, tasks))
+    (RESULTS / "truth.md").write_text(markdown(result, tasks))
     print((RESULTS / "truth.md").read_text())
 
 
@@ -285,116 +285,6 @@ def _maps(seen: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
         "largest_gap_of_the_sum": float(known("unsummed").max()),
         "flagged_unlike": float(known("is_unlike").mean()),
     }
-
-
-def _markdown(result: Mapping[str, object], tasks: Mapping[str, Mapping[str, object]]) -> str:
-    lines = [
-        "# The shipped bundle against the known truth (simulated patients)",
-        "",
-        f"`{result['command']}`, {result['machine']}, seed {result['seed']}. *Recorded*: the "
-        "probability given all that is recorded, which no reader can beat on average. 95 % "
-        "intervals by patient bootstrap.",
-        "",
-        "| task | events | AUROC | recorded | excess | log loss | recorded | prevalence | points "
-        "from recorded |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for task, row in tasks.items():
-        lines.append(
-            f"| {task} | {row['events']} | {_shown(row['auroc'])} "
-            f"| {row['auroc_of_what_is_recorded']:.3f} | {_shown(row['excess_auroc'])} "
-            f"| {row['log_loss']:.3f} | {row['log_loss_of_what_is_recorded']:.3f} "
-            f"| {row['log_loss_of_prevalence']:.3f} | {row['points_from_what_is_recorded']:.1f} |"
-        )
-    lines += [
-        "",
-        "| task | slope | observed / expected | the same, history hidden | sets hold: all, "
-        "negatives, positives | set size |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    for task, row in tasks.items():
-        lines.append(
-            f"| {task} | {_shown(row['slope'])} | {_shown(row['observed_to_expected'])} "
-            f"| {row['observed_to_expected_without_history']:.2f} | {row['coverage']:.3f}, "
-            f"{row['coverage_of_negatives']:.3f}, {row['coverage_of_positives']:.3f} "
-            f"| {row['set_size']:.2f} |"
-        )
-    lines += _sure_lines(tasks) + _group_lines(tasks)
-    maps = result["maps"]
-    lines += [
-        "",
-        "Maps of the task `lesion`, on the network's tokens of 16 mm:",
-        "",
-        f"- peak on the lesion or a neighbouring token: {maps['peak_within_a_token']:.1%} of "  # type: ignore[index]
-        f"{maps['findings']} scans with a lesion",  # type: ignore[index]
-        f"- share of the positive evidence inside it: {maps['positive_evidence_inside']:.2f}",  # type: ignore[index]
-        f"- scans without a lesion with less than {QUIET_LOGIT} log-odds of positive evidence: "
-        f"{maps['quiet_without_finding']:.1%} of {maps['scans_without_finding']}",  # type: ignore[index]
-        f"- largest difference of the parts' sum from the logit: "
-        f"{maps['largest_gap_of_the_sum']:.1e}",  # type: ignore[index]
-        f"- patients flagged as unlike the training: {maps['flagged_unlike']:.1%}",  # type: ignore[index]
-        "",
-        "Deleting the 3 % of voxels where a map is strongest, against random patches, in scans "
-        "with a lesion:",
-        "",
-        "| task | scans | tested | passed | logit falls by | random patches move it by | ratio |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    lines += [
-        f"| {task} | {row['scans']} | {row['tested']} | {row['passed']} | {row['moved']:.2f} "
-        f"| {row['random']:.2f} | {row['ratio']:.0f} |"
-        for task, row in result["deletion"].items()  # type: ignore[attr-defined]
-    ]
-    lines.append("")
-    return "\n".join(lines)
-
-
-def _sure_lines(tasks: Mapping[str, Mapping[str, object]]) -> list[str]:
-    lines = [
-        "",
-        "*Map misses*: mean distance of the probability from the best monotone map of the same "
-        "score. *Intervals hold*: how often the 90 % interval holds the probability given what is "
-        "recorded, and that given every fact. *Most certain*: AUROC of the 80 % of the patients "
-        "with the narrowest intervals, less that of all.",
-        "",
-        "| task | map misses, points | intervals hold: recorded, every fact | width, mean, median "
-        "| most certain |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for task, row in tasks.items():
-        misses = f"| {task} | {row['points_that_calibration_misses']:.1f} "
-        if (sure := row["intervals"]) is None:
-            lines.append(f"{misses}| none: too few networks | | |")
-            continue
-        lines.append(
-            f"{misses}"
-            f"| {sure['holds_what_is_recorded']:.3f}, {sure['holds_what_is_true']:.3f} "  # type: ignore[index]
-            f"| {sure['mean_width_points']:.0f}, {sure['median_width_points']:.0f} points "  # type: ignore[index]
-            f"| {sure['auroc_gain_of_most_certain']:+.3f} |"  # type: ignore[index]
-        )
-    return lines
-
-
-def _group_lines(tasks: Mapping[str, Mapping[str, object]]) -> list[str]:
-    lines = [
-        "",
-        f"Groups of at least {MIN_GROUP} patients:",
-        "",
-        "| task | group | patients | slope | observed / expected | sets hold |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    lines += [
-        f"| {task} | {name} | {one['patients']} | {_shown(one['slope'])} "
-        f"| {_shown(one['observed_to_expected'])} | {one['coverage']:.3f} |"
-        for task, row in tasks.items()
-        for name, one in row["groups"].items()  # type: ignore[attr-defined]
-    ]
-    return lines
-
-
-def _shown(values: object) -> str:
-    value, low, high = values  # type: ignore[misc]
-    return f"{value:.3f} ({low:.3f} to {high:.3f})"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,119 @@
+"""What benchmarks/truth.py found, as Markdown."""
+
+from collections.abc import Mapping
+
+QUIET_LOGIT = 0.1
+"""Log-odds; a scan without a finding should hold less positive evidence."""
+MIN_GROUP = 500
+"""Patients; smaller groups are not listed."""
+
+
+def markdown(result: Mapping[str, object], tasks: Mapping[str, Mapping[str, object]]) -> str:
+    """Write all tables."""
+    lines = [
+        "# The shipped bundle against the known truth (simulated patients)",
+        "",
+        f"`{result['command']}`, {result['machine']}, seed {result['seed']}. *Recorded*: the "
+        "probability given all that is recorded, which no reader can beat on average. 95 % "
+        "intervals by patient bootstrap.",
+        "",
+        "| task | events | AUROC | recorded | excess | log loss | recorded | prevalence | points "
+        "from recorded |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for task, row in tasks.items():
+        lines.append(
+            f"| {task} | {row['events']} | {_shown(row['auroc'])} "
+            f"| {row['auroc_of_what_is_recorded']:.3f} | {_shown(row['excess_auroc'])} "
+            f"| {row['log_loss']:.3f} | {row['log_loss_of_what_is_recorded']:.3f} "
+            f"| {row['log_loss_of_prevalence']:.3f} | {row['points_from_what_is_recorded']:.1f} |"
+        )
+    lines += [
+        "",
+        "| task | slope | observed / expected | the same, history hidden | sets hold: all, "
+        "negatives, positives | set size |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for task, row in tasks.items():
+        lines.append(
+            f"| {task} | {_shown(row['slope'])} | {_shown(row['observed_to_expected'])} "
+            f"| {row['observed_to_expected_without_history']:.2f} | {row['coverage']:.3f}, "
+            f"{row['coverage_of_negatives']:.3f}, {row['coverage_of_positives']:.3f} "
+            f"| {row['set_size']:.2f} |"
+        )
+    lines += _sure_lines(tasks) + _group_lines(tasks)
+    maps = result["maps"]
+    lines += [
+        "",
+        "Maps of the task `lesion`, on the network's tokens of 16 mm:",
+        "",
+        f"- peak on the lesion or a neighbouring token: {maps['peak_within_a_token']:.1%} of "  # type: ignore[index]
+        f"{maps['findings']} scans with a lesion",  # type: ignore[index]
+        f"- share of the positive evidence inside it: {maps['positive_evidence_inside']:.2f}",  # type: ignore[index]
+        f"- scans without a lesion with less than {QUIET_LOGIT} log-odds of positive evidence: "
+        f"{maps['quiet_without_finding']:.1%} of {maps['scans_without_finding']}",  # type: ignore[index]
+        f"- largest difference of the parts' sum from the logit: "
+        f"{maps['largest_gap_of_the_sum']:.1e}",  # type: ignore[index]
+        f"- patients flagged as unlike the training: {maps['flagged_unlike']:.1%}",  # type: ignore[index]
+        "",
+        "Deleting the 3 % of voxels where a map is strongest, against random patches, in scans "
+        "with a lesion:",
+        "",
+        "| task | scans | tested | passed | logit falls by | random patches move it by | ratio |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| {task} | {row['scans']} | {row['tested']} | {row['passed']} | {row['moved']:.2f} "
+        f"| {row['random']:.2f} | {row['ratio']:.0f} |"
+        for task, row in result["deletion"].items()  # type: ignore[attr-defined]
+    ]
+    lines.append("")
+    return "\n".join(lines)
+
+
+def _sure_lines(tasks: Mapping[str, Mapping[str, object]]) -> list[str]:
+    lines = [
+        "",
+        "*Map misses*: mean distance of the probability from the best monotone map of the same "
+        "score. *Intervals hold*: how often the 90 % interval holds the probability given what is "
+        "recorded, and that given every fact. *Most certain*: AUROC of the 80 % of the patients "
+        "with the narrowest intervals, less that of all.",
+        "",
+        "| task | map misses, points | intervals hold: recorded, every fact | width, mean, median "
+        "| most certain |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for task, row in tasks.items():
+        misses = f"| {task} | {row['points_that_calibration_misses']:.1f} "
+        if (sure := row["intervals"]) is None:
+            lines.append(f"{misses}| none: too few networks | | |")
+            continue
+        lines.append(
+            f"{misses}"
+            f"| {sure['holds_what_is_recorded']:.3f}, {sure['holds_what_is_true']:.3f} "  # type: ignore[index]
+            f"| {sure['mean_width_points']:.0f}, {sure['median_width_points']:.0f} points "  # type: ignore[index]
+            f"| {sure['auroc_gain_of_most_certain']:+.3f} |"  # type: ignore[index]
+        )
+    return lines
+
+
+def _group_lines(tasks: Mapping[str, Mapping[str, object]]) -> list[str]:
+    lines = [
+        "",
+        f"Groups of at least {MIN_GROUP} patients:",
+        "",
+        "| task | group | patients | slope | observed / expected | sets hold |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| {task} | {name} | {one['patients']} | {_shown(one['slope'])} "
+        f"| {_shown(one['observed_to_expected'])} | {one['coverage']:.3f} |"
+        for task, row in tasks.items()
+        for name, one in row["groups"].items()  # type: ignore[attr-defined]
+    ]
+    return lines
+
+
+def _shown(values: object) -> str:
+    value, low, high = values  # type: ignore[misc]
+    return f"{value:.3f} ({low:.3f} to {high:.3f})"
