@@ -213,7 +213,7 @@ def test_a_trial_that_fails_is_kept_with_its_reason_and_the_search_goes_on(
     record = run(12, space=space)
     first = record.trials[0]
     assert (first.state, first.loss) == ("failed", None)
-    assert re.fullmatch(r"RuntimeError at test_tune\.py, line \d+", first.reason)
+    assert re.fullmatch(r"RuntimeError at test_trials\.py, line \d+", first.reason)
     (gone,) = [trial for trial in record.trials if "no number" in trial.reason]
     assert gone.reason == "the validation loss is no number after epoch 2"
     wide = [trial for trial in record.trials if trial.settings["model.width"] == 18]
