@@ -320,3 +320,7 @@ def _check_paths(*folders: Path) -> None:
         if not path.is_dir():
             msg = f"there is no folder {path}"
             raise UsageError(msg)
+
+
+if __name__ == "__main__":  # torchrun -m flows.cli
+    main()
