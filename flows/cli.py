@@ -319,3 +319,7 @@ def _remember(records: str) -> None:
     """Leave the records' URL where the flow finds it, and Prefect does not."""
     if records:
         os.environ[RECORDS_VARIABLE] = records
+
+
+if __name__ == "__main__":  # torchrun -m flows.cli
+    main()

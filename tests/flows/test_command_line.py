@@ -124,6 +124,12 @@ def test_every_command_explains_itself(command: str) -> None:
     assert "--out" in shown.output or command == "phantom"
 
 
+def test_torchrun_finds_the_commands_as_a_module() -> None:
+    command = [sys.executable, "-m", "flows.cli", "train", "--help"]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert "--tensorboard" in shown.stdout
+
+
 def on_a_terminal(arguments: list[str]) -> str:
     """Run the command with a terminal as its error output, and return what that shows."""
     leader, follower = pty.openpty()
