@@ -10,7 +10,7 @@ from pipeline.heatmap import Heatmap
 from pipeline.volume import Volume
 from schemas.bundle import BundleIdentity
 from schemas.issue import Issue, IssueCode, Severity
-from schemas.maps import MapCheck
+from schemas.maps import MapCheck, MapProof
 from schemas.prediction import Evidence, NoteEvidence, TableEvidence
 from schemas.report import (
     HeatmapPeak,
@@ -110,6 +110,11 @@ PASSED = MapCheck(
 
 
 FAILED = PASSED.model_copy(update={"status": "failed", "moved": 0.02})
+
+
+UNPROVED = MapProof(
+    task="mass", status="failed", n_cases=60, n_tested=40, figures=(), reasons=("it fails",)
+)
 
 
 def withheld_risk(task="mass"):
