@@ -128,7 +128,7 @@ class CaseReading:
         painted = {
             task: float(odds[number, number])
             for number, task in enumerate(tasks)
-            if checks[task].status == "passed"
+            if checks[task].status == "passed" and not reasons[task]
         }
         stood = {task: map_ for task, map_ in maps.items() if not reasons[task]}
         return _Maps(stood, reasons, checks, painted)
@@ -147,7 +147,8 @@ class _Maps:
     checks
         The tests.
     painted
-        Calibrated log-odds with a heatmap's strongest place painted over, of those that passed.
+        Calibrated log-odds with a heatmap's strongest place painted over, of those that are shown
+        and passed their test.
     """
 
     shown: Mapping[str, Heatmap]
