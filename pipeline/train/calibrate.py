@@ -45,6 +45,8 @@ from schemas.task import Task
 
 BATCH = 32
 HELD_OUT: tuple[Part, ...] = ("validation", "calibration", "conformal")
+NOTHING: tuple[str, ...] = ()
+"""What reports start from when they say what each modality counts for."""
 SUBSETS = tuple(
     subset for size in (3, 2, 1) for subset in combinations(MODALITIES, size)
 )  # fmt: skip
@@ -111,7 +113,7 @@ def calibrated(bundle: Bundle, parts: Parts, *, progress: Progress) -> Bundle:
     }
     scores: dict[Part, Scores] = {}
     for number, part in enumerate(part for part, examples in parts.items() if examples):
-        progress("scoring held-out patients", number, len(parts) + len(SUBSETS))
+        progress("scoring held-out patients", number, len(parts) + len(SUBSETS) + 1)
         scores[part] = score(bundle, inputs[part])
     held_out = [part for part in HELD_OUT if part in scores]
     reference = fit_reference(
@@ -121,8 +123,8 @@ def calibrated(bundle: Bundle, parts: Parts, *, progress: Progress) -> Bundle:
         [example.scanner for example in parts["train"]],
     )
     hidden = {}
-    for number, subset in enumerate(SUBSETS):
-        progress("scoring held-out patients", len(parts) + number, len(parts) + len(SUBSETS))
+    for number, subset in enumerate((*SUBSETS, NOTHING)):
+        progress("scoring held-out patients", len(parts) + number, len(parts) + len(SUBSETS) + 1)
         hidden[subset] = hidden_scores(bundle, inputs["calibration"], subset)
     progress("scoring held-out patients", 1, 1)
     calibrators = tuple(
