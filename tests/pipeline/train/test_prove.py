@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.nn.functional import avg_pool3d
 
 from pipeline.bundle import Bundle
 from pipeline.model.network import FusedNetwork
@@ -13,12 +14,22 @@ from pipeline.preprocess import fit_table_transform
 from pipeline.progress import silent
 from pipeline.tensors import Batch, ModelOutput
 from pipeline.train import prove
+from pipeline.train.examples import Example
 from pipeline.train.loop import fit
 from pipeline.train.prove import prove_maps, redrawn
 from schemas.maps import MapProof
 from tests.pipeline.train.test_fit import TEXT_WIDTH, example, new_network
 
 N_CASES = 12
+
+
+def marked(case: Example) -> Example:
+    """Return a case with a mask of its block: without one so small a network sees it blurred."""
+    assert case.image is not None
+    bright = (case.image.voxels > 0.0).float()
+    masks = case.masks.copy()
+    masks[0] = avg_pool3d(bright, 4)[0].numpy() > 0.25
+    return replace(case, masks=masks)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +39,7 @@ def bundle(request: pytest.FixtureRequest) -> Bundle:
         update={"epochs": 12, "batch_size": 16, "learning_rate": 5e-3, "modality_dropout": 0.0}
     )
     protocol = tiny.model_copy(update={"training": training})
-    examples = [example(number) for number in range(160)]
+    examples = [marked(example(number)) for number in range(160)]
     transform = fit_table_transform([case.history for case in examples], protocol.table)
     torch.manual_seed(0)
     network = fit(
@@ -65,7 +76,7 @@ def test_what_a_network_learned_to_see_is_proved(bundle: Bundle) -> None:
     value = {figure.name: figure.value for figure in lesion.figures}
     assert lesion.n_cases == N_CASES
     # So small a network sees a block blurred, so not every bound is reached.
-    assert not {"inserted", "own_over_average", "gap"} & failing(lesion), value
+    assert not {"deleted", "own_over_average", "gap"} & failing(lesion), value
 
 
 def test_planted_maps_of_other_places_are_refused(
