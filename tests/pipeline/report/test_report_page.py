@@ -101,9 +101,7 @@ def test_the_probability_stands_beside_the_training_prevalence():
 
 
 def test_an_interval_is_shown_where_there_is_one_and_else_said_to_be_absent():
-    assert "as an interval, cannot be told: it takes a bundle of at" in text_of(
-        report()
-    )
+    assert "as an interval, cannot be told: it takes a bundle of at" in text_of(report())
     shown = text_of(report(risk(lower=0.3, upper=0.52, interval_level=0.9)))
     assert "true probability in 90 % of such cases" in shown
     assert "30 % to 52 %" in shown
