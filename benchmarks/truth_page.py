@@ -16,6 +16,19 @@ def markdown(result: Mapping[str, object], tasks: Mapping[str, Mapping[str, obje
         f"`{result['command']}`, {result['machine']}, seed {result['seed']}. *Recorded*: the "
         "probability given all that is recorded, which no reader can beat on average. 95 % "
         "intervals by patient bootstrap.",
+        *_ranking_lines(tasks),
+        *_calibration_lines(tasks),
+        *_sure_lines(tasks),
+        *_group_lines(tasks),
+        *_map_lines(result["maps"]),  # type: ignore[arg-type]
+        *_deletion_lines(result["deletion"]),  # type: ignore[arg-type]
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _ranking_lines(tasks: Mapping[str, Mapping[str, object]]) -> list[str]:
+    lines = [
         "",
         "| task | events | AUROC | recorded | excess | log loss | recorded | prevalence | points "
         "from recorded |",
@@ -28,7 +41,11 @@ def markdown(result: Mapping[str, object], tasks: Mapping[str, Mapping[str, obje
             f"| {row['log_loss']:.3f} | {row['log_loss_of_what_is_recorded']:.3f} "
             f"| {row['log_loss_of_prevalence']:.3f} | {row['points_from_what_is_recorded']:.1f} |"
         )
-    lines += [
+    return lines
+
+
+def _calibration_lines(tasks: Mapping[str, Mapping[str, object]]) -> list[str]:
+    lines = [
         "",
         "| task | slope | observed / expected | the same, history hidden | sets hold: all, "
         "negatives, positives | set size |",
@@ -41,20 +58,27 @@ def markdown(result: Mapping[str, object], tasks: Mapping[str, Mapping[str, obje
             f"{row['coverage_of_negatives']:.3f}, {row['coverage_of_positives']:.3f} "
             f"| {row['set_size']:.2f} |"
         )
-    lines += _sure_lines(tasks) + _group_lines(tasks)
-    maps = result["maps"]
-    lines += [
+    return lines
+
+
+def _map_lines(maps: Mapping[str, float]) -> list[str]:
+    return [
         "",
         "Maps of the task `lesion`, on the network's tokens of 16 mm:",
         "",
-        f"- peak on the lesion or a neighbouring token: {maps['peak_within_a_token']:.1%} of "  # type: ignore[index]
-        f"{maps['findings']} scans with a lesion",  # type: ignore[index]
-        f"- share of the positive evidence inside it: {maps['positive_evidence_inside']:.2f}",  # type: ignore[index]
+        f"- peak on the lesion or a neighbouring token: {maps['peak_within_a_token']:.1%} of "
+        f"{maps['findings']} scans with a lesion",
+        f"- share of the positive evidence inside it: {maps['positive_evidence_inside']:.2f}",
         f"- scans without a lesion with less than {QUIET_LOGIT} log-odds of positive evidence: "
-        f"{maps['quiet_without_finding']:.1%} of {maps['scans_without_finding']}",  # type: ignore[index]
+        f"{maps['quiet_without_finding']:.1%} of {maps['scans_without_finding']}",
         f"- largest difference of the parts' sum from the logit: "
-        f"{maps['largest_gap_of_the_sum']:.1e}",  # type: ignore[index]
-        f"- patients flagged as unlike the training: {maps['flagged_unlike']:.1%}",  # type: ignore[index]
+        f"{maps['largest_gap_of_the_sum']:.1e}",
+        f"- patients flagged as unlike the training: {maps['flagged_unlike']:.1%}",
+    ]
+
+
+def _deletion_lines(deletion: Mapping[str, Mapping[str, float]]) -> list[str]:
+    lines = [
         "",
         "Deleting the 3 % of voxels where a map is strongest, against random patches, in scans "
         "with a lesion:",
@@ -65,10 +89,9 @@ def markdown(result: Mapping[str, object], tasks: Mapping[str, Mapping[str, obje
     lines += [
         f"| {task} | {row['scans']} | {row['tested']} | {row['passed']} | {row['moved']:.2f} "
         f"| {row['random']:.2f} | {row['ratio']:.0f} |"
-        for task, row in result["deletion"].items()  # type: ignore[attr-defined]
+        for task, row in deletion.items()
     ]
-    lines.append("")
-    return "\n".join(lines)
+    return lines
 
 
 def _sure_lines(tasks: Mapping[str, Mapping[str, object]]) -> list[str]:
