@@ -98,11 +98,8 @@ def train_bundle(  # noqa: PLR0913
             cohort = open_cohort(cohort_folder, protocol, database=database, progress=progress)
             encoder = load_text_encoder(protocol.model)
             examples = read_examples(cohort, labels, encoder, progress=progress, store=store)
-        parts, making = divide(examples, protocol)
-        if leak_guard:
-            making = guarded(parts, making, protocol, out)
-        with work_beside(out, training_key(parts, protocol, encoder), keeping) as work:
-            _fit_into(folder, parts, making, encoder, _How(protocol, progress, work))
+        how = _How(protocol, encoder, progress, keeping, leak_guard)
+        _train_into(folder, examples, out, how)
     return _finished(out)
 
 
@@ -123,10 +120,7 @@ def train_on(
         As there.
     """
     with _bundle_folder(out) as folder:
-        parts, making = divide(examples, protocol)
-        making = guarded(parts, making, protocol, out)
-        with work_beside(out, training_key(parts, protocol, encoder), keeping) as work:
-            _fit_into(folder, parts, making, encoder, _How(protocol, progress, work))
+        _train_into(folder, examples, out, _How(protocol, encoder, progress, keeping))
     return _finished(out)
 
 
@@ -150,24 +144,37 @@ def _finished(out: Path) -> Bundle:
 @dataclass(frozen=True, slots=True, eq=False)
 class _How:
     protocol: Protocol
+    encoder: TextEncoder
     progress: Progress
-    work: Work
+    keeping: Keeping
+    leak_guard: bool = True
+
+
+def _train_into(folder: Path | None, examples: Sequence[Example], out: Path, how: _How) -> None:
+    """Part, guard, fit; checkpoints lie beside ``out``."""
+    parts, making = divide(examples, how.protocol)
+    if how.leak_guard:
+        making = guarded(parts, making, how.protocol, out)
+    key = training_key(parts, how.protocol, how.encoder)
+    with work_beside(out, key, how.keeping) as work:
+        _fit_into(folder, parts, making, how, work)
 
 
 def _fit_into(
     folder: Path | None,
     parts: Mapping[Part, Sequence[Example]],
     making: Making,
-    encoder: TextEncoder,
     how: _How,
+    work: Work,
 ) -> None:
+    encoder = how.encoder
     protocol = how.protocol
     transform = fit_table_transform(
         [example.history for example in parts["train"]], protocol.table, protocol.concepts
     )
     networks = fit_members(
         lambda member: new_network(member, encoder, transform, parts["train"]),
-        parts, transform, protocol, how.progress, work=how.work,
+        parts, transform, protocol, how.progress, work=work,
     )  # fmt: skip
     if folder is None:
         return
