@@ -6,7 +6,7 @@ or scaled to a range: a map of twice the logit is twice the map, a map of its ne
 Shapes: K tasks, N tokens, D width, C series, S P L voxels.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, get_args
@@ -17,14 +17,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.explain.paint import Mask, painted
+from pipeline.explain.blocks import blocks, voxels_of
+from pipeline.explain.paint import Mask, image_of, painted
 from pipeline.progress import Progress, silent
 from pipeline.tensors import ImageInput, ModelInput
 
 Method = Literal["occlusion", "integrated_gradients", "grad_cam", "hires_cam"]
 METHODS: tuple[Method, ...] = get_args(Method)
-WINDOW_TOKENS = 2
-"""Edge of what occlusion hides at once."""
 STEPS = 32
 """Points on the way from the blank image at which integrated gradients look."""
 BLANK = -1.0
@@ -103,33 +102,15 @@ def _occlusion(score: ImageScore, place: Place, step: Step) -> Tensor:
     with torch.no_grad():
         before = score(place.image.voxels[None])
         falls = torch.zeros(len(before), len(place.usable), dtype=before.dtype)
-        windows = list(_windows(place))
-        for number, window in enumerate(windows, start=1):
-            hidden = painted(case, _voxels_of(window, place)).image
-            if hidden is not None:
-                fall = (before - score(hidden.voxels[None])).cpu() / int(window.sum())
-                falls[:, torch.from_numpy(window)] = fall[:, None]
-            step(number, len(windows))
+        seen = [block & place.usable for block in blocks(place.token_grid)]
+        seen = [block for block in seen if block.any()]
+        shape = place.image.grid.shape
+        for number, block in enumerate(seen, start=1):
+            hidden = image_of(painted(case, voxels_of(block, place.token_grid, shape)))
+            fall = (before - score(hidden.voxels[None])).cpu() / int(block.sum())
+            falls[:, torch.from_numpy(block)] = fall[:, None]
+            step(number, len(seen))
     return falls
-
-
-def _windows(place: Place) -> Iterator[Mask]:
-    """Yield cubes that part the grid, as usable tokens, shape (N,)."""
-    places = np.indices(place.token_grid).reshape(3, -1) // WINDOW_TOKENS
-    _, cube = np.unique(places, axis=1, return_inverse=True)
-    for number in range(int(cube.max()) + 1):
-        window = (cube.ravel() == number) & place.usable
-        if window.any():
-            yield window
-
-
-def _voxels_of(tokens: Mask, place: Place) -> Mask:
-    voxels = tokens.reshape(place.token_grid)
-    for axis, (size, n) in enumerate(
-        zip(place.image.voxels.shape[1:], place.token_grid, strict=True)
-    ):
-        voxels = np.repeat(voxels, size // n, axis=axis)
-    return voxels
 
 
 def _integrated_gradients(score: ImageScore, place: Place, step: Step) -> Tensor:

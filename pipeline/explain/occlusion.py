@@ -6,12 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from pipeline.explain.blocks import blocks, voxels_of
 from pipeline.explain.paint import Mask, image_of, painted
 from pipeline.explain.reading import Array, Predict, additions_of, logits_of
 from pipeline.tensors import ModelInput, ModelOutput
-
-BLOCK_TOKENS = 2
-"""Side of the blocks that are painted over one by one: a single token is too small to be missed."""
 
 
 def occluded(predict: Predict, case: ModelInput, output: ModelOutput) -> Array:
@@ -27,10 +25,10 @@ def occluded(predict: Predict, case: ModelInput, output: ModelOutput) -> Array:
         where no block's loss lowers the logit.
     """
     additions = additions_of(output)
-    blocks = list(_blocks(case, output.token_grid))
+    seen = list(_seen(case, output.token_grid))
     before = output.logits[0].double().cpu().numpy()
-    falls = before - logits_of(predict, [painted(case, voxels) for _, voxels in blocks])
-    sums = np.stack([additions[:, tokens].sum(1) for tokens, _ in blocks])
+    falls = before - logits_of(predict, [painted(case, voxels) for _, voxels in seen])
+    sums = np.stack([additions[:, tokens].sum(1) for tokens, _ in seen])
     return np.array([_rank(sums[:, number], falls[:, number]) for number in range(len(before))])
 
 
@@ -48,22 +46,10 @@ def correlated(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
     return float((a * b).sum()) / size if size > 0.0 else np.nan
 
 
-def _blocks(
-    case: ModelInput, token_grid: tuple[int, int, int]
-) -> Iterator[tuple[NDArray[np.intp], Mask]]:
+def _seen(case: ModelInput, token_grid: tuple[int, int, int]) -> Iterator[tuple[Mask, Mask]]:
     """Yield the tokens and the voxels of every block of which at least half was scanned."""
     scanned = image_of(case).scanned.any(0).numpy()
-    a_token = np.array(scanned.shape) // np.array(token_grid)
-    numbers = np.arange(np.prod(token_grid)).reshape(token_grid)
-    for corner in np.ndindex(*(-(-count // BLOCK_TOKENS) for count in token_grid)):
-        start = np.array(corner) * BLOCK_TOKENS
-        tokens = numbers[tuple(slice(low, low + BLOCK_TOKENS) for low in start)].ravel()
-        voxels = np.zeros(scanned.shape, dtype=bool)
-        voxels[
-            tuple(
-                slice(low * side, (low + BLOCK_TOKENS) * side)
-                for low, side in zip(start, a_token, strict=True)
-            )
-        ] = True
+    for tokens in blocks(token_grid):
+        voxels = voxels_of(tokens, token_grid, scanned.shape)
         if scanned[voxels].mean() >= 0.5:
             yield tokens, voxels
