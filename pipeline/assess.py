@@ -13,6 +13,7 @@ from pipeline.bundle import Bundle
 from pipeline.calibration import doubt_issues, outside_reference, unseen_scanner
 from pipeline.case import Case
 from pipeline.case_answer import CaseReading
+from pipeline.code_version import code_sha256
 from pipeline.cohort import Cohort, read_case
 from pipeline.errors import UsageError
 from pipeline.heatmap import Heatmap
@@ -103,7 +104,7 @@ class Assessor:
         libraries = {name: version(name) for name in LIBRARIES}
         parts = [
             study.content_sha256, study.study_uid, history_sha256, identity.sha256,
-            identity.protocol_sha256, version("synopt"), libraries,
+            identity.protocol_sha256, version("synopt"), code_sha256(), libraries,
         ]  # fmt: skip
         return RunIdentity(
             key=hashlib.sha256(json.dumps(parts).encode()).hexdigest(),

@@ -160,7 +160,7 @@ class RunIdentity(FrozenModel):
     """What made this report; the same key means the same report."""
 
     key: str
-    """Hash over inputs, bundle, protocol and version."""
+    """Hash over inputs, bundle, protocol, version and this program's own code."""
     images_sha256: str
     """Hash over the study's files."""
     history_sha256: str
