@@ -185,8 +185,6 @@ def _groups(cases: Sequence[Simulated], design: Design) -> Mapping[str, NDArray[
         "younger half": [patient.facts["age_years"] <= old for patient in patients],
         "prior cancer": [patient.facts["prior_cancer"] > 0 for patient in patients],
         "no prior cancer": [patient.facts["prior_cancer"] == 0 for patient in patients],
-        "with a finding": [patient.target is not None for patient in patients],
-        "without a finding": [patient.target is None for patient in patients],
         "something absent": [
             not (patient.has_image and patient.has_notes and patient.has_table)
             for patient in patients
