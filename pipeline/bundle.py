@@ -29,6 +29,7 @@ from pipeline.model.text_encoder import (
 )
 from pipeline.preprocess import TableTransform
 from pipeline.protocol import read_protocol
+from pipeline.settle import settled
 from pipeline.tensors import Batch, ModelInput, ModelOutput
 from schemas.base import FrozenModel
 from schemas.bundle import BundleIdentity, BundleManifest
@@ -88,10 +89,12 @@ class Bundle:
         Returns
         -------
         ModelOutput
-            The members' mean, and in ``member_logits`` what each says.
+            The members' mean, and in ``member_logits`` what each says; what image tokens add for
+            and against an outcome is set against each other (``pipeline.settle``).
         """
         batch = self.batch(inputs)
-        return mean_output([network(batch) for network in self.networks])
+        mean = mean_output([network(batch) for network in self.networks])
+        return replace(mean, image=settled(mean.image))
 
     def batch(self, inputs: Sequence[ModelInput]) -> Batch:
         """Return cases as the networks read them, on the device that holds the networks."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from pipeline.settle import settled
 from pipeline.tensors import ModelOutput
 from schemas.task import Task
 
@@ -43,7 +44,7 @@ def contrasted(output: ModelOutput, tasks: Sequence[Task], shown: Sequence[int])
         output,
         logits=output.logits @ weights.T,
         bias=weights @ output.bias,
-        image=mixed(output.image),
+        image=settled(mixed(output.image)),
         text=mixed(output.text),
         table=mixed(output.table),
         presence=output.presence[:, weights.argmax(1)],
