@@ -9,7 +9,7 @@ import re
 import struct
 import zlib
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal
 
 from pydicom.charset import convert_encodings
@@ -53,6 +53,8 @@ _SHORT_VRS = {
 }
 _SHORT = struct.Struct("<HH2sH").unpack_from
 _IMPLICIT = struct.Struct("<HHL").unpack_from
+_SHORT_BYTES, _LONG_BYTES = 8, 12
+_MAX_BEGUN = 8192
 _LENGTH = struct.Struct("<L").unpack_from
 
 
@@ -195,16 +197,19 @@ def _elements(
     head: bytes, at: int, wanted: frozenset[int], *, is_implicit: bool
 ) -> tuple[dict[int, Raw], int]:
     """Collect the wanted elements from ``at`` to the pixel data or the end; return that place."""
-    read = _implicit_element if is_implicit else _explicit_element
+    begun = _implicit if is_implicit else _explicit
     found: dict[int, Raw] = {}
     before, end = 0, len(head)
     while at < end:
-        tag, vr, length, value_at = read(head, at)
+        tag, vr, length, n_bytes = begun(head[at : at + _SHORT_BYTES])
         if tag in _PIXEL_TAGS:
             break
         if tag <= before:
             raise _UnusualError
         before = tag
+        if length is None:
+            length = _LENGTH(head, at + _SHORT_BYTES)[0]
+        value_at = at + n_bytes
         at = value_at + length
         if tag in wanted:
             if length and _is_sequence(tag, vr):
@@ -225,18 +230,32 @@ def _is_sequence(tag: int, vr: str | None) -> bool:
 
 
 def _explicit_element(head: bytes, at: int) -> tuple[int, str | None, int, int]:
-    group, element, code, length = _SHORT(head, at)
+    tag, vr, length, n_bytes = _explicit(head[at : at + _SHORT_BYTES])
+    if length is None:
+        length = _LENGTH(head, at + _SHORT_BYTES)[0]
+    return tag, vr, length, at + n_bytes
+
+
+@lru_cache(_MAX_BEGUN)
+def _explicit(begun: bytes) -> tuple[int, str | None, int | None, int]:
+    """Read tag, representation, length (None if it is still to come) and bytes before the value.
+
+    Most elements of a series' files begin with the same bytes, so that a look-up is enough.
+    """
+    group, element, code, length = _SHORT(begun)
     vr = _SHORT_VRS.get(code)
     if vr is not None:
-        return group << 16 | element, vr, length, at + 8
+        return group << 16 | element, vr, length, _SHORT_BYTES
     if code not in _LONG_VRS:
         raise _UnusualError
-    return group << 16 | element, _LONG_VRS[code], _LENGTH(head, at + 8)[0], at + 12
+    return group << 16 | element, _LONG_VRS[code], None, _LONG_BYTES
 
 
-def _implicit_element(head: bytes, at: int) -> tuple[int, str | None, int, int]:
-    group, element, length = _IMPLICIT(head, at)
-    return group << 16 | element, None, length, at + 8
+@lru_cache(_MAX_BEGUN)
+def _implicit(begun: bytes) -> tuple[int, str | None, int, int]:
+    """Read the same of an element without representation."""
+    group, element, length = _IMPLICIT(begun)
+    return group << 16 | element, None, length, _SHORT_BYTES
 
 
 def _after_sequence(head: bytes, at: int, *, is_implicit: bool) -> int:
@@ -245,7 +264,8 @@ def _after_sequence(head: bytes, at: int, *, is_implicit: bool) -> int:
     while open_levels:
         if len(open_levels) > _MAX_DEPTH:
             raise _UnusualError
-        tag, _, length, value_at = _implicit_element(head, at)
+        tag, _, length, n_bytes = _implicit(head[at : at + _SHORT_BYTES])
+        value_at = at + n_bytes
         if tag == open_levels[-1]:
             open_levels.pop()
             at = value_at

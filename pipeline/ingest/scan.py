@@ -141,8 +141,10 @@ def _read_dicom(found: OpenFile, name: str, head: bytes) -> Instance | Unread:
     except Exception as error:  # an untrusted file may fail in any way
         return _no_header(name, error)
     digest, n_bytes = hashlib.sha256(beginning.head), len(beginning.head)
-    found.stream.seek(n_bytes)
-    while chunk := found.stream.read(CHUNK_BYTES):
+    if found.stream.tell() != n_bytes:
+        found.stream.seek(n_bytes)
+    # One byte more than there should be shows the end, without memory for a whole chunk.
+    while chunk := found.stream.read(min(CHUNK_BYTES, max(found.n_bytes - n_bytes, 0) + 1)):
         digest.update(chunk)
         n_bytes += len(chunk)
     facts = FileFacts(name, n_bytes, digest.hexdigest(), has_prefix(head))
