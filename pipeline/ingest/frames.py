@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-import numpy as np
 from pydicom.dataset import Dataset
 
 from pipeline.ingest.elements import (
@@ -83,10 +82,11 @@ def plane_of(
     if numbers is None:
         return None
     origin, cosines, spacing = numbers
-    axes = np.array(cosines).reshape(2, 3)
-    if not np.abs(axes @ axes.T - np.eye(2)).max() <= _ORTHONORMAL_TOLERANCE:
+    a, b, c, x, y, z = cosines
+    off = (a * a + b * b + c * c - 1, x * x + y * y + z * z - 1, a * x + b * y + c * z)
+    if not all(abs(value) <= _ORTHONORMAL_TOLERANCE for value in off):
         return None
-    return Plane(_vector(origin), _vector(axes[0]), _vector(axes[1]), (spacing[0], spacing[1]))
+    return Plane(_vector(origin), (a, b, c), (x, y, z), (spacing[0], spacing[1]))
 
 
 @kept("Rows", "Columns")

@@ -105,7 +105,7 @@ def parse_header(head: bytes, wanted: frozenset[int]) -> tuple[Header, PixelData
         meta, start = _meta(head)
         syntax = _stored_as(Header(meta))
         if syntax != DeflatedExplicitVRLittleEndian:
-            return _walked(head, meta, start, wanted)
+            return _walked(head, meta, syntax, start, wanted)
     except (_UnusualError, struct.error, LookupError):
         return _by_pydicom(head, wanted)
     header, pixels = parse_header(inflated(head, _MAX_INFLATED_HEADER), wanted)
@@ -154,10 +154,9 @@ def _by_pydicom(head: bytes, wanted: frozenset[int]) -> tuple[Header, PixelData]
 
 
 def _walked(
-    head: bytes, meta: dict[int, Raw], start: int, wanted: frozenset[int]
+    head: bytes, meta: dict[int, Raw], syntax: UID, start: int, wanted: frozenset[int]
 ) -> tuple[Header, PixelData]:
-    syntax = _stored_as(Header(meta))
-    if not syntax.is_transfer_syntax or syntax == ExplicitVRBigEndian:
+    if not _is_walked(syntax):
         raise _UnusualError
     is_implicit = syntax == ImplicitVRLittleEndian
     # Some writers say one and write the other.
@@ -168,6 +167,11 @@ def _walked(
     encodings = () if charset is None else _encodings(Header({_CHARACTER_SET: charset}))
     header = Header(meta | elements, encodings)
     return header, _pixel_data(head, at, syntax, is_little=True)
+
+
+@lru_cache
+def _is_walked(syntax: UID) -> bool:
+    return syntax.is_transfer_syntax and syntax != ExplicitVRBigEndian
 
 
 @kept("SpecificCharacterSet")

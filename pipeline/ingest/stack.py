@@ -17,6 +17,7 @@ _JITTER_FRACTION = 0.1
 _WHOLE = 1e-3
 
 Points = NDArray[np.float64]
+Corners = tuple[Sequence[float], Sequence[float], Sequence[float], Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,11 +66,18 @@ def normal_of(plane: Plane) -> Points:
 
 def slice_corners(planes: Sequence[Plane], rows: int, columns: int) -> Points:
     """Return the centres of the slices' four corner voxels, shape (n, 4, 3), mm, LPS."""
-    position = np.array([plane.position for plane in planes])
-    spacing = np.array([plane.spacing_mm for plane in planes])
-    down = np.array([plane.along_column for plane in planes]) * spacing[:, :1] * (rows - 1)
-    across = np.array([plane.along_row for plane in planes]) * spacing[:, 1:] * (columns - 1)
-    return np.stack([position, position + down, position + across, position + down + across], 1)
+    return np.array([corners_of(plane, rows, columns) for plane in planes])
+
+
+def corners_of(plane: Plane, rows: int, columns: int) -> Corners:
+    """Return the centres of one slice's four corner voxels, mm, LPS."""
+    rows_mm, columns_mm = plane.spacing_mm
+    down = [step * rows_mm * (rows - 1) for step in plane.along_column]
+    across = [step * columns_mm * (columns - 1) for step in plane.along_row]
+    first = plane.position
+    below = [a + b for a, b in zip(first, down, strict=True)]
+    beside = [a + b for a, b in zip(first, across, strict=True)]
+    return first, below, beside, [a + b for a, b in zip(below, across, strict=True)]
 
 
 def affine_corners(affine: Points, places: Points, rows: int, columns: int) -> Points:
