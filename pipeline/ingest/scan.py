@@ -141,7 +141,7 @@ def _read_dicom(found: OpenFile, name: str, head: bytes) -> Instance | Unread:
     except Exception as error:  # an untrusted file may fail in any way
         return _no_header(name, error)
     digest, n_bytes = hashlib.sha256(beginning.head), len(beginning.head)
-    if found.stream.tell() != n_bytes:
+    if n_bytes != found.n_bytes:  # else the stream stands at the end
         found.stream.seek(n_bytes)
     # One byte more than there should be shows the end, without memory for a whole chunk.
     while chunk := found.stream.read(min(CHUNK_BYTES, max(found.n_bytes - n_bytes, 0) + 1)):

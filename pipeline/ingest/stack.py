@@ -91,10 +91,10 @@ def affine_corners(affine: Points, places: Points, rows: int, columns: int) -> P
 
 
 def worst_corner_mm(
-    planes: Sequence[Plane], affine: Points, places: Points, size: tuple[int, int]
+    corners: Points, affine: Points, places: Points, size: tuple[int, int]
 ) -> float:
-    """Return the farthest that any slice's corner lies from where an affine puts it, mm."""
-    off = slice_corners(planes, *size) - affine_corners(affine, places, *size)
+    """Return the farthest that any of the slices' corners lies from where an affine puts it, mm."""
+    off = corners - affine_corners(affine, places, *size)
     return float(np.linalg.norm(off, axis=2).max())
 
 
@@ -106,13 +106,15 @@ def regular_affine(planes: Sequence[Plane]) -> Points:
     return _affine(planes, step, positions.mean(axis=0) + step * index[0])
 
 
-def line_of(planes: Sequence[Plane], size: tuple[int, int]) -> Line:
+def line_of(planes: Sequence[Plane], corners: Points, size: tuple[int, int]) -> Line:
     """Fit a straight line to slices in order, whatever the gaps between them.
 
     Parameters
     ----------
     planes
         At least two, at different places along the normal.
+    corners : shape (n, 4, 3), mm, LPS
+        Theirs, by ``slice_corners``.
     size
         Rows, columns.
     """
@@ -123,16 +125,17 @@ def line_of(planes: Sequence[Plane], size: tuple[int, int]) -> Line:
     # Its part along the normal is 1 by construction.
     direction = offset @ positions / (offset @ offset)
     gaps = np.diff(depth)
-    step = direction * float(np.median(gaps))
+    gap_mm = float(np.median(gaps))
+    step = direction * gap_mm
     origin = positions.mean(axis=0) + direction * offset[0]
     affine = _affine(planes, step, origin)
-    places = (depth - depth[0]) / float(np.median(gaps))
+    places = (depth - depth[0]) / gap_mm
     sideways = float(np.linalg.norm(direction - normal * (direction @ normal)))
     return Line(
         affine=affine,
         places=places,
         gaps_mm=gaps,
-        worst_mm=worst_corner_mm(planes, affine, places, size),
+        worst_mm=worst_corner_mm(corners, affine, places, size),
         tilt_deg=float(np.degrees(np.arctan2(sideways, float(direction @ normal)))),
     )
 
