@@ -206,13 +206,13 @@ def _elements(
     before, end = 0, len(head)
     while at < end:
         tag, vr, length, n_bytes = begun(head[at : at + _SHORT_BYTES])
+        if length is None:
+            length = _LENGTH(head, at + _SHORT_BYTES)[0]
         if tag in _PIXEL_TAGS:
             break
         if tag <= before:
             raise _UnusualError
         before = tag
-        if length is None:
-            length = _LENGTH(head, at + _SHORT_BYTES)[0]
         value_at = at + n_bytes
         at = value_at + length
         if tag in wanted:
