@@ -114,7 +114,7 @@ class _Scan:
         """
         try:
             is_small = self._store.size(outermost_of(self.names[0])) < _SMALL_BYTES
-        except OSError:
+        except (OSError, IngestError):  # said of the file when it is read
             is_small = False
         return 1 if is_small and not self.is_slow else _WAITING_PER_THREAD * N_THREADS
 
