@@ -26,7 +26,7 @@ from pipeline.ingest.header import (
 from pipeline.ingest.instance import Instance, Unread
 from pipeline.ingest.names import member_name, n_archives, outermost_of
 from pipeline.ingest.quiet import quiet
-from pipeline.ingest.store import N_THREADS, FileStore, OpenFile
+from pipeline.ingest.store import N_CORES, N_THREADS, FileStore, OpenFile
 from schemas.issue import IssueCode, Severity
 
 Progress = Callable[[int, int], None]
@@ -108,15 +108,17 @@ class _Scan:
         self._left: dict[str, int] = {}
 
     def n_jobs(self) -> int:
-        """Return how many jobs may wait, by the first file of the next.
+        """Return how many jobs may run or wait, by the first file of the next.
 
-        Threads only hinder each other at small files that need not be waited for.
+        Where the disk need not be waited for, threads hinder each other at small files.
         """
         try:
             is_small = self._store.size(outermost_of(self.names[0])) < _SMALL_BYTES
         except (OSError, IngestError):  # said of the file when it is read
             is_small = False
-        return 1 if is_small and not self.is_slow else _WAITING_PER_THREAD * N_THREADS
+        if self.is_slow:
+            return _WAITING_PER_THREAD * N_THREADS
+        return 1 if is_small else N_CORES
 
     def take(self, name: str, result: _Result) -> None:
         self.n_read += 1
