@@ -88,6 +88,19 @@ def text_of(dataset: Dataset, keyword: str) -> str:
     return _as_text(value_of(dataset, keyword)) if key is None else _kept_text(key)
 
 
+def text_of_bytes(keyword: str, vr: str | None, content: bytes) -> str:
+    """Return the text of an element that lies in no dataset, such as a UID.
+
+    Parameters
+    ----------
+    vr
+        None if it is implicit.
+    content
+        Little endian, and in the default character set if that matters.
+    """
+    return _kept_text((tag_of(keyword), vr, vr is None, True, content, _USUAL_ENCODINGS))
+
+
 def _key_of(dataset: Dataset, keyword: str) -> _Key | None:
     """Say what a small value depends on, None if it may depend on other elements."""
     raw = dataset.get_item(tag_of(keyword))

@@ -201,22 +201,19 @@ def _elements(
     head: bytes, at: int, wanted: frozenset[int], *, is_implicit: bool
 ) -> tuple[dict[int, Raw], int]:
     """Collect the wanted elements from ``at`` to the pixel data or the end; return that place."""
-    begun = _implicit if is_implicit else _explicit
+    read = _implicit_element if is_implicit else _explicit_element
     found: dict[int, Raw] = {}
     before, end = 0, len(head)
     while at < end:
-        tag, vr, length, n_bytes = begun(head[at : at + _SHORT_BYTES])
-        if length is None:
-            length = _LENGTH(head, at + _SHORT_BYTES)[0]
+        tag, vr, length, value_at = read(head, at)
         if tag in _PIXEL_TAGS:
             break
         if tag <= before:
             raise _UnusualError
         before = tag
-        value_at = at + n_bytes
         at = value_at + length
         if tag in wanted:
-            if length and _is_sequence(tag, vr):
+            if length and (vr or _dictionary_vr(tag)) == "SQ":
                 raise _UnusualError
             found[tag] = vr, head[value_at:at]
         elif length == UNDEFINED:
@@ -227,10 +224,9 @@ def _elements(
 
 
 @cache
-def _is_sequence(tag: int, vr: str | None) -> bool:
-    if vr is None and not BaseTag(tag).is_private:
-        vr = dictionary_VR(tag)
-    return vr == "SQ"
+def _dictionary_vr(tag: int) -> str:
+    """Return the representation of an element that does not say it, "" of a private one."""
+    return "" if BaseTag(tag).is_private else dictionary_VR(tag)
 
 
 def _explicit_element(head: bytes, at: int) -> tuple[int, str | None, int, int]:
@@ -255,11 +251,16 @@ def _explicit(begun: bytes) -> tuple[int, str | None, int | None, int]:
     return group << 16 | element, _LONG_VRS[code], None, _LONG_BYTES
 
 
+def _implicit_element(head: bytes, at: int) -> tuple[int, None, int, int]:
+    tag, length = _implicit(head[at : at + _SHORT_BYTES])
+    return tag, None, length, at + _SHORT_BYTES
+
+
 @lru_cache(_MAX_BEGUN)
-def _implicit(begun: bytes) -> tuple[int, str | None, int, int]:
-    """Read the same of an element without representation."""
+def _implicit(begun: bytes) -> tuple[int, int]:
+    """Read tag and length of an element without representation."""
     group, element, length = _IMPLICIT(begun)
-    return group << 16 | element, None, length, _SHORT_BYTES
+    return group << 16 | element, length
 
 
 def _after_sequence(head: bytes, at: int, *, is_implicit: bool) -> int:
@@ -268,8 +269,7 @@ def _after_sequence(head: bytes, at: int, *, is_implicit: bool) -> int:
     while open_levels:
         if len(open_levels) > _MAX_DEPTH:
             raise _UnusualError
-        tag, _, length, n_bytes = _implicit(head[at : at + _SHORT_BYTES])
-        value_at = at + n_bytes
+        tag, _, length, value_at = _implicit_element(head, at)
         if tag == open_levels[-1]:
             open_levels.pop()
             at = value_at
