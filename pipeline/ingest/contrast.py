@@ -25,7 +25,11 @@ def mixture_issues(frames: Frames) -> tuple[Issue, ...]:
     """
     if len({found.frame.component or "magnitude" for found in frames}) > 1:
         return (_mixed("parts of a complex image", Severity.ERROR),)
-    values = {name: _values(frames, name) for name in (*_REFUSED, *_DOUBTED, "acquisition")}
+    traits = [dict(reversed(one.frame.traits)) for one in frames]  # the first of a name counts
+    values = {
+        name: [value for one in traits if (value := one.get(name, ""))]
+        for name in (*_REFUSED, *_DOUBTED, "acquisition")
+    }
     found = [
         _mixed(f"values of {name}", severity)
         for names, severity in ((_REFUSED, Severity.ERROR), (_DOUBTED, Severity.WARNING))
@@ -39,11 +43,6 @@ def mixture_issues(frames: Frames) -> tuple[Issue, ...]:
     if moments and max(moments) - min(moments) > _LONGEST_SCAN:
         found.append(_mixed("days", Severity.WARNING))
     return tuple(found[:1])
-
-
-def _values(frames: Frames, name: str) -> list[str]:
-    found = (next((value for key, value in one.frame.traits if key == name), "") for one in frames)
-    return [value for value in found if value]
 
 
 def _vary(values: list[str]) -> bool:

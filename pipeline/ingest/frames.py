@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-import numpy as np
 from pydicom.dataset import Dataset
 
 from pipeline.ingest.elements import (
@@ -32,15 +31,15 @@ from schemas.issue import IssueCode
 
 _PLANE_KEYWORDS = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
 _SLICE_KEYWORDS = (
-    *("Modality", "ImageType", "Rows", "Columns", "FrameOfReferenceUID", "LossyImageCompression"),
+    *("Modality", "ImageType", "Rows", "Columns", "LossyImageCompression"),
     *("RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence"),
     *TRAIT_KEYWORDS,
 )
 FRAME_KEYWORDS = (
     *_PLANE_KEYWORDS,
     *_SLICE_KEYWORDS,
-    *("DimensionIndexSequence", "SharedFunctionalGroupsSequence"),
-    "PerFrameFunctionalGroupsSequence",
+    *("FrameOfReferenceUID", "DimensionIndexSequence"),
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 )
 _GROUPS = (
     *("PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence"),
@@ -83,10 +82,11 @@ def plane_of(
     if numbers is None:
         return None
     origin, cosines, spacing = numbers
-    axes = np.array(cosines).reshape(2, 3)
-    if not np.abs(axes @ axes.T - np.eye(2)).max() <= _ORTHONORMAL_TOLERANCE:
+    a, b, c, x, y, z = cosines
+    off = (a * a + b * b + c * c - 1, x * x + y * y + z * z - 1, a * x + b * y + c * z)
+    if not all(abs(value) <= _ORTHONORMAL_TOLERANCE for value in off):
         return None
-    return Plane(_vector(origin), _vector(axes[0]), _vector(axes[1]), (spacing[0], spacing[1]))
+    return Plane(_vector(origin), (a, b, c), (x, y, z), (spacing[0], spacing[1]))
 
 
 @kept("Rows", "Columns")
@@ -102,7 +102,17 @@ def _plain(dataset: Dataset, set_aside: Fault) -> Frame:
 
 def _classic(header: Header, faults: tuple[Fault, ...]) -> Frame:
     frame = _slice(header)
-    return replace(frame, plane=_classic_plane(header), faults=faults + frame.faults)
+    return replace(
+        frame,
+        frame_of_reference_uid=_frame_of_reference(header),
+        plane=_classic_plane(header),
+        faults=faults + frame.faults,
+    )
+
+
+@kept("FrameOfReferenceUID")
+def _frame_of_reference(dataset: Dataset) -> str:
+    return text_of(dataset, "FrameOfReferenceUID")
 
 
 @kept(*_PLANE_KEYWORDS)
@@ -112,13 +122,15 @@ def _classic_plane(dataset: Dataset) -> Plane | None:
 
 @kept(*_SLICE_KEYWORDS, tags=TRAIT_TAGS)
 def _slice(dataset: Dataset) -> Frame:
-    """Describe a classic image but for its place and the faults of its pixels."""
+    """Describe a classic image but for its place and the faults of its pixels.
+
+    Its frame of reference, of which every series has its own, is part of its place.
+    """
     image_type = words_of(dataset, "ImageType")
     rescale = _rescale(dataset)
     return Frame(
         rows=count_of(dataset, "Rows"),
         columns=count_of(dataset, "Columns"),
-        frame_of_reference_uid=text_of(dataset, "FrameOfReferenceUID"),
         plane=None,
         rescale=rescale,
         component=component_of(text_of(dataset, "ComplexImageComponent"), image_type),

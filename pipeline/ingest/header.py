@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 
 from pipeline.ingest.about import ABOUT_KEYWORDS, about_of
 from pipeline.ingest.dicomdir import DIRECTORY_KEYWORD, referenced_files
-from pipeline.ingest.elements import MOMENT_KEYWORDS, acquired_at, tag_of, text_of
+from pipeline.ingest.elements import MOMENT_KEYWORDS, acquired_at, tag_of, text_of, text_of_bytes
 from pipeline.ingest.frames import FRAME_KEYWORDS, frames_of
 from pipeline.ingest.instance import Instance, Unread
 from pipeline.ingest.kept import Header, kept
@@ -128,7 +128,10 @@ def describe(header: Header, pixels: PixelData, facts: FileFacts) -> Instance | 
 
 def sop_uid_of(header: Header) -> str:
     """Return the SOP Instance UID as the header has it, empty if it has none."""
-    return _own_sop_uid(header) or _meta_sop_uid(header)
+    if not header.is_short:
+        own = text_of(header.dataset, "SOPInstanceUID")
+        return own or text_of(header.dataset.file_meta, "MediaStorageSOPInstanceUID")
+    return _uid_of(header, "SOPInstanceUID") or _uid_of(header, "MediaStorageSOPInstanceUID")
 
 
 def instance_of(header: Header, pixels: PixelData, facts: FileFacts) -> Instance:
@@ -151,14 +154,10 @@ def instance_of(header: Header, pixels: PixelData, facts: FileFacts) -> Instance
     )
 
 
-@kept("SOPInstanceUID")
-def _own_sop_uid(dataset: Dataset) -> str:
-    return text_of(dataset, "SOPInstanceUID")
-
-
-@kept("MediaStorageSOPInstanceUID")
-def _meta_sop_uid(dataset: Dataset) -> str:
-    return text_of(dataset.file_meta, "MediaStorageSOPInstanceUID")
+def _uid_of(header: Header, keyword: str) -> str:
+    """Return what differs from file to file without making a dataset of it."""
+    raw = header.raw.get(int(tag_of(keyword)))
+    return "" if raw is None else text_of_bytes(keyword, *raw)
 
 
 _moment = kept(*MOMENT_KEYWORDS)(acquired_at)

@@ -6,6 +6,7 @@ their bytes, so that it is worked out once for all files in which these are the 
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, lru_cache, wraps
+from operator import itemgetter
 from typing import Concatenate, ParamSpec, TypeVar
 
 from pydicom.charset import default_encoding
@@ -21,6 +22,7 @@ Raw = tuple[str | None, bytes]
 _MAX_KEPT = 4096
 _MAX_KEPT_BYTES = 256
 _META_GROUP = 2
+_VALUE = itemgetter(1)
 
 Extra = ParamSpec("Extra")
 Made = TypeVar("Made")
@@ -40,7 +42,7 @@ class Header:
     def __init__(self, raw: Mapping[int, Raw], charset: tuple[str, ...] = ()) -> None:
         self.raw = raw
         self.charset = charset
-        self.is_short = all(len(value) <= _MAX_KEPT_BYTES for _, value in raw.values())
+        self.is_short = max(map(len, map(_VALUE, raw.values())), default=0) <= _MAX_KEPT_BYTES
         """Whether what is made of its elements may be kept with their bytes."""
 
     @classmethod

@@ -23,7 +23,7 @@ from pipeline.ingest.person import patient_sha256
 from pipeline.ingest.proof import Proof
 from pipeline.ingest.quiet import quiet
 from pipeline.ingest.resample import volume_of
-from pipeline.ingest.store import N_THREADS, FileStore, OpenFile
+from pipeline.ingest.store import N_CORES, FileStore, OpenFile
 from pipeline.ingest.stored import StoredFrame, stored_frames
 from pipeline.volume import Volume
 from schemas.issue import IssueCode
@@ -33,8 +33,8 @@ Members = list[tuple[int, FrameSource]]
 Slices = list[tuple[int, Frame]]
 
 _WAITING_PER_THREAD = 2
-_VOXELS_PER_JOB = 2**18
-"""Handing over a single small slice takes as long as decoding it."""
+_VOXELS_PER_JOB = 2**20
+"""Handing over a single slice that is not compressed takes as long as decoding it."""
 _EXACT_BELOW = 2.0**23
 
 
@@ -109,11 +109,11 @@ def _run(jobs: Iterator[Callable[[], None]]) -> None:
         first()
         return
     waiting: deque[Future[None]] = deque()
-    with ThreadPoolExecutor(N_THREADS) as pool:
+    with ThreadPoolExecutor(N_CORES) as pool:
         try:
             for job in chain((first, second), jobs):
                 waiting.append(pool.submit(job))
-                if len(waiting) > _WAITING_PER_THREAD * N_THREADS:
+                if len(waiting) > _WAITING_PER_THREAD * N_CORES:
                     waiting.popleft().result()
             while waiting:
                 waiting.popleft().result()

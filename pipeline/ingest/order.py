@@ -16,6 +16,7 @@ from pipeline.ingest.stack import (
     normal_of,
     regular_affine,
     resampling_of,
+    slice_corners,
     worst_corner_mm,
 )
 from schemas.issue import Issue, IssueCode, Severity
@@ -82,9 +83,10 @@ def plane_of(found: FoundFrame) -> Plane:
 
 def _stack(frames: tuple[FoundFrame, ...], planes: Sequence[Plane], affine: Points) -> Stack:
     size = (frames[0].frame.rows, frames[0].frame.columns)
-    line = line_of(planes, size)
+    corners = slice_corners(planes, *size)
+    line = line_of(planes, corners, size)
     places = np.arange(len(planes), dtype=np.float64)
-    worst = worst_corner_mm(planes, affine, places, size)
+    worst = worst_corner_mm(corners, affine, places, size)
     is_regular = worst <= _bound_mm(line)
     issues = (*_tilted(line), *_uneven(line, worst))
     if is_regular and not line.is_tilted:

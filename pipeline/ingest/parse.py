@@ -9,7 +9,7 @@ import re
 import struct
 import zlib
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal
 
 from pydicom.charset import convert_encodings
@@ -53,6 +53,8 @@ _SHORT_VRS = {
 }
 _SHORT = struct.Struct("<HH2sH").unpack_from
 _IMPLICIT = struct.Struct("<HHL").unpack_from
+_SHORT_BYTES, _LONG_BYTES = 8, 12
+_MAX_BEGUN = 8192
 _LENGTH = struct.Struct("<L").unpack_from
 
 
@@ -103,7 +105,7 @@ def parse_header(head: bytes, wanted: frozenset[int]) -> tuple[Header, PixelData
         meta, start = _meta(head)
         syntax = _stored_as(Header(meta))
         if syntax != DeflatedExplicitVRLittleEndian:
-            return _walked(head, meta, start, wanted)
+            return _walked(head, meta, syntax, start, wanted)
     except (_UnusualError, struct.error, LookupError):
         return _by_pydicom(head, wanted)
     header, pixels = parse_header(inflated(head, _MAX_INFLATED_HEADER), wanted)
@@ -152,10 +154,9 @@ def _by_pydicom(head: bytes, wanted: frozenset[int]) -> tuple[Header, PixelData]
 
 
 def _walked(
-    head: bytes, meta: dict[int, Raw], start: int, wanted: frozenset[int]
+    head: bytes, meta: dict[int, Raw], syntax: UID, start: int, wanted: frozenset[int]
 ) -> tuple[Header, PixelData]:
-    syntax = _stored_as(Header(meta))
-    if not syntax.is_transfer_syntax or syntax == ExplicitVRBigEndian:
+    if not _is_walked(syntax):
         raise _UnusualError
     is_implicit = syntax == ImplicitVRLittleEndian
     # Some writers say one and write the other.
@@ -166,6 +167,11 @@ def _walked(
     encodings = () if charset is None else _encodings(Header({_CHARACTER_SET: charset}))
     header = Header(meta | elements, encodings)
     return header, _pixel_data(head, at, syntax, is_little=True)
+
+
+@lru_cache
+def _is_walked(syntax: UID) -> bool:
+    return syntax.is_transfer_syntax and syntax != ExplicitVRBigEndian
 
 
 @kept("SpecificCharacterSet")
@@ -207,7 +213,7 @@ def _elements(
         before = tag
         at = value_at + length
         if tag in wanted:
-            if length and _is_sequence(tag, vr):
+            if length and (vr or _dictionary_vr(tag)) == "SQ":
                 raise _UnusualError
             found[tag] = vr, head[value_at:at]
         elif length == UNDEFINED:
@@ -218,25 +224,43 @@ def _elements(
 
 
 @cache
-def _is_sequence(tag: int, vr: str | None) -> bool:
-    if vr is None and not BaseTag(tag).is_private:
-        vr = dictionary_VR(tag)
-    return vr == "SQ"
+def _dictionary_vr(tag: int) -> str:
+    """Return the representation of an element that does not say it, "" of a private one."""
+    return "" if BaseTag(tag).is_private else dictionary_VR(tag)
 
 
 def _explicit_element(head: bytes, at: int) -> tuple[int, str | None, int, int]:
-    group, element, code, length = _SHORT(head, at)
+    tag, vr, length, n_bytes = _explicit(head[at : at + _SHORT_BYTES])
+    if length is None:
+        length = _LENGTH(head, at + _SHORT_BYTES)[0]
+    return tag, vr, length, at + n_bytes
+
+
+@lru_cache(_MAX_BEGUN)
+def _explicit(begun: bytes) -> tuple[int, str | None, int | None, int]:
+    """Read tag, representation, length (None if it is still to come) and bytes before the value.
+
+    Most elements of a series' files begin with the same bytes, so that a look-up is enough.
+    """
+    group, element, code, length = _SHORT(begun)
     vr = _SHORT_VRS.get(code)
     if vr is not None:
-        return group << 16 | element, vr, length, at + 8
+        return group << 16 | element, vr, length, _SHORT_BYTES
     if code not in _LONG_VRS:
         raise _UnusualError
-    return group << 16 | element, _LONG_VRS[code], _LENGTH(head, at + 8)[0], at + 12
+    return group << 16 | element, _LONG_VRS[code], None, _LONG_BYTES
 
 
-def _implicit_element(head: bytes, at: int) -> tuple[int, str | None, int, int]:
-    group, element, length = _IMPLICIT(head, at)
-    return group << 16 | element, None, length, at + 8
+def _implicit_element(head: bytes, at: int) -> tuple[int, None, int, int]:
+    tag, length = _implicit(head[at : at + _SHORT_BYTES])
+    return tag, None, length, at + _SHORT_BYTES
+
+
+@lru_cache(_MAX_BEGUN)
+def _implicit(begun: bytes) -> tuple[int, int]:
+    """Read tag and length of an element without representation."""
+    group, element, length = _IMPLICIT(begun)
+    return group << 16 | element, length
 
 
 def _after_sequence(head: bytes, at: int, *, is_implicit: bool) -> int:

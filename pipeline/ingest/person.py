@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Literal
 
 from pipeline.ingest.instance import Instance
@@ -33,8 +34,12 @@ class Clock:
 
 def patient_sha256(instance: Instance) -> str:
     """Return a hash of what the files of one series must agree on: Patient ID and birth date."""
-    named = json.dumps([instance.patient_id, instance.birth_date])
-    return hashlib.sha256(named.encode()).hexdigest()
+    return _sha256(instance.patient_id, instance.birth_date)
+
+
+@lru_cache
+def _sha256(patient_id: str, birth_date: str) -> str:
+    return hashlib.sha256(json.dumps([patient_id, birth_date]).encode()).hexdigest()
 
 
 def person_of(members: Sequence[Instance]) -> Person:

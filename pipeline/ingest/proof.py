@@ -1,5 +1,6 @@
 """The proof that voxels lie where the headers of their slices say."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import IngestError
 from pipeline.ingest.instance import Frame, Plane
-from pipeline.ingest.stack import EXACT_MM, affine_corners, jitter_mm, normal_of, slice_corners
+from pipeline.ingest.stack import EXACT_MM, affine_corners, corners_of, jitter_mm, normal_of
 from schemas.issue import IssueCode, Severity
 from schemas.series import Affine, Series
 
@@ -70,8 +71,8 @@ class Proof:
         if frame.plane is None or (frame.rows, frame.columns) != (rows, columns):
             msg = f"slice {index} has another size than the volume, or no position"
             raise IngestError(msg)
-        own = slice_corners([frame.plane], rows, columns)[0]
-        worst = float(np.linalg.norm(own - self.corners[index], axis=1).max())
+        own = corners_of(frame.plane, rows, columns)
+        worst = max(map(math.dist, own, self.corners[index].tolist()))
         if not worst <= self.bound_mm:
             msg = (
                 f"{IssueCode.GEOMETRY_MISMATCH}: slice {index} lies {worst:.3f} mm from where its "

@@ -1,6 +1,7 @@
 """Every file below a folder, read as far as its header and hashed, in parallel."""
 
 import hashlib
+import time
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,7 +26,7 @@ from pipeline.ingest.header import (
 from pipeline.ingest.instance import Instance, Unread
 from pipeline.ingest.names import member_name, n_archives, outermost_of
 from pipeline.ingest.quiet import quiet
-from pipeline.ingest.store import N_THREADS, FileStore, OpenFile
+from pipeline.ingest.store import N_CORES, N_THREADS, FileStore, OpenFile
 from schemas.issue import IssueCode, Severity
 
 Progress = Callable[[int, int], None]
@@ -33,6 +34,10 @@ Progress = Callable[[int, int], None]
 _WAITING_PER_THREAD = 4
 _FILES_PER_JOB = 16
 """Handing over a single small file takes as long as reading it."""
+_SMALL_BYTES = 2**16
+"""A smaller file takes longer to parse, one thread at a time, than to hash."""
+_SLOW_DISK = 4
+"""A job that takes so many times its processor time waits for the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,17 @@ class Contents:
     n_bytes: int
     """Of all members unpacked."""
     refused: tuple[Unread, ...]
+
+
+_Result = Instance | Unread | Contents
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What some files hold, and whether reading them meant waiting for the disk."""
+
+    results: list[_Result]
+    is_slow: bool
 
 
 def scan_files(
@@ -64,13 +80,15 @@ def scan_files(
     """
     scan = _Scan(store, deque(names), len(names))
     with quiet(), ThreadPoolExecutor(N_THREADS) as pool:
-        waiting: deque[tuple[list[str], Future[list[Instance | Unread | Contents]]]] = deque()
+        waiting: deque[tuple[list[str], Future[_Job]]] = deque()
         while waiting or scan.names:
-            while scan.names and len(waiting) < _WAITING_PER_THREAD * N_THREADS:
+            while scan.names and len(waiting) < scan.n_jobs():
                 some = [scan.names.popleft() for _ in range(min(_FILES_PER_JOB, len(scan.names)))]
                 waiting.append((some, pool.submit(_read_files, store, some)))
             some, future = waiting.popleft()
-            for name, result in zip(some, future.result(), strict=True):
+            job = future.result()
+            scan.is_slow = job.is_slow if scan.n_read == 0 else scan.is_slow
+            for name, result in zip(some, job.results, strict=True):
                 scan.take(name, result)
                 if on_progress is not None:
                     on_progress(scan.n_read, scan.n_known)
@@ -83,12 +101,26 @@ class _Scan:
 
     def __init__(self, store: FileStore, names: deque[str], n_known: int) -> None:
         self.names, self.n_known, self.n_read = names, n_known, 0
+        self.is_slow = False
         self.instances: list[Instance] = []
         self.unread: list[Unread] = []
         self._store = store
         self._left: dict[str, int] = {}
 
-    def take(self, name: str, result: "Instance | Unread | Contents") -> None:
+    def n_jobs(self) -> int:
+        """Return how many jobs may run or wait, by the first file of the next.
+
+        Where the disk need not be waited for, threads hinder each other at small files.
+        """
+        try:
+            is_small = self._store.size(outermost_of(self.names[0])) < _SMALL_BYTES
+        except (OSError, IngestError):  # said of the file when it is read
+            is_small = False
+        if self.is_slow:
+            return _WAITING_PER_THREAD * N_THREADS
+        return 1 if is_small else N_CORES
+
+    def take(self, name: str, result: _Result) -> None:
         self.n_read += 1
         if isinstance(result, Instance):
             self.instances.append(result)
@@ -113,11 +145,14 @@ class _Scan:
         self.n_known += len(contents.members)
 
 
-def _read_files(store: FileStore, names: list[str]) -> list[Instance | Unread | Contents]:
-    return [read_file(store, name) for name in names]
+def _read_files(store: FileStore, names: list[str]) -> _Job:
+    start, cpu_start = time.perf_counter(), time.thread_time()
+    results = [read_file(store, name) for name in names]
+    wall, cpu = time.perf_counter() - start, time.thread_time() - cpu_start
+    return _Job(results, is_slow=wall > _SLOW_DISK * cpu)
 
 
-def read_file(store: FileStore, name: str) -> Instance | Unread | Contents:
+def read_file(store: FileStore, name: str) -> _Result:
     """Read one file's header and hash it, or list an archive. Whatever it holds, this returns."""
     try:
         with store.open(name) as found:
@@ -141,8 +176,10 @@ def _read_dicom(found: OpenFile, name: str, head: bytes) -> Instance | Unread:
     except Exception as error:  # an untrusted file may fail in any way
         return _no_header(name, error)
     digest, n_bytes = hashlib.sha256(beginning.head), len(beginning.head)
-    found.stream.seek(n_bytes)
-    while chunk := found.stream.read(CHUNK_BYTES):
+    if n_bytes != found.n_bytes:  # else the stream stands at the end
+        found.stream.seek(n_bytes)
+    # One byte more than there should be shows the end, without memory for a whole chunk.
+    while chunk := found.stream.read(min(CHUNK_BYTES, max(found.n_bytes - n_bytes, 0) + 1)):
         digest.update(chunk)
         n_bytes += len(chunk)
     facts = FileFacts(name, n_bytes, digest.hexdigest(), has_prefix(head))

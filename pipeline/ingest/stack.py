@@ -17,6 +17,7 @@ _JITTER_FRACTION = 0.1
 _WHOLE = 1e-3
 
 Points = NDArray[np.float64]
+Corners = tuple[Sequence[float], Sequence[float], Sequence[float], Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,11 +66,18 @@ def normal_of(plane: Plane) -> Points:
 
 def slice_corners(planes: Sequence[Plane], rows: int, columns: int) -> Points:
     """Return the centres of the slices' four corner voxels, shape (n, 4, 3), mm, LPS."""
-    position = np.array([plane.position for plane in planes])
-    spacing = np.array([plane.spacing_mm for plane in planes])
-    down = np.array([plane.along_column for plane in planes]) * spacing[:, :1] * (rows - 1)
-    across = np.array([plane.along_row for plane in planes]) * spacing[:, 1:] * (columns - 1)
-    return np.stack([position, position + down, position + across, position + down + across], 1)
+    return np.array([corners_of(plane, rows, columns) for plane in planes])
+
+
+def corners_of(plane: Plane, rows: int, columns: int) -> Corners:
+    """Return the centres of one slice's four corner voxels, mm, LPS."""
+    rows_mm, columns_mm = plane.spacing_mm
+    down = [step * rows_mm * (rows - 1) for step in plane.along_column]
+    across = [step * columns_mm * (columns - 1) for step in plane.along_row]
+    first = plane.position
+    below = [a + b for a, b in zip(first, down, strict=True)]
+    beside = [a + b for a, b in zip(first, across, strict=True)]
+    return first, below, beside, [a + b for a, b in zip(below, across, strict=True)]
 
 
 def affine_corners(affine: Points, places: Points, rows: int, columns: int) -> Points:
@@ -83,10 +91,10 @@ def affine_corners(affine: Points, places: Points, rows: int, columns: int) -> P
 
 
 def worst_corner_mm(
-    planes: Sequence[Plane], affine: Points, places: Points, size: tuple[int, int]
+    corners: Points, affine: Points, places: Points, size: tuple[int, int]
 ) -> float:
-    """Return the farthest that any slice's corner lies from where an affine puts it, mm."""
-    off = slice_corners(planes, *size) - affine_corners(affine, places, *size)
+    """Return the farthest that any of the slices' corners lies from where an affine puts it, mm."""
+    off = corners - affine_corners(affine, places, *size)
     return float(np.linalg.norm(off, axis=2).max())
 
 
@@ -98,13 +106,15 @@ def regular_affine(planes: Sequence[Plane]) -> Points:
     return _affine(planes, step, positions.mean(axis=0) + step * index[0])
 
 
-def line_of(planes: Sequence[Plane], size: tuple[int, int]) -> Line:
+def line_of(planes: Sequence[Plane], corners: Points, size: tuple[int, int]) -> Line:
     """Fit a straight line to slices in order, whatever the gaps between them.
 
     Parameters
     ----------
     planes
         At least two, at different places along the normal.
+    corners : shape (n, 4, 3), mm, LPS
+        Theirs, by ``slice_corners``.
     size
         Rows, columns.
     """
@@ -115,16 +125,17 @@ def line_of(planes: Sequence[Plane], size: tuple[int, int]) -> Line:
     # Its part along the normal is 1 by construction.
     direction = offset @ positions / (offset @ offset)
     gaps = np.diff(depth)
-    step = direction * float(np.median(gaps))
+    gap_mm = float(np.median(gaps))
+    step = direction * gap_mm
     origin = positions.mean(axis=0) + direction * offset[0]
     affine = _affine(planes, step, origin)
-    places = (depth - depth[0]) / float(np.median(gaps))
+    places = (depth - depth[0]) / gap_mm
     sideways = float(np.linalg.norm(direction - normal * (direction @ normal)))
     return Line(
         affine=affine,
         places=places,
         gaps_mm=gaps,
-        worst_mm=worst_corner_mm(planes, affine, places, size),
+        worst_mm=worst_corner_mm(corners, affine, places, size),
         tilt_deg=float(np.degrees(np.arctan2(sideways, float(direction @ normal)))),
     )
 

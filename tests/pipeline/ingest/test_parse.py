@@ -169,6 +169,15 @@ def test_a_damaged_header_is_described_as_pydicom_reads_it(
         assert isinstance(found, Instance) == isinstance(expected, Instance)
 
 
+def test_a_header_cut_in_the_head_of_an_element_is_described_as_pydicom_reads_it(
+    content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = content.find(b"\xe0\x7f\x10\x00")
+    for end in range(pixels, pixels + 13) if pixels > 0 else range(600, 613):
+        cut = content[:end]
+        assert described(cut) == by_pydicom(cut, monkeypatch)
+
+
 def test_a_deflated_file_inflates_no_further_than_it_may() -> None:
     path = SHIPPED / "image_dfl.dcm"
     content = path.read_bytes()
