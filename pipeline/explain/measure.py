@@ -67,6 +67,18 @@ class Measured:
         return check.claimed >= LEAST_CLAIM and check.moved is not None
 
 
+def claims_of(case: ModelInput, output: ModelOutput) -> Array:
+    """Return what each logit's map claims at its strongest 3 % of voxels, log-odds, shape (K,).
+
+    Parameters
+    ----------
+    output
+        Of the case alone.
+    """
+    regions = regions_of(case, additions_of(output), output.token_grid)
+    return np.array([claimed for _, claimed in regions])
+
+
 def measure(
     predict: Predict, redrawn: Predict, case: ModelInput, output: ModelOutput, average: Array
 ) -> Measured:

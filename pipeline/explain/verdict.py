@@ -90,8 +90,8 @@ def verdict(
     if len(tested) < MIN_TESTED:
         status = "too_few"
         few = (
-            f"{len(tested)} of {len(measured)} test cases with an image have a map that claims "
-            f"{LEAST_CLAIM:g} log-odds or more, and {MIN_TESTED} are needed"
+            f"only {len(tested)} test cases have a map that claims {LEAST_CLAIM:g} log-odds or "
+            f"more, and {MIN_TESTED} are needed"
         )
         reasons = (few,)
     return MapProof(

@@ -7,10 +7,19 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pipeline.bundle import Bundle
-from pipeline.explain import Predict, ProofCase, contrasted, prove
+from pipeline.explain import (
+    LEAST_CLAIM,
+    MIN_TESTED,
+    Predict,
+    ProofCase,
+    claims_of,
+    contrasted,
+    prove,
+)
 from pipeline.model.network import FusedNetwork
 from pipeline.progress import Progress, silent
 from pipeline.tensors import ModelInput, ModelOutput
@@ -20,6 +29,7 @@ from schemas.maps import MapProofs
 
 MOST_CASES = 60
 """So that the proof takes a minute or two."""
+MOST_CANDIDATES = 10 * MOST_CASES
 SEED = 20
 
 
@@ -31,16 +41,23 @@ def prove_maps(
     Parameters
     ----------
     examples
-        On whom nothing was fitted, such as the test part. At most ``MOST_CASES`` with an image are
-        taken, in the order of a hash.
+        On whom nothing was fitted, such as the test part. Those with an image are taken in the
+        order of a hash: of each task its share of ``MOST_CASES`` whose map claims something (at
+        least as many as a proof needs), and any others up to that number.
     """
-    chosen = _chosen(examples)
-    inputs = [example.model_input(bundle.table_transform) for example in chosen]
-    other = redrawn(bundle, inputs, seed=SEED)
+    candidates = _candidates(examples)
+    inputs = [example.model_input(bundle.table_transform) for example in candidates]
     shown = _shown(bundle, inputs)
-    cases = [
-        ProofCase(one, _speaking_of(bundle, classes), _speaking_of(other, classes))
+    chosen = _chosen([
+        claims_of(one, _speaking_of(bundle, classes)([one]))
         for one, classes in zip(inputs, shown, strict=True)
+    ])  # fmt: skip
+    other = redrawn(bundle, [inputs[place] for place in chosen], seed=SEED)
+    cases = [
+        ProofCase(
+            inputs[place], _speaking_of(bundle, shown[place]), _speaking_of(other, shown[place])
+        )
+        for place in chosen
     ]
     names = [task.name for task in bundle.protocol.tasks]
     return prove(cases, names, seed=SEED, progress=progress)
@@ -80,10 +97,21 @@ def _drawn_anew(network: FusedNetwork, generator: torch.Generator) -> FusedNetwo
     return other
 
 
-def _chosen(examples: Sequence[Example]) -> list[Example]:
+def _candidates(examples: Sequence[Example]) -> list[Example]:
     """Return at most so many examples with an image, as a hash orders them."""
     seen = [example for example in examples if example.image is not None]
-    return sorted(seen, key=lambda example: _digest(example.study_uid))[:MOST_CASES]
+    return sorted(seen, key=lambda example: _digest(example.study_uid))[:MOST_CANDIDATES]
+
+
+def _chosen(claims: Sequence[NDArray[np.float64]]) -> list[int]:
+    """Return the places of those to ask, by what each one's maps claim in log-odds."""
+    if not claims:
+        return []
+    does_claim = np.stack(claims) >= LEAST_CLAIM
+    share = max(MIN_TESTED, MOST_CASES // does_claim.shape[1])
+    chosen = {int(place) for task in does_claim.T for place in np.flatnonzero(task)[:share]}
+    others = [place for place in range(len(claims)) if place not in chosen]
+    return sorted([*chosen, *others[: max(0, MOST_CASES - len(chosen))]])
 
 
 def _digest(study_uid: str) -> str:

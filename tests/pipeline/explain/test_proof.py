@@ -142,7 +142,7 @@ def test_maps_that_do_not_hang_on_the_weights_are_refused() -> None:
 def test_few_cases_prove_nothing() -> None:
     found = proof(n=5)
     assert found.status == "too_few"
-    assert "5 of 5 test cases" in found.reasons[0]
+    assert "only 5 test cases" in found.reasons[0]
     assert "8 are needed" in refusal(MapProofs(seed=3, tasks=(found,)), "lesion")
 
 

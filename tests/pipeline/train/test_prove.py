@@ -4,11 +4,13 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.functional import avg_pool3d
 
 from pipeline.bundle import Bundle
+from pipeline.explain import LEAST_CLAIM, MIN_TESTED
 from pipeline.model.network import FusedNetwork
 from pipeline.preprocess import fit_table_transform
 from pipeline.progress import silent
@@ -108,15 +110,31 @@ def test_every_weight_is_drawn_anew_the_same_for_the_same_seed(bundle: Bundle) -
     assert not any(part.training for part in first.modules())
 
 
-def test_cases_are_few_have_an_image_and_do_not_hang_on_their_order(
+def test_candidates_are_few_have_an_image_and_do_not_hang_on_their_order(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(prove, "MOST_CASES", 5)
+    monkeypatch.setattr(prove, "MOST_CANDIDATES", 5)
     cases = [example(number) for number in range(12)]
     cases[3] = replace(cases[3], image=None)
-    chosen = [case.study_uid for case in prove._chosen(cases)]
-    assert len(chosen) == 5
-    assert chosen == [case.study_uid for case in prove._chosen(cases[::-1])]
-    everyone = [case.study_uid for case in prove._chosen(cases[:5])]
+    candidates = [case.study_uid for case in prove._candidates(cases)]
+    assert len(candidates) == 5
+    assert candidates == [case.study_uid for case in prove._candidates(cases[::-1])]
+    everyone = [case.study_uid for case in prove._candidates(cases[:5])]
     assert len(everyone) == 4
     assert "1.3" not in everyone
+
+
+def test_each_task_has_cases_whose_maps_claim_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prove, "MOST_CASES", 20)
+    claims = np.zeros((100, 2))
+    claims[60:90, 0] = LEAST_CLAIM
+    claims[95:, 1] = LEAST_CLAIM
+    assert prove._chosen(list(claims)) == [*range(5), *range(60, 70), *range(95, 100)]
+    assert prove._chosen(list(claims[:10])) == list(range(10))
+    assert prove._chosen([]) == []
+
+
+def test_many_tasks_have_as_many_cases_as_a_proof_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prove, "MOST_CASES", 20)
+    claims = np.kron(np.eye(4), np.full((10, 1), LEAST_CLAIM))
+    assert len(prove._chosen(list(claims))) == 4 * MIN_TESTED
