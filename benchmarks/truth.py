@@ -1,14 +1,15 @@
-"""The shipped bundle against the known truth of new simulated patients.
+"""A bundle against the known truth of new simulated patients.
 
-    python -m benchmarks.truth [N_PATIENTS]        (part of make bench)
+    python -m benchmarks.truth [N_PATIENTS]        (part of make bench: the shipped bundle)
+    python -m benchmarks.truth --bundle FOLDER     (of any world: see python -m benchmarks.sample)
 
-Writes benchmarks/results/truth.json and truth.md. The patients (seed 99) are neither the training's
-nor the sample's; they are drawn into memory. Nothing here says anything about real patients.
+Writes benchmarks/results/truth.json and truth.md; of another world than the shipped bundle's, its
+name stands in theirs. The patients (seed 99) are neither the training's nor the sample's; they are
+drawn into memory. Nothing here says anything about real patients.
 """
 
-import json
+import argparse
 import platform
-import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +20,9 @@ from scipy.ndimage import binary_dilation
 from sklearn.isotonic import IsotonicRegression
 
 import flows  # noqa: F401  sets the environment's defaults
+from benchmarks.figures import write_figures
 from benchmarks.simulated import Simulated, simulated
+from benchmarks.truth_figures import figures
 from benchmarks.truth_page import MIN_GROUP, QUIET_LOGIT, markdown
 from flows.progress import progress_bars
 from pipeline.bundle import Bundle, load_bundle
@@ -32,6 +35,7 @@ from pipeline.calibration.statistics import (
     patient_weights,
 )
 from pipeline.explain import check_maps
+from pipeline.model.image_encoder import STRIDE
 from pipeline.phantom import WORLDS, Design
 from pipeline.phantom.patient import draw_patient
 from pipeline.tensors import ModelInput, ModelOutput
@@ -40,7 +44,8 @@ from schemas.maps import MapCheck
 
 BUNDLE = Path("data_samples/bundles/brain_mr")
 RESULTS = Path(__file__).parent / "results"
-SEED, N_PATIENTS, LESION = 99, 2000, 0
+SEED, N_PATIENTS, FINDING = 99, 2000, 0
+"""The world's first task asks for the finding that its masks mark."""
 CERTAIN_SHARE = 0.8
 N_DELETED = 300
 """Scans with the finding whose maps are tested by deletion."""
@@ -49,9 +54,11 @@ Array = NDArray[np.float64]
 Answers = dict[str, Array]
 
 
-def main(n_patients: int) -> None:
+def main() -> None:
     """Simulate, score, compare, write."""
-    bundle = load_bundle(BUNDLE)
+    options = _options()
+    n_patients = options.patients
+    bundle = load_bundle(options.bundle)
     design = Design(world=WORLDS[bundle.protocol.name], seed=SEED)
     with progress_bars(quiet=False) as progress:
         cases = simulated(design, bundle.protocol, bundle.text_encoder, n_patients,
@@ -73,22 +80,34 @@ def main(n_patients: int) -> None:
         for number, task in enumerate(bundle.protocol.tasks)
     }
     result = {
-        "command": f"python -m benchmarks.truth {n_patients}",
+        "command": f"python -m benchmarks.truth {n_patients}{_of_bundle(options.bundle)}",
+        "world": bundle.protocol.name,
         "bundle": bundle.identity.sha256,
         "machine": f"{platform.machine()}, torch {version('torch')}",
         "patients": n_patients,
         "seed": SEED,
         "tasks": tasks,
-        "maps": _maps(maps),
+        "maps": {"token_mm": STRIDE * max(bundle.protocol.grid.spacing_mm), **_maps(maps)},
         "deletion": {
             task.name: _deletions([one[number] for one in deletions])
             for number, task in enumerate(bundle.protocol.tasks)
         },
     }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "truth.json").write_text(json.dumps(result, indent=1) + "\n")
-    (RESULTS / "truth.md").write_text(markdown(result, tasks))
-    print((RESULTS / "truth.md").read_text())
+    name = "truth" if options.bundle == BUNDLE else f"truth_{bundle.protocol.name}"
+    write_figures(RESULTS / f"{name}.json", figures(result))
+    (RESULTS / f"{name}.md").write_text(markdown(result, tasks))
+    print((RESULTS / f"{name}.md").read_text())
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("patients", type=int, nargs="?", default=N_PATIENTS)
+    parser.add_argument("--bundle", type=Path, default=BUNDLE)
+    return parser.parse_args()
+
+
+def _of_bundle(folder: Path) -> str:
+    return "" if folder == BUNDLE else f" --bundle {folder.name}"
 
 
 def _score(bundle: Bundle, case: Simulated) -> tuple[dict[str, list[float]], dict[str, float]]:
@@ -145,9 +164,9 @@ def _map(
     seen["is_unlike"] = float(bool(unlike))
     if inputs.image is None:
         return seen
-    additions = output.image[0, LESION].double().cpu().numpy().reshape(output.token_grid)
+    additions = output.image[0, FINDING].double().cpu().numpy().reshape(output.token_grid)
     raised = np.clip(additions, 0.0, None)
-    mask = case.example.masks[LESION] == 1.0
+    mask = case.example.masks[FINDING] == 1.0
     if mask.any():
         peak = np.unravel_index(additions.argmax(), additions.shape)
         near = binary_dilation(mask, np.ones((3, 3, 3)))
@@ -286,4 +305,4 @@ def _maps(seen: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else N_PATIENTS)
+    main()

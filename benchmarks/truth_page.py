@@ -11,7 +11,7 @@ MIN_GROUP = 500
 def markdown(result: Mapping[str, object], tasks: Mapping[str, Mapping[str, object]]) -> str:
     """Write all tables."""
     lines = [
-        "# The shipped bundle against the known truth (simulated patients)",
+        f"# A bundle of {result['world']} against the known truth (simulated patients)",
         "",
         f"`{result['command']}`, {result['machine']}, seed {result['seed']}. *Recorded*: the "
         "probability given all that is recorded, which no reader can beat on average. 95 % "
@@ -20,7 +20,7 @@ def markdown(result: Mapping[str, object], tasks: Mapping[str, Mapping[str, obje
         *_calibration_lines(tasks),
         *_sure_lines(tasks),
         *_group_lines(tasks),
-        *_map_lines(result["maps"]),  # type: ignore[arg-type]
+        *_map_lines(next(iter(tasks)), result["maps"]),  # type: ignore[arg-type]
         *_deletion_lines(result["deletion"]),  # type: ignore[arg-type]
         "",
     ]
@@ -61,15 +61,15 @@ def _calibration_lines(tasks: Mapping[str, Mapping[str, object]]) -> list[str]:
     return lines
 
 
-def _map_lines(maps: Mapping[str, float]) -> list[str]:
+def _map_lines(finding: str, maps: Mapping[str, float]) -> list[str]:
     return [
         "",
-        "Maps of the task `lesion`, on the network's tokens of 16 mm:",
+        f"Maps of the task `{finding}`, on the network's tokens of {maps['token_mm']:g} mm:",
         "",
-        f"- peak on the lesion or a neighbouring token: {maps['peak_within_a_token']:.1%} of "
-        f"{maps['findings']} scans with a lesion",
+        f"- peak on the {finding} or a neighbouring token: {maps['peak_within_a_token']:.1%} of "
+        f"{maps['findings']} scans with one",
         f"- share of the positive evidence inside it: {maps['positive_evidence_inside']:.2f}",
-        f"- scans without a lesion with less than {QUIET_LOGIT} log-odds of positive evidence: "
+        f"- scans without one with less than {QUIET_LOGIT} log-odds of positive evidence: "
         f"{maps['quiet_without_finding']:.1%} of {maps['scans_without_finding']}",
         f"- largest difference of the parts' sum from the logit: "
         f"{maps['largest_gap_of_the_sum']:.1e}",
@@ -81,7 +81,7 @@ def _deletion_lines(deletion: Mapping[str, Mapping[str, float]]) -> list[str]:
     lines = [
         "",
         "Deleting the 3 % of voxels where a map is strongest, against random patches, in scans "
-        "with a lesion:",
+        "with the finding:",
         "",
         "| task | scans | tested | passed | logit falls by | random patches move it by | ratio |",
         "| --- | --- | --- | --- | --- | --- | --- |",

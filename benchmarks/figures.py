@@ -1,0 +1,37 @@
+"""Figures as the benchmarks keep them: each with what is wanted and how to get it again."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+Bound = float | tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured value.
+
+    Parameters
+    ----------
+    interval
+        Of 95 %, over patients; None if none was estimated.
+    at_least, aim
+        What it must reach and what is wished for: a bound, on the side that the name implies, or
+        the lower and the upper one; None if nothing is asked.
+    command
+        Gives it again.
+    """
+
+    name: str
+    value: float
+    interval: tuple[float, float] | None
+    at_least: Bound
+    aim: Bound
+    command: str
+
+
+def write_figures(path: Path, figures: Sequence[Figure]) -> None:
+    """Write a list of name, value, interval, at_least, aim and command."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps([asdict(figure) for figure in figures], indent=1) + "\n")

@@ -1,0 +1,79 @@
+"""What benchmarks/truth.py found, as figures beside what is asked of them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from scipy.stats import binom
+
+from benchmarks.figures import Bound, Figure
+
+CALIBRATED: tuple[Bound, Bound] = ((0.9, 1.1), (0.95, 1.05))
+NOTHING: tuple[Bound, Bound] = (None, None)
+
+
+def figures(result: Mapping[str, Any]) -> list[Figure]:
+    """List all that is asked of calibration and maps."""
+    of_tasks = [
+        row
+        for task, found in result["tasks"].items()
+        for row in _task(task, found, result["patients"])
+    ]
+    rows = [*of_tasks, *_maps(next(iter(result["tasks"])), result["maps"])]
+    rows += [
+        (f"{task}: logit's fall by deletion over that by random patches", row["ratio"], (5.0, 15.0))
+        for task, row in result["deletion"].items()
+    ]
+    return [_figure(*row, command=result["command"]) for row in rows]
+
+
+Row = tuple[str, Any, tuple[Bound, Bound]]
+
+
+def _figure(name: str, value: Any, wanted: tuple[Bound, Bound], *, command: str) -> Figure:
+    interval = None
+    if isinstance(value, Sequence):
+        value, *interval = value
+    ends = None if interval is None else (interval[0], interval[1])
+    return Figure(name, float(value), ends, *wanted, command)
+
+
+def _task(task: str, found: Mapping[str, Any], n_patients: int) -> Iterator[Row]:
+    yield f"{task}: excess AUROC", found["excess_auroc"], NOTHING
+    yield f"{task}: points from recorded", found["points_from_what_is_recorded"], (4.0, 2.0)
+    yield f"{task}: points that the map misses", found["points_that_calibration_misses"], (1.5, 0.8)
+    yield f"{task}: slope", found["slope"], CALIBRATED
+    yield f"{task}: observed / expected", found["observed_to_expected"], CALIBRATED
+    for name, group in found["groups"].items():
+        yield f"{task}, {name}: slope", group["slope"], CALIBRATED
+        yield f"{task}, {name}: observed / expected", group["observed_to_expected"], CALIBRATED
+        yield f"{task}, {name}: sets hold", group["coverage"], (0.86, 0.88)
+    events = found["events"]
+    yield f"{task}: sets hold", found["coverage"], _band(n_patients)
+    yield (
+        f"{task}: sets hold, of negatives",
+        found["coverage_of_negatives"],
+        _band(n_patients - events),
+    )
+    yield f"{task}: sets hold, of positives", found["coverage_of_positives"], _band(events)
+    yield f"{task}: mean set size", found["set_size"], (None, 1.25)
+    if (sure := found["intervals"]) is not None:
+        held = sure["holds_what_is_recorded"]
+        yield f"{task}: 90 % intervals hold recorded", held, ((0.85, 0.95), (0.88, 0.92))
+        gain = sure["auroc_gain_of_most_certain"]
+        yield f"{task}: AUROC gained on the 80 % most certain", gain, (0.02, 0.04)
+
+
+def _band(n: int) -> tuple[Bound, Bound]:
+    """Return the 95 % band of a share of ``n`` that holds for 90 % of them (exact binomial)."""
+    low, high = binom.interval(0.95, n, 0.9)
+    return (low / n, high / n), None
+
+
+def _maps(finding: str, maps: Mapping[str, float]) -> Iterator[Row]:
+    yield f"{finding}: peak within a token of it", maps["peak_within_a_token"], (0.75, 0.92)
+    yield f"{finding}: positive evidence inside it", maps["positive_evidence_inside"], (0.35, 0.6)
+    quiet = maps["quiet_without_finding"]
+    yield f"{finding}: scans without one under 0.1 log-odds of evidence", quiet, (0.9, 0.97)
+    yield "parts' sum from the logit, largest difference", maps["largest_gap_of_the_sum"], (
+        1e-4, 1e-5
+    )  # fmt: skip
