@@ -111,9 +111,7 @@ class CaseReading:
         image = self.inputs.image
         if image is None or self.volume is None:
             return _Maps({}, dict.fromkeys(tasks, NO_IMAGE), {}, {})
-        deletion = deletion_of(self.inputs, output)
-        after = self.bundle.predict(deletion.cases)
-        found = judged(deletion, output, shown.contrasted(after))
+        found, odds = self._tested(output, shown)
         checks = dict(zip(tasks, found, strict=True))
         reasons = {
             task: refusal(self.bundle.maps, task) or words_of(check)
@@ -124,14 +122,27 @@ class CaseReading:
             maps = heatmaps_of(output, tasks, scanned, image.grid, self.volume.geometry)
         except GeometryError as error:
             return _Maps({}, dict.fromkeys(tasks, str(error)), checks, {})
-        odds = shown.log_odds(after, deletion.cases)
+        stood = {task: map_ for task, map_ in maps.items() if not reasons[task]}
         painted = {
-            task: float(odds[number, number])
+            task: odds[number]
             for number, task in enumerate(tasks)
             if checks[task].status == "passed" and not reasons[task]
         }
-        stood = {task: map_ for task, map_ in maps.items() if not reasons[task]}
         return _Maps(stood, reasons, checks, painted)
+
+    def _tested(
+        self, output: ModelOutput, shown: Shown
+    ) -> tuple[tuple[MapCheck, ...], dict[int, float]]:
+        """Return each map's test, and the calibrated log-odds with its strongest place painted."""
+        deletion = deletion_of(self.inputs, output)
+        if not deletion.cases:
+            return judged(deletion, output, None), {}
+        after = self.bundle.predict(deletion.cases)
+        odds = shown.log_odds(after, deletion.cases)
+        places = enumerate(deletion.places)
+        return judged(deletion, output, shown.contrasted(after)), {
+            number: float(odds[place, number]) for number, place in places if place is not None
+        }
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -21,7 +21,8 @@ class MapCheck(FrozenModel):
     """
 
     status: Literal["passed", "failed", "nothing_to_delete"]
-    """`nothing_to_delete`: the map holds too little at its strongest place for the test to tell."""
+    """`nothing_to_delete`: the map holds too little at its strongest place for the test to tell,
+    so nothing is painted over."""
     claimed: float
     """Log-odds that the map says these voxels add beyond what as many usual ones do."""
     moved: float | None = None

@@ -1,5 +1,6 @@
 """The deletion test of one case's maps: what a map points at must matter more than chance."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,14 +27,17 @@ class Deletion:
     Parameters
     ----------
     cases
-        One for each map, its strongest voxels painted over; then one for each random patch, which
-        all maps share.
+        One for each map that claims ``QUIET_LOGIT`` or more, its strongest voxels painted over;
+        then one for each random patch, which all maps share. Empty if no map does.
     claimed
         Log-odds that each map says its voxels add.
+    places
+        Of each map's own case; None if its map claims less.
     """
 
     cases: tuple[ModelInput, ...]
     claimed: tuple[float, ...]
+    places: tuple[int | None, ...]
     n_voxels: int
 
 
@@ -53,7 +57,7 @@ def check_maps(predict: Predict, case: ModelInput, output: ModelOutput) -> tuple
         If the case has no image.
     """
     deletion = deletion_of(case, output)
-    return judged(deletion, output, predict(deletion.cases))
+    return judged(deletion, output, predict(deletion.cases) if deletion.cases else None)
 
 
 def deletion_of(case: ModelInput, output: ModelOutput) -> Deletion:
@@ -66,19 +70,27 @@ def deletion_of(case: ModelInput, output: ModelOutput) -> Deletion:
     ValueError
         If the case has no image.
     """
-    regions = regions_of(case, additions_of(output), output.token_grid)
-    n_voxels = int(regions[0][0].sum())
-    avoid = np.any([region for region, _ in regions], axis=0)
-    patches = random_patches(case, avoid, n_voxels, N_RANDOM, seed=SEED)
-    masks = (*(region for region, _ in regions), *patches)
+    found = regions_of(case, additions_of(output), output.token_grid)
+    regions = [region for region, claimed in found if claimed >= QUIET_LOGIT]
+    patches = _patches(case, regions) if regions else []
+    numbers = iter(range(len(regions)))
+    claimed = tuple(claimed for _, claimed in found)
     return Deletion(
-        cases=tuple(painted(case, mask) for mask in masks),
-        claimed=tuple(claimed for _, claimed in regions),
-        n_voxels=n_voxels,
+        cases=tuple(painted(case, mask) for mask in (*regions, *patches)),
+        claimed=claimed,
+        places=tuple(next(numbers) if claim >= QUIET_LOGIT else None for claim in claimed),
+        n_voxels=int(regions[0].sum()) if regions else 0,
     )
 
 
-def judged(deletion: Deletion, before: ModelOutput, after: ModelOutput) -> tuple[MapCheck, ...]:
+def _patches(case: ModelInput, regions: Sequence[Mask]) -> list[Mask]:
+    avoid = np.any(regions, axis=0)
+    return random_patches(case, avoid, int(regions[0].sum()), N_RANDOM, seed=SEED)
+
+
+def judged(
+    deletion: Deletion, before: ModelOutput, after: ModelOutput | None
+) -> tuple[MapCheck, ...]:
     """Say of each map how it did.
 
     Parameters
@@ -86,14 +98,19 @@ def judged(deletion: Deletion, before: ModelOutput, after: ModelOutput) -> tuple
     before
         Of the case alone.
     after
-        Of the test's cases.
+        Of the test's cases; None if it has none.
     """
-    falls = (before.logits[0].double() - after.logits.double()).cpu().numpy()
-    n_maps = len(deletion.claimed)
-    return tuple(
-        _judged(claimed, falls[number, number], falls[n_maps:, number], deletion.n_voxels)
-        for number, claimed in enumerate(deletion.claimed)
-    )
+    n_regions = sum(place is not None for place in deletion.places)
+    checks = []
+    for number, (claimed, place) in enumerate(zip(deletion.claimed, deletion.places, strict=True)):
+        if place is None or after is None:
+            checks.append(
+                MapCheck(status="nothing_to_delete", claimed=claimed, n_voxels=0, n_random=0)
+            )
+            continue
+        falls = (before.logits[0, number].double() - after.logits[:, number].double()).cpu().numpy()
+        checks.append(_judged(claimed, falls[place], falls[n_regions:], deletion.n_voxels))
+    return tuple(checks)
 
 
 def regions_of(
@@ -145,10 +162,8 @@ def words_of(check: MapCheck) -> str:
 
 def _judged(claimed: float, fall: float, random: Array, n_voxels: int) -> MapCheck:
     is_tested = len(random) > 0 and bool(np.isfinite([fall, *random]).all())
-    status: Literal["passed", "failed", "nothing_to_delete"] = "failed"
-    if claimed < QUIET_LOGIT:
-        status = "nothing_to_delete"
-    elif is_tested and fall > max(0.0, random.max()):
+    status: Literal["passed", "failed"] = "failed"
+    if is_tested and fall > max(0.0, random.max()):
         status = "passed"
     return MapCheck(
         status=status,

@@ -75,7 +75,11 @@ def test_what_lowers_the_logit_is_not_tested_by_painting_it_over() -> None:
 @pytest.mark.parametrize("addition", [0.0, 0.09, -0.09])
 def test_a_map_that_claims_next_to_nothing_is_neither_proved_nor_refused(addition: float) -> None:
     scan = case()
-    check = check_maps(predict, scan, output(scan, TOKEN, addition))[0]
+
+    def never(_inputs: Sequence[ModelInput]) -> ModelOutput:
+        raise AssertionError
+
+    check = check_maps(never, scan, output(scan, TOKEN, addition))[0]
     assert check.status == "nothing_to_delete"
     assert words_of(check) == ""
 
@@ -145,3 +149,25 @@ def test_patches_lie_in_the_picture_and_not_in_the_air() -> None:
     scan.image.voxels[:, :, :, 6:] = -1.0
     patches = random_patches(scan, np.zeros(SHAPE, bool), 1, 50, seed=3)
     assert all(np.argwhere(patch)[0, 2] < 8 for patch in patches)
+
+
+def test_only_maps_that_claim_something_are_painted_over() -> None:
+    scan = case()
+    image = torch.zeros(1, 3, 64)
+    image[0, 1, TOKEN] = 6.0
+
+    def three(inputs: Sequence[ModelInput]) -> ModelOutput:
+        found = predict(inputs)
+        asked.append(len(inputs))
+        return replace(found, logits=found.logits.expand(-1, 3))
+
+    asked: list[int] = []
+    before = said(predict([scan]).logits.expand(-1, 3), image)
+    checks = check_maps(three, scan, before)
+    assert [check.status for check in checks] == [
+        "nothing_to_delete",
+        "passed",
+        "nothing_to_delete",
+    ]
+    assert asked == [1 + checks[1].n_random]
+    assert checks[1] == check_maps(predict, scan, output(scan, TOKEN, 6.0))[0]

@@ -331,8 +331,7 @@ def test_the_page_says_how_the_map_did_in_its_own_test():
 
 def test_the_page_says_that_a_quiet_map_has_nothing_to_delete():
     quiet = MapCheck(
-        status="nothing_to_delete", claimed=0.04, moved=0.0, random_moved=0.0,
-        random_furthest=0.0, n_voxels=90, n_random=8,
+        status="nothing_to_delete", claimed=0.04, n_voxels=0, n_random=0,
     )  # fmt: skip
     made = report(risk(map_check=quiet))
     text = Page(render_page(made, volume=volume(), heatmaps={"mass": heatmap()})).text
