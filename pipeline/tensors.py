@@ -209,6 +209,11 @@ class Batch(TypedDict):
     """(I, N, D) float32, image tokens encoded before; the encoder is then not run"""
     image_of: NotRequired[Tensor]
     """(B,) int64, which image each case has, where cases share images"""
+    motion: NotRequired[Tensor]
+    """(I, 4, 4) float32, where each place of a training image is taken from, in -1..1 along S, P
+    and L; the images are as they were read"""
+    gain: NotRequired[Tensor]
+    """(I,) float32, times what a moved image is above the lowest value"""
     windows: NotRequired[Tensor]
     """(W, L) int64, word pieces of W windows of notes, for a BERT that is tuned"""
     is_piece: NotRequired[Tensor]

@@ -131,6 +131,10 @@ class TrainingSettings(FrozenModel):
     modality_dropout: float = Field(default=0.3, ge=0, lt=1)
     """Chance that the image, the notes, the table or the whole history of a training case is
     hidden."""
+    rotation_degrees: float = Field(default=0.0, ge=0, le=45)
+    """Largest turn of a training image about each axis, in degrees; each time another."""
+    scaling: float = Field(default=0.0, ge=0, lt=0.5)
+    """Largest share by which a training image is seen larger or smaller."""
     part_weight: float = Field(default=0.3, ge=0)
     """Weight of the losses of the image by itself and the history by itself beside the fused one:
     a branch that could be ignored learns all the same."""

@@ -11,17 +11,17 @@ from torch.utils.data import Dataset
 from pipeline.model.collate import collate
 from pipeline.preprocess import TableTransform
 from pipeline.tensors import ModelInput
-from pipeline.train.augment import augmented
+from pipeline.train.augment import STILL, Motion, augmented
 from pipeline.train.examples import Example
 from schemas.protocol import Protocol
 
 Phase = Literal["image", "fused"]
 PHASES: tuple[Phase, ...] = ("image", "fused")
-Case = tuple[ModelInput, Tensor, Tensor]
+Case = tuple[ModelInput, Tensor, Tensor, Motion]
 
 
 class Cases(Dataset[Case]):
-    """Examples as model inputs, labels and masks.
+    """Examples as model inputs, labels, masks, and how the image is to be moved.
 
     How a case is augmented depends on the seed, the phase, the epoch and the case alone, so that
     a training that was killed and goes on sees what it would have seen.
@@ -53,12 +53,13 @@ class Cases(Dataset[Case]):
         return len(self.inputs)
 
     def __getitem__(self, number: int) -> Case:
-        chosen, masks = self.inputs[number], self.masks[number]
+        chosen, masks, motion = self.inputs[number], self.masks[number], STILL
         if self.phase is not None:
             seed = self.protocol.training.seed
             place = [seed, PHASES.index(self.phase), self.epoch, number]
-            chosen, masks = augmented(chosen, masks, np.random.default_rng(place), self.protocol)
-        return chosen, self.labels[number], masks
+            random = np.random.default_rng(place)
+            chosen, masks, motion = augmented(chosen, masks, random, self.protocol)
+        return chosen, self.labels[number], masks, motion
 
 
 def packer(
@@ -67,8 +68,11 @@ def packer(
     """Return what turns cases into one batch with its labels and masks."""
 
     def pack(cases: Sequence[Case]) -> dict[str, object]:
-        inputs, labels, masks = zip(*cases, strict=True)
+        inputs, labels, masks, motions = zip(*cases, strict=True)
         batch = collate(inputs, protocol, text_width=text_width, table_width=table_width)
+        if any(motion is not STILL for motion in motions):
+            batch["motion"] = torch.stack([motion.matrix for motion in motions])
+            batch["gain"] = torch.tensor([motion.gain for motion in motions])
         return {"batch": batch, "labels": torch.stack(labels), "masks": torch.stack(masks)}
 
     return pack

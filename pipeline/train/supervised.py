@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from pipeline.model.network import FusedNetwork
 from pipeline.tensors import Batch, ModelOutput
+from pipeline.train.augment import moved
 from pipeline.train.losses import (
     annotation_loss,
     contrast_loss,
@@ -57,7 +58,7 @@ class Supervised(nn.Module):
             ``loss``; and of shape (B, Q): ``logits``, ``image_alone``, ``history_alone``, and how
             far ``image``, ``text`` and ``table`` moved the logit.
         """
-        output: ModelOutput = self.network(batch)
+        output: ModelOutput = self.network(moved(batch))
         targets = _targets(batch, labels, masks)
         if shares is None:
             shares = torch.ones_like(self.counts(batch, labels, masks))

@@ -11,7 +11,7 @@ from pipeline.model.network import FusedNetwork
 from pipeline.preprocess import TableTransform, fit_table_transform
 from pipeline.progress import silent
 from pipeline.tensors import ImageInput
-from pipeline.train.augment import augmented
+from pipeline.train.augment import STILL, augmented
 from pipeline.train.examples import Example
 from pipeline.train.loop import fit, fit_image
 from schemas.history import ConceptValue, History, TableValue
@@ -109,30 +109,6 @@ def test_the_same_seed_gives_the_same_weights(protocol: Protocol) -> None:
         assert torch.equal(value, results[1][name]), name
 
 
-def test_augmentation_moves_the_masks_and_the_scanned_part_with_the_voxels(
-    protocol: Protocol,
-) -> None:
-    case = example(1)
-    assert case.image is not None
-    voxels = torch.full_like(case.image.voxels, -0.5)
-    voxels[0, 4:8, 8:12, 16:20] = 0.5  # exactly the token (1, 2, 4)
-    case = replace(case, image=replace(case.image, voxels=voxels))
-    masks = torch.zeros(2, 4, 6, 8)
-    masks[:, 1, 2, 4] = 1.0
-    transform = fit_table_transform([case.history], protocol.table)
-    random = np.random.default_rng(1)
-    for _ in range(20):
-        moved, marks = augmented(case.model_input(transform), masks, random, protocol)
-        assert moved.image is not None
-        assert (moved.image.voxels[~moved.image.scanned] == -1.0).all()
-        bright = torch.nn.functional.avg_pool3d(moved.image.voxels, 4)[0] > 0.0
-        assert torch.equal(marks[0] == 1.0, bright)
-        assert marks.nansum() == 2
-        no_mask = torch.full_like(masks, torch.nan)
-        _, still_none = augmented(case.model_input(transform), no_mask, random, protocol)
-        assert still_none.isnan().all()
-
-
 def test_concepts_are_hidden_with_the_notes_and_not_with_the_table(protocol: Protocol) -> None:
     concepts = (Concept(name="fits", words=("fit",)),)
     training = protocol.training.model_copy(update={"modality_dropout": 0.999})
@@ -145,7 +121,7 @@ def test_concepts_are_hidden_with_the_notes_and_not_with_the_table(protocol: Pro
     random = np.random.default_rng(0)
     seen = set()
     for _ in range(60):
-        shown, _ = augmented(case.model_input(transform), torch.zeros(2, 4, 6, 8), random, asked)
+        shown, _, _ = augmented(case.model_input(transform), torch.zeros(2, 4, 6, 8), random, asked)
         table = shown.table
         seen.add(None if table is None else tuple(table.is_known.tolist()))
         if table is not None:
@@ -163,8 +139,9 @@ def test_an_image_with_kept_tokens_is_not_moved_away_from_them(protocol: Protoco
     transform = fit_table_transform([case.history], protocol.table)
     random = np.random.default_rng(1)
     for _ in range(10):
-        shown, marks = augmented(case.model_input(transform), masks, random, protocol)
+        shown, marks, motion = augmented(case.model_input(transform), masks, random, protocol)
         assert shown.image is case.image
+        assert motion is STILL
         assert torch.equal(marks, masks)
 
 
