@@ -68,7 +68,10 @@ def test_every_study_gets_a_report_that_holds_what_it_promises(
                 assert np.allclose(heat.affine, affine, atol=1e-3)
                 assert heat.shape == volume.geometry.shape[::-1]
                 assert np.nansum(heat.get_fdata()) == pytest.approx(risk.evidence.image, abs=1e-3)
-            assert (risk.lower, risk.upper) == (None, None)
+            assert risk.lower is not None
+            assert risk.upper is not None
+            assert risk.probability is not None
+            assert risk.lower <= risk.probability <= risk.upper
             assert risk.set in (("0",), ("1",), ("0", "1"))
             assert risk.set_coverage == 0.9
             assert risk.calibrated_logit is not None
@@ -87,12 +90,12 @@ def test_a_map_that_fails_on_its_case_is_not_shown_and_the_report_says_why(
     whole = FusedNetwork.forward
 
     def with_a_wrong_map(self: FusedNetwork, batch: Batch) -> ModelOutput:
-        # The sum is kept, so nothing but the deletion test can tell: all sits in one corner.
+        # The logit is kept, so nothing but the deletion test can tell: all sits in one corner.
         found = whole(self, batch)
-        wrong = torch.zeros_like(found.image)
+        wrong, table = torch.zeros_like(found.image), found.table.clone()
         wrong[..., 0] = 5.0
-        wrong[..., -1] = found.image.sum(-1) - 5.0
-        return replace(found, image=wrong)
+        table[..., 0] += found.image.sum(-1) - 5.0
+        return replace(found, image=wrong, table=table)
 
     monkeypatch.setattr(FusedNetwork, "forward", with_a_wrong_map)
     run(cohort, bundle, tmp_path / "out")
