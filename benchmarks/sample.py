@@ -38,7 +38,7 @@ def main() -> None:
     options = _options()
     with tempfile.TemporaryDirectory() as scratch:
         bundle = Path(scratch) / "bundle"
-        _train(options.world, bundle)
+        _train(options.world, options.patients, bundle)
         if options.out is not None:
             shutil.copytree(bundle, options.out)
             return
@@ -52,6 +52,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--world", choices=sorted(WORLDS), default=WORLD)
+    parser.add_argument("--patients", type=int, default=TRAINING_CASES)
     parser.add_argument("--out", type=Path, help="where to write a bundle and nothing else")
     options = parser.parse_args()
     if options.world != WORLD and options.out is None:
@@ -59,12 +60,12 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _train(world: str, out: Path) -> None:
+def _train(world: str, n_patients: int, out: Path) -> None:
     protocol = _protocol(world)
     with progress_bars(quiet=False) as progress:
         encoder = load_text_encoder(protocol.model)
         design = Design(world=WORLDS[world], seed=TRAINING_SEED)
-        cases = simulated(design, protocol, encoder, TRAINING_CASES, progress=progress)
+        cases = simulated(design, protocol, encoder, n_patients, progress=progress)
         train_on([_example(case) for case in cases], protocol, encoder, out, progress=progress)
 
 
