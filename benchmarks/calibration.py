@@ -28,7 +28,9 @@ SIZES = (50, 200, 1000)
 N_REPEATS = 20
 N_NEW = 1000
 SLOPE, MEAN, SD = 0.6, -2.2, 1.5
-SHIFTS = {"same prevalence": 0.0, "prevalence shifted": -0.8}
+SHIFTS = {
+    "same prevalence": 0.0, "prevalence shifted a little": -0.4, "prevalence shifted": -0.8,
+}  # fmt: skip
 
 Array = NDArray[np.float64]
 Row = dict[str, float]

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
+from scipy.special import logit
 from sklearn.isotonic import IsotonicRegression
 
 import flows  # noqa: F401  sets the environment's defaults
@@ -39,6 +40,7 @@ from pipeline.model.image_encoder import STRIDE
 from pipeline.phantom import WORLDS, Design
 from pipeline.phantom.patient import draw_patient
 from pipeline.tensors import ModelInput, ModelOutput
+from schemas.calibration import ConformalThresholds
 from schemas.issue import Severity
 from schemas.maps import MapCheck
 
@@ -113,14 +115,12 @@ def _of_bundle(folder: Path) -> str:
 def _score(bundle: Bundle, case: Simulated) -> tuple[dict[str, list[float]], dict[str, float]]:
     """Return what is said of each task, and of the map of the finding."""
     inputs = case.example.model_input(bundle.table_transform)
-    output = bundle.predict([inputs])
-    said = _probabilities(bundle, output, inputs.present)
-    image_only = inputs.only(("image",))
-    without = (
-        _probabilities(bundle, bundle.predict([image_only]), ("image",))
-        if inputs.image is not None
-        else [np.nan] * len(said)
-    )
+    has_image = inputs.image is not None
+    output = bundle.predict([inputs, inputs.only(("image",))] if has_image else [inputs])
+    said = _probabilities(bundle, output, 0, inputs.present)
+    without = [np.nan] * len(said)
+    if has_image:
+        without = _probabilities(bundle, output, 1, ("image",))
     sets = [
         label_set(calibrator.conformal, said[number])
         for number, calibrator in enumerate(bundle.calibrators)
@@ -136,6 +136,10 @@ def _score(bundle: Bundle, case: Simulated) -> tuple[dict[str, list[float]], dic
         "upper": [high for _, high in ends],
         "p": said,
         "without_history": without,
+        "decided": [
+            _decided(calibrator.conformal, said[number])
+            for number, calibrator in enumerate(bundle.calibrators)
+        ],
         "is_held": [float(str(int(y[n])) in held) for n, held in enumerate(sets)],
         "set_size": [float(len(held)) for held in sets],
         "true": case.true.tolist(),
@@ -145,9 +149,19 @@ def _score(bundle: Bundle, case: Simulated) -> tuple[dict[str, list[float]], dic
     return found, _map(bundle, output, inputs, case)
 
 
-def _probabilities(bundle: Bundle, output: ModelOutput, present: Sequence[str]) -> list[float]:
+def _decided(thresholds: ConformalThresholds | None, probability: float) -> float:
+    """Return how far in log-odds a case lies from where its set would hold both answers or none."""
+    if thresholds is None:
+        return np.nan
+    middle = (logit(thresholds.positive) + logit(1 - thresholds.negative)) / 2
+    return float(abs(logit(probability) - middle))
+
+
+def _probabilities(
+    bundle: Bundle, output: ModelOutput, row: int, present: Sequence[str]
+) -> list[float]:
     return [
-        float(to_probability(calibrator, float(output.logits[0, number]), present))
+        float(to_probability(calibrator, float(output.logits[row, number]), present))
         for number, calibrator in enumerate(bundle.calibrators)
     ]
 
@@ -230,10 +244,13 @@ def _sureness(said: Answers) -> Mapping[str, float] | None:
     width = said["upper"] - said["lower"]
     if np.isnan(width).any():
         return None
-    certain = width <= np.quantile(width, CERTAIN_SHARE)
     y, p = said["y"], said["p"]
     once = np.ones((1, len(y)))
-    kept = float(auroc(y[certain], p[certain], once[:, certain])[0])
+
+    def gained(certainty: Array) -> float:
+        kept = certainty >= np.quantile(certainty, 1 - CERTAIN_SHARE)
+        of_kept = auroc(y[kept], p[kept], once[:, kept])[0]
+        return float(of_kept - auroc(y, p, once)[0])
 
     def held(truth: Array) -> float:
         is_in = (said["lower"] <= truth) & (truth <= said["upper"])
@@ -244,7 +261,8 @@ def _sureness(said: Answers) -> Mapping[str, float] | None:
         "holds_what_is_true": held(said["true"]),
         "mean_width_points": float(100 * width.mean()),
         "median_width_points": float(100 * np.median(width)),
-        "auroc_gain_of_most_certain": kept - float(auroc(y, p, once)[0]),
+        "auroc_gain_of_narrowest": gained(-width),
+        "auroc_gain_of_most_decided": gained(said["decided"]),
     }
 
 

@@ -12,6 +12,10 @@ from pipeline.calibration.fit import CANDIDATES, MIN_OF_EACH_CLASS, log_loss_of
 from pipeline.errors import CalibrationError
 from schemas.calibration import CalibrationMap, Method
 
+STANDARD_ERRORS = 0.5
+"""What a further parameter must gain. A whole one keeps temperature where an intercept would mend a
+tenth too many or too few; where none is needed, half of one costs hardly more
+(benchmarks/calibration.py)."""
 N_FOLDS = 5
 N_REPEATS = 4
 ISOTONIC_CASES, ISOTONIC_EVENTS = 1000, 200
@@ -24,7 +28,7 @@ def fit_map(logits: ArrayLike, labels: ArrayLike, *, task: str) -> CalibrationMa
     """Choose a method by cross-validated log loss and fit it on all cases.
 
     A method with more parameters is taken only if its loss on left-out folds is lower by more than
-    one standard error of the paired difference. Isotonic regression is tried only from
+    ``STANDARD_ERRORS`` of the paired difference. Isotonic regression is tried only from
     ``ISOTONIC_CASES`` cases with ``ISOTONIC_EVENTS`` of the rarer class on.
 
     Parameters
@@ -108,11 +112,11 @@ def left_out_losses(
 
 
 def simplest(losses: dict[Name, NDArray[np.float64]]) -> Name:
-    """Walk from simple to complex; move on only for a gain beyond its standard error."""
+    """Walk from simple to complex; move on only for a gain beyond its chance."""
     names = list(losses)
     chosen = names[0]
     for name in names[1:]:
         gain = losses[chosen] - losses[name]
-        if gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)):
+        if gain.mean() > STANDARD_ERRORS * gain.std(ddof=1) / np.sqrt(len(gain)):
             chosen = name
     return chosen
