@@ -56,7 +56,10 @@ def test_isotonic_never_says_certain() -> None:
 
 
 def test_the_simplest_map_wins_where_it_is_enough() -> None:
-    assert fit_map(*drawn(3000, slope=0.5)[:2], task="t").method == "temperature"
+    drawings = [drawn(3000, slope=0.5, seed=seed)[:2] for seed in range(10)]
+    chosen = [fit_map(*one, task="t").method for one in drawings]
+    # By chance a further parameter seems to help now and then.
+    assert chosen.count("temperature") >= 6
 
 
 def test_a_shifted_prevalence_needs_an_intercept() -> None:
