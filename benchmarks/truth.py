@@ -27,7 +27,13 @@ from benchmarks.truth_figures import figures
 from benchmarks.truth_page import MIN_GROUP, QUIET_LOGIT, markdown
 from flows.progress import progress_bars
 from pipeline.bundle import Bundle, load_bundle
-from pipeline.calibration import interval, label_set, outside_reference, to_probability
+from pipeline.calibration import (
+    interval,
+    label_set,
+    outside_reference,
+    thresholds_of,
+    to_probability,
+)
 from pipeline.calibration.statistics import (
     auroc,
     calibration_slope,
@@ -122,7 +128,7 @@ def _score(bundle: Bundle, case: Simulated) -> tuple[dict[str, list[float]], dic
     if has_image:
         without = _probabilities(bundle, output, 1, ("image",))
     sets = [
-        label_set(calibrator.conformal, said[number])
+        label_set(thresholds_of(calibrator, inputs.present), said[number])
         for number, calibrator in enumerate(bundle.calibrators)
     ]
     y = case.outcomes
@@ -137,7 +143,7 @@ def _score(bundle: Bundle, case: Simulated) -> tuple[dict[str, list[float]], dic
         "p": said,
         "without_history": without,
         "decided": [
-            _decided(calibrator.conformal, said[number])
+            _decided(thresholds_of(calibrator, inputs.present), said[number])
             for number, calibrator in enumerate(bundle.calibrators)
         ],
         "is_held": [float(str(int(y[n])) in held) for n, held in enumerate(sets)],

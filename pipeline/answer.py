@@ -8,6 +8,7 @@ from pipeline.calibration import (
     interval,
     label_set,
     steps_in_words,
+    thresholds_of,
     to_log_odds,
     to_probability,
 )
@@ -47,7 +48,7 @@ def estimate(
         lower=lower,
         upper=upper,
         calibrated_logit=float(to_log_odds(calibrator, logit, present)),
-        label_set=label_set(calibrator.conformal, probability),
+        label_set=label_set(thresholds_of(calibrator, present), probability),
         evidence=evidence,
     )
 

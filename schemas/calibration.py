@@ -67,6 +67,13 @@ class ConformalThresholds(FrozenModel):
     """Positives it was set on."""
 
 
+class SubsetThresholds(ConformalThresholds):
+    """The same for cases in which only some modalities were there."""
+
+    present: tuple[str, ...]
+    """The modalities that were there."""
+
+
 class OperatingPoint(FrozenModel):
     """A threshold with a guaranteed property."""
 
@@ -149,6 +156,8 @@ class Calibrator(FrozenModel):
     """For cases that lack a modality."""
     conformal: ConformalThresholds | None = None
     """For the set; None where there were too few cases."""
+    conformal_apart: tuple[SubsetThresholds, ...] = ()
+    """For the sets of cases with just these modalities, where there were enough cases."""
     operating: tuple[OperatingPoint, ...] = ()
     """Thresholds that the protocol asks for."""
     interval: IntervalModel | None = None

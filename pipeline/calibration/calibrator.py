@@ -1,6 +1,6 @@
 """All that calibration fits for one task, each part on its own patients."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from pipeline.calibration.interval import fit_interval
 from pipeline.calibration.operating import fit_operating_point
 from pipeline.calibration.questions import Question
 from pipeline.calibration.subsets import Subset, fit_shifts
-from schemas.calibration import Calibrator
+from schemas.calibration import Calibrator, SubsetThresholds
 from schemas.task import OperatingGoal
 
 COVERAGE = 0.9
@@ -69,11 +69,21 @@ def with_thresholds(
     probability: Array,
     labels: NDArray[np.int64],
     goals: Iterable[OperatingGoal],
+    apart: Mapping[Subset, Array],
 ) -> Calibrator:
-    """Add conformal and operating thresholds, set on patients the map was not fitted on."""
+    """Add conformal and operating thresholds, set on patients the map was not fitted on.
+
+    Parameters
+    ----------
+    probability : shape (n,)
+        Calibrated, with whatever modalities each case has.
+    apart
+        The same of the same cases with only some modalities read; NaN where a case lacks one.
+    """
     return calibrator.model_copy(
         update={
             "conformal": fit_conformal(probability, labels, coverage=COVERAGE),
+            "conformal_apart": tuple(_apart(labels, apart)),
             "operating": tuple(
                 fit_operating_point(
                     probability, labels, goal=goal.goal, at_least=goal.at_least,
@@ -83,3 +93,13 @@ def with_thresholds(
             ),
         }
     )  # fmt: skip
+
+
+def _apart(
+    labels: NDArray[np.int64], probability: Mapping[Subset, Array]
+) -> Iterator[SubsetThresholds]:
+    for present, values in probability.items():
+        known = ~np.isnan(values)
+        found = fit_conformal(values[known], labels[known], coverage=COVERAGE)
+        if found is not None:
+            yield SubsetThresholds(present=present, **found.model_dump())

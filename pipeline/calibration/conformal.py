@@ -1,11 +1,12 @@
 """Class-conditional (Mondrian) split conformal sets (Vovk et al., 2005)."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from schemas.calibration import ConformalThresholds
+from schemas.calibration import Calibrator, ConformalThresholds
 
 
 def fit_conformal(
@@ -38,6 +39,12 @@ def fit_conformal(
         coverage=coverage, negative=least[0], positive=least[1],
         n_negative=int((y == 0).sum()), n_positive=int((y == 1).sum()),
     )  # fmt: skip
+
+
+def thresholds_of(calibrator: Calibrator, present: Sequence[str]) -> ConformalThresholds | None:
+    """Return the thresholds for a case with these modalities, the common ones if it has none."""
+    apart = {frozenset(one.present): one for one in calibrator.conformal_apart}
+    return apart.get(frozenset(present), calibrator.conformal)
 
 
 def least_probability(own: NDArray[np.float64], coverage: float) -> float | None:

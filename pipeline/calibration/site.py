@@ -1,5 +1,7 @@
 """A site's own outcomes on top of a task's calibration."""
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
@@ -11,6 +13,7 @@ from schemas.calibration import Calibrator, ConformalThresholds, OperatingPoint,
 MIN_EVENTS, EVENTS_FOR_SLOPE = 50, 200
 
 Array = NDArray[np.float64]
+Sets = TypeVar("Sets", bound=ConformalThresholds)
 
 
 def recalibrated(
@@ -59,10 +62,14 @@ def recalibrated(
         labels_sha256=labels_sha256,
         from_bundle_sha256=from_bundle_sha256,
     )
+    sets = calibrator.conformal
     return calibrator.model_copy(
         update={
             "recalibration": site,
-            "conformal": _carried(calibrator.conformal, slope, intercept),
+            "conformal": sets and _carried(sets, slope, intercept),
+            "conformal_apart": tuple(
+                _carried(one, slope, intercept) for one in calibrator.conformal_apart
+            ),
             "operating": tuple(_moved(point, slope, intercept) for point in calibrator.operating),
         }
     )
@@ -74,11 +81,7 @@ def _intercept_sd(odds: Array) -> float:
     return float(np.sum(chance * (1.0 - chance)) ** -0.5)
 
 
-def _carried(
-    sets: ConformalThresholds | None, slope: float, intercept: float
-) -> ConformalThresholds | None:
-    if sets is None:
-        return None
+def _carried(sets: Sets, slope: float, intercept: float) -> Sets:
     return sets.model_copy(
         update={
             "positive": _mapped(sets.positive, slope, intercept),

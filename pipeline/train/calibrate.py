@@ -28,6 +28,7 @@ from pipeline.calibration import (
     ranks_by_chance,
     short_sets,
     step_probabilities,
+    thresholds_of,
     to_probability,
     train_shares,
     with_interval,
@@ -122,10 +123,11 @@ def calibrated(bundle: Bundle, parts: Parts, *, progress: Progress) -> Bundle:
         [example.quantities for example in parts["train"]],
         [example.scanner for example in parts["train"]],
     )
-    hidden = {}
+    hidden: dict[Part, dict[tuple[str, ...], Array]] = {"calibration": {}, "conformal": {}}
     for number, subset in enumerate((*SUBSETS, NOTHING)):
         progress("scoring held-out patients", len(parts) + number, len(parts) + len(SUBSETS) + 1)
-        hidden[subset] = hidden_scores(bundle, inputs["calibration"], subset)
+        for part, found in hidden.items():
+            found[subset] = hidden_scores(bundle, inputs[part], subset)
     progress("scoring held-out patients", 1, 1)
     calibrators = tuple(
         _calibrator(bundle, number, parts, scores, hidden)
@@ -219,7 +221,10 @@ def judge_task(
         raw_probability=raw[:, 0],
         labels=labels[:, 0],
         patients=patients,
-        sets=tuple(label_set(calibrator.conformal, value) for value in probability[:, 0]),
+        sets=tuple(
+            label_set(thresholds_of(calibrator, present), value)
+            for value, present in zip(probability[:, 0], scores.present, strict=True)
+        ),
     )
     found = judge(task.name, answers.chosen(known), train_prevalence=usual[0], groups=groups)
     return _with_doubts(found, doubts, calibrator)
@@ -238,13 +243,16 @@ def _calibrator(
     number: int,
     parts: Parts,
     scores: Mapping[Part, Scores],
-    hidden: Mapping[tuple[str, ...], Array],
+    hidden: Mapping[Part, Mapping[tuple[str, ...], Array]],
 ) -> AnyCalibrator:
     tasks, task = bundle.protocol.tasks, bundle.protocol.tasks[number]
     labels = labels_of(parts["calibration"], tasks, number)
     known = is_known(labels)
     own = steps_of(scores["calibration"].logits, tasks, number)[known]
-    parted = {subset: steps_of(values, tasks, number)[known] for subset, values in hidden.items()}
+    parted = {
+        subset: steps_of(values, tasks, number)[known]
+        for subset, values in hidden["calibration"].items()
+    }
     fitted: AnyCalibrator
     if task.kind == "binary":
         apart = {subset: values[:, 0] for subset, values in parted.items()}
@@ -260,15 +268,14 @@ def _calibrator(
     labels = labels_of(parts["conformal"], tasks, number)
     known = is_known(labels)
     probability = _calibrated_steps(fitted, tasks, number, scores["conformal"])[known]
-    return _with_thresholds(fitted, task, probability, labels[known])
-
-
-def _with_thresholds(
-    fitted: AnyCalibrator, task: Task, probability: Array, labels: Array
-) -> AnyCalibrator:
+    labels = labels[known]
     if not isinstance(fitted, StepCalibrator):
+        apart = {
+            subset: to_probability(fitted, steps_of(values, tasks, number)[known, 0], subset)
+            for subset, values in hidden["conformal"].items()
+        }
         levels = labels[:, 0].astype(np.int64)
-        return with_thresholds(fitted, probability[:, 0], levels, task.operating)
+        return with_thresholds(fitted, probability[:, 0], levels, task.operating, apart)
     if task.kind == "survival":
         return fitted
     sets = fit_class_sets(probability, labels[:, 0], coverage=COVERAGE)

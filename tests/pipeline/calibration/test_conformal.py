@@ -1,11 +1,15 @@
 import numpy as np
 import pytest
+from scipy.special import expit
 from scipy.stats import binom
 
-from pipeline.calibration import label_set
+from pipeline.calibration import label_set, thresholds_of, with_thresholds
 from pipeline.calibration.conformal import fit_conformal
 from pipeline.calibration.operating import fit_operating_point
+from schemas.calibration import CalibrationMap, Calibrator, SubsetThresholds
 from tests.pipeline.calibration.drawn import drawn
+
+BARE = Calibrator(task="t", map=CalibrationMap(method="temperature"), n_cases=300, n_events=90)
 
 
 def test_the_threshold_is_the_finite_sample_quantile() -> None:
@@ -37,6 +41,40 @@ def test_both_classes_are_covered_on_average_over_calibration_sets() -> None:
     negatives, positives = np.mean(coverage, axis=0)
     assert 0.885 < negatives < 0.94
     assert 0.885 < positives < 0.94
+
+
+def test_cases_without_an_image_are_covered_by_thresholds_of_their_own() -> None:
+    coverage = []
+    for seed in range(100):
+        logits, labels, _ = drawn(300, seed=seed)
+        new, truth, _ = drawn(300, seed=10_000 + seed)
+        p = expit(logits)
+        # Without the image the score says half as much, and half of the patients cannot be read so.
+        alone = np.where(np.arange(300) < 150, expit(logits / 2), np.nan)
+        calibrator = with_thresholds(BARE, p, labels, (), {("notes", "table"): alone})
+        found = thresholds_of(calibrator, ("table", "notes"))
+        assert isinstance(found, SubsetThresholds)
+        assert found.n_negative + found.n_positive == 150
+        assert thresholds_of(calibrator, ("image", "notes", "table")) == calibrator.conformal
+        said = expit(new / 2)
+        held = [str(y) in label_set(found, x) for y, x in zip(truth, said, strict=True)]
+        common = [
+            str(y) in label_set(calibrator.conformal, x) for y, x in zip(truth, said, strict=True)
+        ]
+        coverage.append([np.array(one)[truth == label].mean() for one in (held, common)
+                         for label in (0, 1)])  # fmt: skip
+    negatives, positives, *common_ones = np.mean(coverage, axis=0)
+    assert 0.885 < negatives < 0.94
+    assert 0.885 < positives < 0.94
+    assert min(common_ones) < 0.87
+
+
+def test_a_subset_with_too_few_cases_has_the_common_thresholds() -> None:
+    logits, labels, _ = drawn(300)
+    alone = np.where(np.arange(300) < 12, expit(logits), np.nan)
+    calibrator = with_thresholds(BARE, expit(logits), labels, (), {("notes",): alone})
+    assert calibrator.conformal_apart == ()
+    assert thresholds_of(calibrator, ("notes",)) == calibrator.conformal
 
 
 def test_a_set_is_never_empty() -> None:

@@ -9,6 +9,7 @@ from schemas.calibration import (
     Calibrator,
     ConformalThresholds,
     OperatingPoint,
+    SubsetThresholds,
 )
 from tests.pipeline.calibration.drawn import drawn
 
@@ -21,8 +22,12 @@ POINTS = tuple(
     )
     for goal in ("sensitivity", "ppv")
 )  # fmt: skip
+APART = SubsetThresholds(
+    present=("notes",), coverage=0.9, negative=0.6, positive=0.3, n_negative=80, n_positive=40
+)  # fmt: skip
 OLD = Calibrator(
     task="t", map=CalibrationMap(method="temperature"), conformal=SETS, operating=POINTS,
+    conformal_apart=(APART,),
     n_cases=200, n_events=60,
 )  # fmt: skip
 
@@ -63,6 +68,7 @@ def test_the_same_cases_keep_the_same_sets() -> None:
     for p in np.linspace(0.02, 0.98, 49):
         moved = float(expit(to_log_odds(new, logit(p))))
         assert label_set(new.conformal, moved) == label_set(OLD.conformal, p)
+        assert label_set(new.conformal_apart[0], moved) == label_set(APART, p)
 
 
 def test_a_sensitivity_is_carried_along_and_a_predictive_value_is_not() -> None:
