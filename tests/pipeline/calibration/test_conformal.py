@@ -49,14 +49,14 @@ def test_cases_without_an_image_are_covered_by_thresholds_of_their_own() -> None
         logits, labels, _ = drawn(300, seed=seed)
         new, truth, _ = drawn(300, seed=10_000 + seed)
         p = expit(logits)
-        # Without the image the score says half as much, and half of the patients cannot be read so.
-        alone = np.where(np.arange(300) < 150, expit(logits / 2), np.nan)
+        # Without the image the score lies closer together and higher; half cannot be read so.
+        alone = np.where(np.arange(300) < 150, expit(logits / 2 + 1), np.nan)
         calibrator = with_thresholds(BARE, p, labels, (), {("notes", "table"): alone})
         found = thresholds_of(calibrator, ("table", "notes"))
         assert isinstance(found, SubsetThresholds)
         assert found.n_negative + found.n_positive == 150
         assert thresholds_of(calibrator, ("image", "notes", "table")) == calibrator.conformal
-        said = expit(new / 2)
+        said = expit(new / 2 + 1)
         held = [str(y) in label_set(found, x) for y, x in zip(truth, said, strict=True)]
         common = [
             str(y) in label_set(calibrator.conformal, x) for y, x in zip(truth, said, strict=True)
