@@ -40,7 +40,7 @@ from pipeline.tensors import ModelInput
 from pipeline.train.examples import Example
 from pipeline.train.groups import groups_of
 from pipeline.train.splits import Part
-from schemas.calibration import AnyCalibrator, StepCalibrator
+from schemas.calibration import AnyCalibrator, Calibrator, StepCalibrator
 from schemas.metrics import AnyMetrics
 from schemas.task import Task
 
@@ -271,7 +271,7 @@ def _calibrator(
     labels = labels[known]
     if not isinstance(fitted, StepCalibrator):
         apart = {
-            subset: to_probability(fitted, steps_of(values, tasks, number)[known, 0], subset)
+            subset: _probability_of_known(fitted, steps_of(values, tasks, number)[known, 0], subset)
             for subset, values in hidden["conformal"].items()
         }
         levels = labels[:, 0].astype(np.int64)
@@ -280,6 +280,13 @@ def _calibrator(
         return fitted
     sets = fit_class_sets(probability, labels[:, 0], coverage=COVERAGE)
     return fitted.model_copy(update={"conformal": sets})
+
+
+def _probability_of_known(fitted: Calibrator, logits: Array, present: tuple[str, ...]) -> Array:
+    probability = np.full(len(logits), np.nan)
+    there = ~np.isnan(logits)
+    probability[there] = to_probability(fitted, logits[there], present)
+    return probability
 
 
 def hidden_scores(bundle: Bundle, inputs: Sequence[ModelInput], subset: tuple[str, ...]) -> Array:
