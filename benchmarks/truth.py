@@ -222,13 +222,14 @@ def _groups(cases: Sequence[Simulated], design: Design) -> Mapping[str, NDArray[
     found |= {
         "older half": [patient.facts["age_years"] > old for patient in patients],
         "younger half": [patient.facts["age_years"] <= old for patient in patients],
-        "prior cancer": [patient.facts["prior_cancer"] > 0 for patient in patients],
-        "no prior cancer": [patient.facts["prior_cancer"] == 0 for patient in patients],
         "something absent": [
             not (patient.has_image and patient.has_notes and patient.has_table)
             for patient in patients
         ],
     }
+    if "prior_cancer" in patients[0].facts:
+        found["prior cancer"] = [patient.facts["prior_cancer"] > 0 for patient in patients]
+        found["no prior cancer"] = [patient.facts["prior_cancer"] == 0 for patient in patients]
     flags = {name: np.array(flag) for name, flag in sorted(found.items())}
     return {name: flag for name, flag in flags.items() if flag.sum() >= MIN_GROUP}
 
