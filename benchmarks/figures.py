@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 Bound = float | tuple[float, float] | None
 
 
@@ -29,6 +32,17 @@ class Figure:
     at_least: Bound
     aim: Bound
     command: str
+
+
+def with_interval(values: NDArray[np.float64]) -> list[float]:
+    """Return a statistic's value and its 95 % interval.
+
+    Parameters
+    ----------
+    values : shape (1 + B,)
+        Of all patients, then of B bootstraps (``pipeline.calibration.statistics``).
+    """
+    return [float(values[0]), *np.nanpercentile(values[1:], [2.5, 97.5]).tolist()]
 
 
 def write_figures(path: Path, figures: Sequence[Figure]) -> None:

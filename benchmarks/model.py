@@ -11,24 +11,20 @@ says anything about real patients.
 """
 
 import argparse
-import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.metrics import roc_auc_score
 
 import flows  # noqa: F401  sets the environment's defaults
-from benchmarks.figures import Figure, write_figures
+from benchmarks.model_page import write
+from benchmarks.model_scores import Scores, gain, judged, mean_excess
 from benchmarks.simulated import Simulated, simulated
 from flows.progress import progress_bars
 from pipeline.model.collate import collate
@@ -44,8 +40,7 @@ from pipeline.train.examples import Example
 from pipeline.train.loop import fit, fit_image, with_tokens
 from schemas.protocol import Protocol
 
-RESULTS = Path(__file__).parent / "results"
-TRAIN_SEED, TEST_SEED, N_BOOTSTRAP, BATCH = 41, 99, 500, 64
+TRAIN_SEED, TEST_SEED, BATCH = 41, 99, 64
 VALIDATION_SHARE = 0.1
 INTERACTION_TASK = "deficit"
 MODALITIES = ("image", "notes", "table")
@@ -53,15 +48,15 @@ SUBSETS = tuple(subset for size in (2, 1) for subset in combinations(MODALITIES,
 IMAGE_PARTS = ("image_encoder", "place", "read_image", "ask", "asked", "image_head", "bias")
 FUSIONS = ("cross", "projection", "late", "concat", "history_only", "image_only")
 
-Scores = NDArray[np.float64]
+Row = dict[str, object]
 
 
 def main() -> None:
     """Simulate, train each, compare, write."""
     options = _options()
     protocol = read_protocol(Path("data_samples/protocols/brain_mr.yaml"))
-    results: list[dict[str, object]] = []
-    gains: list[dict[str, object]] = []
+    results: list[Row] = []
+    gains: list[Row] = []
     with progress_bars(quiet=False) as progress:
         encoder = load_text_encoder(protocol.model)
         cases = {
@@ -77,11 +72,27 @@ def main() -> None:
         questions = encode_phrases(encoder, [task.question for task in protocol.tasks])
         for seed in options.seeds:
             bench = _Bench(protocol, cases[TRAIN_SEED], cases[TEST_SEED], questions, seed, progress)
-            results += bench.run(options.fusions)
+            for row in bench.run(options.fusions):
+                results.append(row)
+                _keep(results, gains, options, protocol)
             gains += bench.gains(options.fusions)
-            if options.subsets:
-                gains += bench.subsets()
-            _write(results, gains, options, protocol)
+            for row in bench.subsets() if options.subsets else ():
+                gains.append(row)
+                _keep(results, gains, options, protocol)
+            _keep(results, gains, options, protocol)
+
+
+def _keep(
+    results: Sequence[Row], gains: Sequence[Row], options: argparse.Namespace, protocol: Protocol
+) -> None:
+    """Write what is known so far, so that a run that is stopped has not been for nothing."""
+    command = (
+        f"python -m benchmarks.model --train {options.train} --test {options.test} "
+        f"--seeds {' '.join(map(str, options.seeds))} --fusions {' '.join(options.fusions)} "
+        f"--interaction {options.interaction}{' --subsets' if options.subsets else ''}"
+    )
+    name = "model" if options.interaction else "model_no_interaction"
+    write(results, gains, [task.name for task in protocol.tasks], command=command, name=name)
 
 
 def _options() -> argparse.Namespace:
@@ -129,9 +140,8 @@ class _Bench:
         self.warm: dict[str, torch.Tensor] = {}
         self.whole = self._new("cross")
 
-    def run(self, fusions: Sequence[str]) -> list[dict[str, object]]:
+    def run(self, fusions: Sequence[str]) -> Iterator[Row]:
         """Train the image branch once, then each fusion on its tokens; then the trees."""
-        rows = []
         started = time.monotonic()
         image = self._new("cross")
         parts = (self.train, self.validation)
@@ -151,24 +161,22 @@ class _Bench:
             if fusion == "cross":
                 self.whole = network
             taken = seconds + time.monotonic() - started
-            rows.append(self._row(fusion, self.scores[fusion], taken))
-        rows.append(self._row("boosted trees", self._trees(image), seconds))
-        return rows
+            yield self._row(fusion, self.scores[fusion], taken)
+        yield self._row("boosted trees", self._trees(image), seconds)
 
-    def gains(self, fusions: Sequence[str]) -> list[dict[str, object]]:
+    def gains(self, fusions: Sequence[str]) -> list[Row]:
         """Compare the shipped fusion with the others on the task of interaction, paired."""
         number = [task.name for task in self.protocol.tasks].index(INTERACTION_TASK)
         others = [name for name in fusions if name != "cross"] if "cross" in fusions else []
         outcomes = np.stack([case.outcomes for case in self.truth])[:, [number]]
         return [
             {"what": f"AUROC of {INTERACTION_TASK}: cross minus {name}", "seed": self.seed}
-            | _gain(outcomes, self.scores["cross"][:, [number]], self.scores[name][:, [number]])
+            | gain(outcomes, self.scores["cross"][:, [number]], self.scores[name][:, [number]])
             for name in others
         ]
 
-    def subsets(self) -> list[dict[str, object]]:
+    def subsets(self) -> Iterator[Row]:
         """Compare, for each subset of modalities, with a network trained on just those."""
-        rows = []
         outcomes = np.stack([case.outcomes for case in self.truth])
         for subset in SUBSETS:
             train, validation, test = (
@@ -177,12 +185,12 @@ class _Bench:
             )
             own = self._fused("cross", train, validation)
             ours = self._predict(self.whole, test)[0]
-            rows.append(
+            row = (
                 {"what": f"mean AUROC with {' and '.join(subset)}: whole minus trained on these",
-                 "seed": self.seed} | _gain(outcomes, ours, self._predict(own, test)[0])
+                 "seed": self.seed} | gain(outcomes, ours, self._predict(own, test)[0])
             )  # fmt: skip
-            print(rows[-1], flush=True)
-        return rows
+            print(row, flush=True)
+            yield row
 
     def _fused(
         self, fusion: str, train: Sequence[Example], validation: Sequence[Example]
@@ -243,16 +251,17 @@ class _Bench:
             scores.append(trees.predict_proba(columns[1])[:, 1])
         return np.stack(scores, axis=1)
 
-    def _row(self, what: str, scores: Scores, seconds: float) -> dict[str, object]:
+    def _row(self, what: str, scores: Scores, seconds: float) -> Row:
         outcomes = np.stack([case.outcomes for case in self.truth])
         limit = np.stack([case.observable for case in self.truth])
         names = [task.name for task in self.protocol.tasks]
         tasks = {
-            name: _judged(outcomes[:, k], scores[:, k], limit[:, k]) for k, name in enumerate(names)
+            name: judged(outcomes[:, k], scores[:, k], limit[:, k]) for k, name in enumerate(names)
         }
-        mean, low, high = _mean_excess(outcomes, scores, limit)
+        mean, interval = mean_excess(outcomes, scores, limit)
         row = {"what": what, "seed": self.seed, "seconds": seconds, "tasks": tasks,
-               "excess": mean, "interval": [low, high]}  # fmt: skip
+               "excess": mean, "interval": interval}  # fmt: skip
+        low, high = interval
         print(f"{what}, seed {self.seed}: excess {mean:.3f} ({low:.3f} to {high:.3f})", flush=True)
         print("  ", {name: [round(x, 3) for x in task.values()] for name, task in tasks.items()})
         return row
@@ -286,115 +295,6 @@ def _image_summary(output: ModelOutput, protocol: Protocol) -> Scores:
     amount = gates.sum(-1, keepdim=True)
     parts = [amount, gates @ places / amount, presence.amax(-1, keepdim=True)]
     return np.asarray(torch.cat(parts, dim=-1).numpy())
-
-
-def _judged(outcomes: Scores, scores: Scores, limit: Scores) -> dict[str, float]:
-    auroc, best = (float(roc_auc_score(outcomes, values)) for values in (scores, limit))
-    error = float(np.abs(scores - limit).mean())
-    return {"auroc": auroc, "limit": best, "excess": (auroc - 0.5) / (best - 0.5), "error": error}
-
-
-def _gain(outcomes: Scores, ours: Scores, theirs: Scores) -> dict[str, object]:
-    """Return the difference of AUROC, mean over tasks, with its paired 95 % interval."""
-    random = np.random.default_rng(0)
-    draws = [np.arange(len(outcomes))]
-    draws += [random.integers(0, len(outcomes), len(outcomes)) for _ in range(N_BOOTSTRAP)]
-    tasks = range(outcomes.shape[1])
-    gains = [
-        np.mean([
-            roc_auc_score(outcomes[draw, k], ours[draw, k])
-            - roc_auc_score(outcomes[draw, k], theirs[draw, k])
-            for k in tasks
-        ])
-        for draw in draws
-    ]  # fmt: skip
-    low, high = np.percentile(gains[1:], [2.5, 97.5])
-    return {"value": float(gains[0]), "interval": [float(low), float(high)]}
-
-
-def _mean_excess(outcomes: Scores, scores: Scores, limit: Scores) -> tuple[float, float, float]:
-    """Return the excess AUROC, mean over tasks, with its 95 % interval over patients."""
-    random = np.random.default_rng(0)
-    draws = [np.arange(len(outcomes))]
-    draws += [random.integers(0, len(outcomes), len(outcomes)) for _ in range(N_BOOTSTRAP)]
-    means = [
-        np.mean([
-            (roc_auc_score(outcomes[draw, k], scores[draw, k]) - 0.5)
-            / (roc_auc_score(outcomes[draw, k], limit[draw, k]) - 0.5)
-            for k in range(outcomes.shape[1])
-        ])
-        for draw in draws
-    ]  # fmt: skip
-    low, high = np.percentile(means[1:], [2.5, 97.5])
-    return float(means[0]), float(low), float(high)
-
-
-def _write(
-    results: Sequence[Mapping[str, object]],
-    gains: Sequence[Mapping[str, object]],
-    options: argparse.Namespace,
-    protocol: Protocol,
-) -> None:
-    command = (
-        f"python -m benchmarks.model --train {options.train} --test {options.test} "
-        f"--seeds {' '.join(map(str, options.seeds))} --fusions {' '.join(options.fusions)} "
-        f"--interaction {options.interaction}{' --subsets' if options.subsets else ''}"
-    )
-    found = [_excess_figure(row, command) for row in results]
-    found += [_gain_figure(row, command) for row in gains]
-    name = "model" if options.interaction else "model_no_interaction"
-    write_figures(RESULTS / f"{name}.json", found)
-    names = [task.name for task in protocol.tasks]
-    lines = [
-        "# The network and its rivals against the known truth (simulated patients)",
-        "",
-        f"`{command}`, {platform.machine()}, 2 cores, torch {version('torch')}. Excess AUROC is "
-        "(A - 0.5) / (limit - 0.5), the limit being the true probability given what is recorded; "
-        f"in brackets its 95 % interval over test patients. By task: AUROC, limit in brackets, "
-        "mean difference from that probability before calibration.",
-        "",
-        f"| what | seed | excess AUROC, mean | minutes | {' | '.join(names)} |",
-        f"| --- | --- | --- | --- |{' --- |' * len(names)}",
-    ]
-    lines += [_line(row, names) for row in results]
-    lines += ["", "| difference, paired | seed | value |", "| --- | --- | --- |"]
-    lines += [
-        f"| {row['what']} | {row['seed']} | {row['value']:+.3f} ({row['interval'][0]:+.3f} to "  # type: ignore[index]
-        f"{row['interval'][1]:+.3f}) |"  # type: ignore[index]
-        for row in gains
-    ]
-    (RESULTS / f"{name}.md").write_text("\n".join(lines) + "\n")
-    print("\n".join(lines))
-
-
-def _excess_figure(row: Mapping[str, Any], command: str) -> Figure:
-    name = f"excess AUROC, mean over tasks: {row['what']}, seed {row['seed']}"
-    wanted = (0.9, 0.97) if row["what"] == "cross" else (None, None)
-    return Figure(name, row["excess"], row["interval"], *wanted, command)
-
-
-def _gain_figure(row: Mapping[str, Any], command: str) -> Figure:
-    name = f"{row['what']}, seed {row['seed']}"
-    return Figure(name, row["value"], row["interval"], *_wanted(str(row["what"])), command)
-
-
-def _wanted(what: str) -> tuple[float | None, float | None]:
-    """Return what a difference should be at least, and what is wished for."""
-    if "trained on these" in what:
-        return -0.015, -0.005
-    if what.endswith("late"):
-        return 0.015, 0.03
-    return (0.03, 0.06) if what.endswith("_only") else (None, None)
-
-
-def _line(row: Mapping[str, object], names: Sequence[str]) -> str:
-    low, high = row["interval"]  # type: ignore[misc]
-    tasks = [row["tasks"][name] for name in names]  # type: ignore[index]
-    cells = [f"{t['auroc']:.3f} ({t['limit']:.3f}), {t['error']:.3f}" for t in tasks]
-    return (
-        f"| {row['what']} | {row['seed']} | {row['excess']:.3f} ({low:.3f} to {high:.3f}) "
-        f"| {float(row['seconds']) / 60:.1f} | {' | '.join(cells)} |"  # type: ignore[arg-type]
-    )
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@
     python -m benchmarks.truth [N_PATIENTS]        (part of make bench: the shipped bundle)
     python -m benchmarks.truth --bundle FOLDER     (of any world: see python -m benchmarks.sample)
 
-Writes benchmarks/results/truth.json and truth.md; of another world than the shipped bundle's, its
-name stands in theirs. The patients (seed 99) are neither the training's nor the sample's; they are
-drawn into memory. Nothing here says anything about real patients.
+Writes benchmarks/results/truth.json and truth.md; of another bundle than the one that ships, its
+world's name stands in theirs. The patients (seed 99) are neither the training's nor the sample's;
+they are drawn into memory. Nothing here says anything about real patients.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from scipy.special import logit
 from sklearn.isotonic import IsotonicRegression
 
 import flows  # noqa: F401  sets the environment's defaults
-from benchmarks.figures import write_figures
+from benchmarks.figures import with_interval, write_figures
 from benchmarks.simulated import Simulated, simulated
 from benchmarks.truth_figures import figures
 from benchmarks.truth_page import MIN_GROUP, QUIET_LOGIT, markdown
@@ -240,8 +240,8 @@ def _grouped(said: Answers, flag: NDArray[np.bool_]) -> Mapping[str, object]:
     weights = patient_weights(np.arange(len(y)).astype(str))
     return {
         "patients": len(y),
-        "slope": _with_interval(calibration_slope(y, p, weights)),
-        "observed_to_expected": _with_interval(observed_to_expected(y, p, weights)),
+        "slope": with_interval(calibration_slope(y, p, weights)),
+        "observed_to_expected": with_interval(observed_to_expected(y, p, weights)),
         "coverage": float(said["is_held"][flag].mean()),
     }
 
@@ -289,16 +289,16 @@ def _compare(said: Answers, groups: Mapping[str, NDArray[np.bool_]]) -> Mapping[
     blind = said["without_history"][has_image]
     return {
         "events": int(y.sum()),
-        "auroc": _with_interval(ours),
+        "auroc": with_interval(ours),
         "auroc_of_what_is_recorded": float(theirs[0]),
         "auroc_of_every_fact": float(auroc(y, said["true"], weights[:1])[0]),
-        "excess_auroc": _with_interval((ours - 0.5) / (theirs - 0.5)),
+        "excess_auroc": with_interval((ours - 0.5) / (theirs - 0.5)),
         "log_loss": float(log_loss(y, p, weights[:1])[0]),
         "log_loss_of_what_is_recorded": float(log_loss(y, best, weights[:1])[0]),
         "log_loss_of_prevalence": float(log_loss(y, np.full(len(y), y.mean()), weights[:1])[0]),
         "points_from_what_is_recorded": float(100 * np.abs(p - best).mean()),
-        "slope": _with_interval(calibration_slope(y, p, weights)),
-        "observed_to_expected": _with_interval(observed_to_expected(y, p, weights)),
+        "slope": with_interval(calibration_slope(y, p, weights)),
+        "observed_to_expected": with_interval(observed_to_expected(y, p, weights)),
         "observed_to_expected_without_history": float(y[has_image].sum() / blind.sum()),
         "coverage": float(said["is_held"].mean()),
         "coverage_of_negatives": float(said["is_held"][y == 0].mean()),
@@ -308,10 +308,6 @@ def _compare(said: Answers, groups: Mapping[str, NDArray[np.bool_]]) -> Mapping[
         "intervals": _sureness(said),
         "groups": {name: _grouped(said, flag) for name, flag in groups.items()},
     }
-
-
-def _with_interval(values: Array) -> list[float]:
-    return [float(values[0]), *np.nanpercentile(values[1:], [2.5, 97.5]).tolist()]
 
 
 def _maps(seen: Sequence[Mapping[str, float]]) -> Mapping[str, float]:

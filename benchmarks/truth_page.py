@@ -101,7 +101,8 @@ def _sure_lines(tasks: Mapping[str, Mapping[str, object]]) -> list[str]:
         "score. *Intervals hold*: how often the 90 % interval holds the probability given what is "
         "recorded, and that given every fact. *Most certain*: AUROC of the 80 % of the patients "
         "whose scores lie furthest from where their sets would hold both answers, less that of "
-        "all; and the same of those with the narrowest intervals, who are mostly at low risk.",
+        "all (leaving out the middle helps any score that ranks); and the same of those with the "
+        "narrowest intervals, who are mostly at low risk.",
         "",
         "| task | map misses, points | intervals hold: recorded, every fact | width, mean, median "
         "| most certain: by sets, by intervals |",

@@ -66,7 +66,7 @@ def recalibrated(
     return calibrator.model_copy(
         update={
             "recalibration": site,
-            "conformal": sets and _carried(sets, slope, intercept),
+            "conformal": None if sets is None else _carried(sets, slope, intercept),
             "conformal_apart": tuple(
                 _carried(one, slope, intercept) for one in calibrator.conformal_apart
             ),

@@ -164,13 +164,13 @@ def shifted(case: ModelInput, step: Sequence[int]) -> ModelInput:
     """
     image = image_of(case)
     moved = replace(
-        image, voxels=moved_by(image.voxels, step, -1.0),
-        scanned=moved_by(image.scanned, step, 0.0), tokens=None,
+        image, voxels=_moved_by(image.voxels, step, -1.0),
+        scanned=_moved_by(image.scanned, step, 0.0), tokens=None,
     )  # fmt: skip
     return replace(case, image=moved)
 
 
-def moved_by(tensor: Tensor, step: Sequence[int], fill: float) -> Tensor:
+def _moved_by(tensor: Tensor, step: Sequence[int], fill: float) -> Tensor:
     """Return a tensor of shape (C, S, P, L) moved by whole places; what comes in is ``fill``."""
     moved = torch.roll(tensor, list(step), dims=(1, 2, 3))
     for axis, by in enumerate(step, start=1):

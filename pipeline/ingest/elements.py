@@ -20,7 +20,7 @@ _BAD_VALUE = (
     OverflowError,
     AttributeError,
     LookupError,
-    NotImplementedError,
+    NotImplementedError,  # pydicom's for a value representation that it does not know
 )
 _LARGEST_MM = 1e5
 MOMENT_KEYWORDS = (

@@ -266,13 +266,25 @@ def _calibrator(
     if not parts["conformal"]:
         return fitted
     labels = labels_of(parts["conformal"], tasks, number)
-    known = is_known(labels)
-    probability = _calibrated_steps(fitted, tasks, number, scores["conformal"])[known]
+    return _with_thresholds(fitted, tasks, number, labels, scores["conformal"], hidden["conformal"])
+
+
+def _with_thresholds(
+    fitted: AnyCalibrator,
+    tasks: Sequence[Task],
+    number: int,
+    labels: Array,
+    scores: Scores,
+    hidden: Mapping[tuple[str, ...], Array],
+) -> AnyCalibrator:
+    """Return a task's calibrator with what is set on the conformal part."""
+    task, known = tasks[number], is_known(labels)
+    probability = _calibrated_steps(fitted, tasks, number, scores)[known]
     labels = labels[known]
     if not isinstance(fitted, StepCalibrator):
         apart = {
             subset: _probability_of_known(fitted, steps_of(values, tasks, number)[known, 0], subset)
-            for subset, values in hidden["conformal"].items()
+            for subset, values in hidden.items()
         }
         levels = labels[:, 0].astype(np.int64)
         return with_thresholds(fitted, probability[:, 0], levels, task.operating, apart)
