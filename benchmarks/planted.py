@@ -36,7 +36,7 @@ from schemas.maps import MapProofs
 BUNDLE = Path("data_samples/bundles/brain_mr")
 N_COHORTS = 200
 N_CALIBRATION, N_TEST, N_TRAIN = 400, 300, 2000
-N_PATIENTS, SEED = 80, 99
+N_PATIENTS, SEED = 250, 99
 
 Array = NDArray[np.float64]
 Scored = tuple[Array, NDArray[np.int64]]

@@ -13,9 +13,9 @@ from pipeline.errors import CalibrationError
 from schemas.calibration import CalibrationMap, Method
 
 STANDARD_ERRORS = 0.5
-"""What a further parameter must gain. Where the prevalence has shifted, a whole one keeps temperature
-too often with few cases: 1 to 1.5 points worse at 50 to 200; where it has not, half of one costs 0.2
-to 0.3 points there, and at 1,000 neither matters (benchmarks/calibration.py)."""
+"""What a further parameter must gain. Where the prevalence has shifted, a whole one keeps
+temperature too often with few cases: 1 to 1.5 points worse at 50 to 200. Where it has not, half of
+one costs 0.2 to 0.3 points there; at 1,000 neither matters (benchmarks/calibration.py)."""
 N_FOLDS = 5
 N_REPEATS = 4
 ISOTONIC_CASES, ISOTONIC_EVENTS = 1000, 200
