@@ -11,11 +11,15 @@ says anything about real patients.
 """
 
 import argparse
+import os
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from itertools import combinations
+from itertools import chain, combinations
+from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -40,6 +44,10 @@ from pipeline.train.examples import Example
 from pipeline.train.loop import fit, fit_image, with_tokens
 from schemas.protocol import Protocol
 
+if TYPE_CHECKING:
+    from queue import Queue
+
+PROTOCOL = Path("data_samples/protocols/brain_mr.yaml")
 TRAIN_SEED, TEST_SEED, BATCH = 41, 99, 64
 VALIDATION_SHARE = 0.1
 INTERACTION_TASK = "deficit"
@@ -52,34 +60,55 @@ Row = dict[str, object]
 
 
 def main() -> None:
-    """Simulate, train each, compare, write."""
+    """Simulate, train each, compare, write; seeds beside each other, as many as there are cores."""
     options = _options()
-    protocol = read_protocol(Path("data_samples/protocols/brain_mr.yaml"))
+    protocol = read_protocol(PROTOCOL)
     results: list[Row] = []
     gains: list[Row] = []
+    _cases(options, protocol)
+    at_once = min(len(options.seeds), os.cpu_count() or 1)
+    context = get_context("spawn")
+    with context.Manager() as manager, ProcessPoolExecutor(at_once, context) as pool:
+        rows = manager.Queue()
+        threads = max(1, (os.cpu_count() or 1) // at_once)
+        jobs = [pool.submit(_seed, options, seed, threads, rows) for seed in options.seeds]
+        for job in jobs:
+            job.add_done_callback(lambda _: rows.put(None))
+        for row in chain.from_iterable(iter(rows.get, None) for _ in jobs):
+            (gains if "value" in row else results).append(row)
+            _keep(results, gains, options, protocol)
+        for job in jobs:
+            job.result()
+
+
+def _seed(options: argparse.Namespace, seed: int, threads: int, rows: "Queue[Row | None]") -> None:
+    """Run one seed in a process of its own, handing on each row as soon as it is known."""
+    torch.set_num_threads(threads)
+    protocol = read_protocol(PROTOCOL)
+    train, test = _cases(options, protocol)
+    encoder = load_text_encoder(protocol.model)
+    questions = encode_phrases(encoder, [task.question for task in protocol.tasks])
+    with progress_bars(quiet=True) as progress:
+        bench = _Bench(protocol, train, test, questions, seed, progress)
+        for row in bench.run(options.fusions):
+            rows.put(row)
+        for row in bench.gains(options.fusions):
+            rows.put(row)
+        for row in bench.subsets() if options.subsets else ():
+            rows.put(row)
+
+
+def _cases(options: argparse.Namespace, protocol: Protocol) -> tuple[list[Simulated], ...]:
+    """Draw or read the patients to train on and those to test on."""
+    encoder = load_text_encoder(protocol.model)
     with progress_bars(quiet=False) as progress:
-        encoder = load_text_encoder(protocol.model)
-        cases = {
-            seed: simulated(
+        return tuple(
+            simulated(
                 Design(world=WORLDS["brain_mr"], seed=seed, interaction=options.interaction),
-                protocol,
-                encoder,
-                n,
-                progress=progress,
+                protocol, encoder, n, progress=progress,
             )
             for seed, n in ((TRAIN_SEED, options.train), (TEST_SEED, options.test))
-        }
-        questions = encode_phrases(encoder, [task.question for task in protocol.tasks])
-        for seed in options.seeds:
-            bench = _Bench(protocol, cases[TRAIN_SEED], cases[TEST_SEED], questions, seed, progress)
-            for row in bench.run(options.fusions):
-                results.append(row)
-                _keep(results, gains, options, protocol)
-            gains += bench.gains(options.fusions)
-            for row in bench.subsets() if options.subsets else ():
-                gains.append(row)
-                _keep(results, gains, options, protocol)
-            _keep(results, gains, options, protocol)
+        )  # fmt: skip
 
 
 def _keep(
@@ -92,7 +121,9 @@ def _keep(
         f"--interaction {options.interaction}{' --subsets' if options.subsets else ''}"
     )
     name = "model" if options.interaction else "model_no_interaction"
-    write(results, gains, [task.name for task in protocol.tasks], command=command, name=name)
+    names = [task.name for task in protocol.tasks]
+    results, gains = (sorted(rows, key=lambda row: str(row["seed"])) for rows in (results, gains))
+    write(results, gains, names, command=command, name=name)
 
 
 def _options() -> argparse.Namespace:
