@@ -35,12 +35,24 @@ from schemas.maps import MapProofs
 
 BUNDLE = Path("data_samples/bundles/brain_mr")
 N_COHORTS = 200
-N_CALIBRATION, N_TEST, N_TRAIN = 400, 300, 2000
 N_PATIENTS, SEED = 250, 99
 
 Array = NDArray[np.float64]
 Scored = tuple[Array, NDArray[np.int64]]
 Plant = Callable[[Scored, np.random.Generator], Scored]
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Patients of each part."""
+
+    calibration: int
+    test: int
+    train: int
+
+
+SHIPPED, SMALL = Sizes(1131, 217, 4750), Sizes(400, 300, 2000)
+"""As the sample bundle has them, and of a cohort of half its size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +73,7 @@ class Outcome:
 def main() -> None:
     """Plant, count, print."""
     outcomes = [
-        _cohorts("calibration part as drawn (no fault)", lambda part, _: part),
-        _cohorts("labels shuffled in the calibration part", _shuffled),
-        _cohorts("half of those without the outcome left out of it (prior)", _wrong_prior),
+        *(_cohorts(*fault, sizes) for sizes in (SHIPPED, SMALL) for fault in FAULTS),
         *_scanners(),
         *_maps(),
     ]
@@ -73,20 +83,21 @@ def main() -> None:
         print(f"| {one.fault} | {one.n} | {one.refused} | {one.flagged} | {one.missed} |")
 
 
-def _cohorts(fault: str, plant: Plant) -> Outcome:
+def _cohorts(fault: str, plant: Plant, sizes: Sizes) -> Outcome:
     refused = flagged = 0
     for seed in range(N_COHORTS):
         random = np.random.default_rng(seed)
-        calibration = plant(_drawn(N_CALIBRATION, random), random)
+        calibration = plant(_drawn(sizes.calibration, random), random)
         others = {name: _judged(_drawn(n, random)) for name, n in
-                  (("train", N_TRAIN), ("test", N_TEST))}  # fmt: skip
+                  (("train", sizes.train), ("test", sizes.test))}  # fmt: skip
         try:
             fitted = fit_calibrator("task", *calibration, hidden={})
         except CalibrationError:
             refused += 1
             continue
         flagged += bool(ranks_by_chance(fitted) or parts_differ(_judged(calibration), others))
-    return Outcome(fault, N_COHORTS, refused, flagged)
+    of = f"{fault}, {sizes.calibration} calibration patients"
+    return Outcome(of, N_COHORTS, refused, flagged)
 
 
 def _drawn(n: int, random: np.random.Generator) -> Scored:
@@ -108,6 +119,13 @@ def _shuffled(part: Scored, random: np.random.Generator) -> Scored:
 def _wrong_prior(part: Scored, random: np.random.Generator) -> Scored:
     kept = (part[1] == 1) | (random.random(len(part[1])) < 0.5)
     return part[0][kept], part[1][kept]
+
+
+FAULTS: tuple[tuple[str, Plant], ...] = (
+    ("calibration part as drawn (no fault)", lambda part, _: part),
+    ("labels shuffled in the calibration part", _shuffled),
+    ("half of those without the outcome left out of it (prior)", _wrong_prior),
+)
 
 
 def _scanners() -> list[Outcome]:

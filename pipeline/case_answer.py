@@ -93,15 +93,15 @@ class CaseReading:
         for number, (calibrator, answer) in enumerate(
             zip(self.bundle.calibrators, answers, strict=True)
         ):
-            logit = float(output.logits[0, number])
+            logit, present = float(output.logits[0, number]), self.inputs.present
             parts = evidence_of(output, number, self.inputs, self.history, protocol)
             evidence = with_each_left_out(parts, told, number)
             if isinstance(calibrator, StepCalibrator) and answer is not None:
                 task = protocol.tasks[number]
-                estimates.append(step_estimate(task, calibrator, answer, logit, evidence))
+                found = step_estimate(task, calibrator, answer, logit, present, evidence)
+                estimates.append(found)
             elif isinstance(calibrator, Calibrator):
                 members = output.each_member[:, 0, number].double().cpu().numpy()
-                present = self.inputs.present
                 estimates.append(estimate(calibrator, logit, members, present, evidence))
         return estimates
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.calibration import class_set, step_probabilities
+from pipeline.calibration import class_set, step_probabilities, thresholds_of
 from pipeline.calibration.statistics import log_odds
 from pipeline.calibration.steps import step_kind
 from schemas.calibration import StepCalibrator
@@ -56,7 +56,12 @@ def _logit_of(task: Task, shown: int) -> str:
 
 
 def step_estimate(
-    task: Task, calibrator: StepCalibrator, answer: StepAnswer, logit: float, evidence: Evidence
+    task: Task,
+    calibrator: StepCalibrator,
+    answer: StepAnswer,
+    logit: float,
+    present: tuple[str, ...],
+    evidence: Evidence,
 ) -> RiskEstimate:
     """Return the answer with its set and its evidence.
 
@@ -64,6 +69,8 @@ def step_estimate(
     ----------
     logit
         Log-odds, before calibration, of what ``answer.logit_of`` says.
+    present
+        The modalities that the network read.
     """
     values = np.array([outcome.probability for outcome in answer.outcomes])
     shown = float(values[task.outcomes.index(answer.shown)])
@@ -72,7 +79,7 @@ def step_estimate(
         logit=logit,
         probability=shown,
         calibrated_logit=float(log_odds(np.array(shown))),
-        label_set=class_set(task, calibrator.conformal, values),
+        label_set=class_set(task, thresholds_of(calibrator, present), values),
         evidence=evidence,
         steps=answer,
     )

@@ -213,6 +213,13 @@ class ClassThresholds(FrozenModel):
     """Of each class, that it was set on."""
 
 
+class SubsetClassThresholds(ClassThresholds):
+    """The same for cases in which only some modalities were there."""
+
+    present: tuple[str, ...]
+    """The modalities that were there."""
+
+
 class StepCalibrator(FrozenModel):
     """All of this for one task of several classes, levels or horizons."""
 
@@ -226,6 +233,8 @@ class StepCalibrator(FrozenModel):
     """For cases that lack a modality."""
     conformal: ClassThresholds | None = None
     """For the set; None for `survival`, or where every class had too few cases."""
+    conformal_apart: tuple[SubsetClassThresholds, ...] = ()
+    """For the sets of cases with just these modalities, where there were enough cases."""
     n_cases: int = Field(ge=1)
     """Labelled calibration cases; for `survival` those seen through a span at least."""
     n_events: int = Field(ge=1)

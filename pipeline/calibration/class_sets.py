@@ -1,13 +1,52 @@
 """Class-conditional (Mondrian) conformal sets of tasks with several classes (Vovk et al., 2005)."""
 
+from collections.abc import Iterator, Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.calibration.conformal import least_probability
-from schemas.calibration import ClassThresholds
+from schemas.calibration import ClassThresholds, StepCalibrator, SubsetClassThresholds
 from schemas.task import Task
 
 Array = NDArray[np.float64]
+
+
+def with_class_sets(
+    calibrator: StepCalibrator,
+    probability: Array,
+    labels: Array,
+    apart: Mapping[tuple[str, ...], Array],
+    *,
+    coverage: float,
+) -> StepCalibrator:
+    """Add conformal thresholds, set on patients the map was not fitted on.
+
+    Parameters
+    ----------
+    probability : shape (n, C)
+        Calibrated, with whatever modalities each case has.
+    labels : shape (n,)
+        Numbers of the classes.
+    apart
+        Probabilities of the same cases with only some modalities read; NaN where one is absent.
+    """
+    return calibrator.model_copy(
+        update={
+            "conformal": fit_class_sets(probability, labels, coverage=coverage),
+            "conformal_apart": tuple(_apart(labels, apart, coverage)),
+        }
+    )
+
+
+def _apart(
+    labels: Array, apart: Mapping[tuple[str, ...], Array], coverage: float
+) -> Iterator[SubsetClassThresholds]:
+    for present, values in apart.items():
+        known = ~np.isnan(values).any(axis=1)
+        found = fit_class_sets(values[known], labels[known], coverage=coverage)
+        if found is not None:
+            yield SubsetClassThresholds(present=present, **found.model_dump())
 
 
 def fit_class_sets(probability: Array, labels: Array, *, coverage: float) -> ClassThresholds | None:

@@ -2,11 +2,18 @@
 
 import math
 from collections.abc import Sequence
+from typing import overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from schemas.calibration import Calibrator, ConformalThresholds
+from schemas.calibration import (
+    AnyCalibrator,
+    Calibrator,
+    ClassThresholds,
+    ConformalThresholds,
+    StepCalibrator,
+)
 
 
 def fit_conformal(
@@ -41,10 +48,16 @@ def fit_conformal(
     )  # fmt: skip
 
 
-def thresholds_of(calibrator: Calibrator, present: Sequence[str]) -> ConformalThresholds | None:
+@overload
+def thresholds_of(calibrator: Calibrator, present: Sequence[str]) -> ConformalThresholds | None: ...
+@overload
+def thresholds_of(calibrator: StepCalibrator, present: Sequence[str]) -> ClassThresholds | None: ...
+def thresholds_of(
+    calibrator: AnyCalibrator, present: Sequence[str]
+) -> ConformalThresholds | ClassThresholds | None:
     """Return the thresholds for a case with these modalities, the common ones if it has none."""
-    apart = {frozenset(one.present): one for one in calibrator.conformal_apart}
-    return apart.get(frozenset(present), calibrator.conformal)
+    own = (one for one in calibrator.conformal_apart if set(one.present) == set(present))
+    return next(own, calibrator.conformal)
 
 
 def least_probability(own: NDArray[np.float64], coverage: float) -> float | None:

@@ -1,50 +1,42 @@
 """A trained network's scores on held-out patients to a calibrated, judged bundle."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.bundle import Bundle
 from pipeline.calibration import (
     COVERAGE,
     MODALITIES,
-    Answers,
-    Judged,
-    class_set,
-    doubts_about,
     fit_calibrator,
-    fit_class_sets,
     fit_reference,
     fit_step_calibrator,
-    judge,
-    judge_steps,
-    label_set,
-    outcome_probabilities,
     parts_differ,
-    questions,
     ranks_by_chance,
-    short_sets,
-    step_probabilities,
-    thresholds_of,
-    to_probability,
     train_shares,
+    with_class_sets,
     with_interval,
     with_thresholds,
 )
-from pipeline.model.heads import all_steps
 from pipeline.progress import Progress
-from pipeline.tensors import ModelInput
 from pipeline.train.examples import Example
-from pipeline.train.groups import groups_of
+from pipeline.train.judge import calibrated_alike, calibrated_steps, judge_task, judged_by
+from pipeline.train.scores import (
+    Array,
+    Scores,
+    hidden_scores,
+    is_known,
+    labels_of,
+    score,
+    steps_of,
+)
 from pipeline.train.splits import Part
-from schemas.calibration import AnyCalibrator, Calibrator, StepCalibrator
+from schemas.calibration import AnyCalibrator, StepCalibrator
 from schemas.metrics import AnyMetrics
 from schemas.task import Task
 
-BATCH = 32
 HELD_OUT: tuple[Part, ...] = ("validation", "calibration", "conformal")
 NOTHING: tuple[str, ...] = ()
 """What reports start from when they say what each modality counts for."""
@@ -52,52 +44,7 @@ SUBSETS = tuple(
     subset for size in (3, 2, 1) for subset in combinations(MODALITIES, size)
 )  # fmt: skip
 
-Array = NDArray[np.float64]
 Parts = Mapping[Part, Sequence[Example]]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Scores:
-    """What a network says of some examples.
-
-    Parameters
-    ----------
-    logits : shape (n, S), log-odds
-        The steps of all tasks side by side; one a binary task. See :func:`steps_of`.
-    members : shape (M, n, S), log-odds
-        The same by each network of the ensemble.
-    summaries : shape (m, C)
-        Pooled features of the m examples that have an image.
-    present
-        The modalities of each example.
-    """
-
-    logits: Array
-    members: Array
-    summaries: Array
-    present: tuple[tuple[str, ...], ...]
-
-
-def score(bundle: Bundle, inputs: Sequence[ModelInput]) -> Scores:
-    """Run the network over cases."""
-    logits, members, summaries = [], [], []
-    for start in range(0, len(inputs), BATCH):
-        chosen = inputs[start : start + BATCH]
-        output = bundle.predict(chosen)
-        told = [
-            all_steps(one, output.cuts, bundle.protocol.tasks).double().cpu().numpy()
-            for one in (output.logits, *output.each_member)
-        ]
-        logits.append(told[0])
-        members.append(np.stack(told[1:]))
-        has_image = [case.image is not None for case in chosen]
-        summaries.append(output.summary.double().cpu().numpy()[has_image])
-    return Scores(
-        np.concatenate(logits),
-        np.concatenate(members, axis=1),
-        np.concatenate(summaries),
-        tuple(case.present for case in inputs),
-    )
 
 
 def calibrated(bundle: Bundle, parts: Parts, *, progress: Progress) -> Bundle:
@@ -167,75 +114,10 @@ def _doubted(
     return metrics.model_copy(update={"doubts": said})
 
 
-def judged_by(bundle: Bundle, number: int, examples: Sequence[Example], scores: Scores) -> Judged:
-    """Return a task's yes-or-no questions to labelled examples, with the bundle's answers."""
-    tasks = bundle.protocol.tasks
-    labels = labels_of(examples, tasks, number)
-    known = is_known(labels)
-    asked = questions(tasks[number], probabilities(bundle, number, scores)[known], labels[known])
-    return Judged(asked, np.array([example.patient_id for example in examples])[known])
-
-
 def _usual(task: Task, labels: Array) -> tuple[float, ...]:
     """Return the share of each of a task's outcomes among labels, (n, L)."""
     known = labels[is_known(labels)]
     return (float(known.mean()),) if task.kind == "binary" else train_shares(task, known)
-
-
-def judge_task(
-    bundle: Bundle,
-    number: int,
-    examples: Sequence[Example],
-    scores: Scores,
-    *,
-    usual: tuple[float, ...],
-) -> AnyMetrics:
-    """Judge one task of a calibrated bundle on labelled examples.
-
-    Parameters
-    ----------
-    usual
-        Share of each of the task's outcomes among the training cases.
-
-    Raises
-    ------
-    CalibrationError
-        If only one outcome is there.
-    """
-    task, calibrator = bundle.protocol.tasks[number], bundle.calibrators[number]
-    labels = labels_of(examples, bundle.protocol.tasks, number)
-    known = is_known(labels)
-    probability = probabilities(bundle, number, scores)
-    raw = outcome_probabilities(task.kind, steps_of(scores.logits, bundle.protocol.tasks, number))
-    patients = np.array([example.patient_id for example in examples])
-    chosen = [example for example, flag in zip(examples, known, strict=True) if flag]
-    groups = groups_of(chosen, bundle.protocol)
-    doubts = doubts_about(judged_by(bundle, number, examples, scores))
-    if isinstance(calibrator, StepCalibrator):
-        sets = tuple(class_set(task, calibrator.conformal, row) for row in probability)
-        told = Answers(probability, raw, labels, patients, sets)
-        steps = judge_steps(task, told.chosen(known), train_shares=usual, groups=groups)
-        return _with_doubts(steps, doubts, calibrator)
-    answers = Answers(
-        probability=probability[:, 0],
-        raw_probability=raw[:, 0],
-        labels=labels[:, 0],
-        patients=patients,
-        sets=tuple(
-            label_set(thresholds_of(calibrator, present), value)
-            for value, present in zip(probability[:, 0], scores.present, strict=True)
-        ),
-    )
-    found = judge(task.name, answers.chosen(known), train_prevalence=usual[0], groups=groups)
-    return _with_doubts(found, doubts, calibrator)
-
-
-def _with_doubts(
-    metrics: AnyMetrics, doubts: tuple[str, ...], calibrator: AnyCalibrator
-) -> AnyMetrics:
-    sets = calibrator.conformal
-    short = () if sets is None else short_sets(metrics, sets.coverage)
-    return metrics.model_copy(update={"doubts": (*doubts, *short)})
 
 
 def _calibrator(
@@ -279,69 +161,26 @@ def _with_thresholds(
 ) -> AnyCalibrator:
     """Return a task's calibrator with what is set on the conformal part."""
     task, known = tasks[number], is_known(labels)
-    probability = _calibrated_steps(fitted, tasks, number, scores)[known]
-    labels = labels[known]
-    if not isinstance(fitted, StepCalibrator):
-        apart = {
-            subset: _probability_of_known(fitted, steps_of(values, tasks, number)[known, 0], subset)
-            for subset, values in hidden.items()
-        }
-        levels = labels[:, 0].astype(np.int64)
-        return with_thresholds(fitted, probability[:, 0], levels, task.operating, apart)
     if task.kind == "survival":
         return fitted
-    sets = fit_class_sets(probability, labels[:, 0], coverage=COVERAGE)
-    return fitted.model_copy(update={"conformal": sets})
+    probability = calibrated_steps(fitted, tasks, number, scores)[known]
+    apart = {
+        subset: _read_with_only(fitted, steps_of(values, tasks, number)[known], subset)
+        for subset, values in hidden.items()
+    }
+    levels = labels[known, 0]
+    if isinstance(fitted, StepCalibrator):
+        return with_class_sets(fitted, probability, levels, apart, coverage=COVERAGE)
+    binary = {subset: values[:, 0] for subset, values in apart.items()}
+    return with_thresholds(
+        fitted, probability[:, 0], levels.astype(np.int64), task.operating, binary
+    )  # fmt: skip
 
 
-def _probability_of_known(fitted: Calibrator, logits: Array, present: tuple[str, ...]) -> Array:
-    probability = np.full(len(logits), np.nan)
-    there = ~np.isnan(logits)
-    probability[there] = to_probability(fitted, logits[there], present)
+def _read_with_only(fitted: AnyCalibrator, steps: Array, present: tuple[str, ...]) -> Array:
+    """Return calibrated probabilities of cases read so, shape (n, outcomes); NaN as the steps."""
+    there = ~np.isnan(steps).any(axis=1)
+    own = calibrated_alike(fitted, steps[there], present)
+    probability = np.full((len(steps), own.shape[1]), np.nan)
+    probability[there] = own
     return probability
-
-
-def hidden_scores(bundle: Bundle, inputs: Sequence[ModelInput], subset: tuple[str, ...]) -> Array:
-    """Return logits read with only these modalities, shape (n, S); NaN where one is absent."""
-    has_all = [place for place, case in enumerate(inputs) if set(subset) <= set(case.present)]
-    logits = np.full((len(inputs), sum(task.n_steps for task in bundle.protocol.tasks)), np.nan)
-    if has_all:
-        logits[has_all] = score(bundle, [inputs[place].only(subset) for place in has_all]).logits
-    return logits
-
-
-def probabilities(bundle: Bundle, number: int, scores: Scores) -> Array:
-    """Return one task's calibrated probabilities, each by its own subset's map, (n, outcomes)."""
-    return _calibrated_steps(bundle.calibrators[number], bundle.protocol.tasks, number, scores)
-
-
-def _calibrated_steps(
-    calibrator: AnyCalibrator, tasks: Sequence[Task], number: int, scores: Scores
-) -> Array:
-    steps = steps_of(scores.logits, tasks, number)
-    found = np.empty((len(steps), len(tasks[number].outcomes)))
-    for present in set(scores.present):
-        own = np.array([there == present for there in scores.present])
-        if isinstance(calibrator, StepCalibrator):
-            found[own] = step_probabilities(calibrator, steps[own], present)
-        else:
-            found[own] = to_probability(calibrator, steps[own], present)
-    return found
-
-
-def is_known(values: Array) -> NDArray[np.bool_]:
-    """Say which rows hold no NaN, (n, any) to (n,)."""
-    return np.asarray(~np.isnan(values).any(axis=1), dtype=np.bool_)
-
-
-def steps_of(steps: Array, tasks: Sequence[Task], number: int) -> Array:
-    """Return one task's columns of all steps, (..., S) to (..., its own steps)."""
-    start = sum(task.n_steps for task in tasks[:number])
-    return steps[..., start : start + tasks[number].n_steps]
-
-
-def labels_of(examples: Sequence[Example], tasks: Sequence[Task], number: int) -> Array:
-    """Return one task's label columns, NaN where unknown, shape (n, L)."""
-    start = sum(len(task.label_columns) for task in tasks[:number])
-    end = start + len(tasks[number].label_columns)
-    return np.array([example.labels[start:end] for example in examples], dtype=np.float64)

@@ -20,18 +20,10 @@ from pipeline.errors import UsageError
 from pipeline.history import read_labels
 from pipeline.progress import Progress, silent
 from pipeline.tensors import ModelInput
-from pipeline.train.calibrate import (
-    SUBSETS,
-    Scores,
-    hidden_scores,
-    is_known,
-    judge_task,
-    labels_of,
-    probabilities,
-    score,
-    steps_of,
-)
+from pipeline.train.calibrate import SUBSETS
 from pipeline.train.examples import Example, read_examples
+from pipeline.train.judge import judge_task, probabilities
+from pipeline.train.scores import Scores, hidden_scores, is_known, labels_of, score, steps_of
 from pipeline.train.splits import was_seen
 from schemas.evaluation import Comparison, Evaluation, SubsetResult
 from schemas.metrics import AnyMetrics, StepMetrics

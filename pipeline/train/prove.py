@@ -23,8 +23,9 @@ from pipeline.explain import (
 from pipeline.model.network import FusedNetwork
 from pipeline.progress import Progress, silent
 from pipeline.tensors import ModelInput, ModelOutput
-from pipeline.train.calibrate import BATCH, probabilities, score
 from pipeline.train.examples import Example
+from pipeline.train.judge import probabilities
+from pipeline.train.scores import BATCH, score
 from schemas.maps import MapProofs
 
 MOST_CASES = 60

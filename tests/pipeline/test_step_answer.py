@@ -3,7 +3,7 @@ import pytest
 
 from pipeline.calibration.statistics import log_odds
 from pipeline.step_answer import step_answer, step_estimate
-from schemas.calibration import ClassThresholds, StepCalibrator, StepMap
+from schemas.calibration import ClassThresholds, StepCalibrator, StepMap, SubsetClassThresholds
 from schemas.metrics import Interval, StepMetrics, StepPerformance
 from schemas.prediction import Evidence
 from schemas.task import Task
@@ -65,15 +65,30 @@ def test_the_risk_by_the_last_horizon_is_shown():
 def test_an_estimate_holds_the_shown_outcomes_probability_and_its_set():
     wide = ClassThresholds(coverage=0.9, least=(0.1, 0.5, 0.9), n_cases=(20, 20, 20))
     found, fitted = answer(KIND, [0.0, 2.0 * np.log(3.0), 0.0], wide)
-    estimate = step_estimate(KIND, fitted, found, 1.5, Evidence(bias=0.5, image=1.0))
+    estimate = step_estimate(KIND, fitted, found, 1.5, PRESENT, Evidence(bias=0.5, image=1.0))
     assert estimate.probability == pytest.approx(0.6)
     assert estimate.calibrated_logit == pytest.approx(log_odds(np.array(0.6)))
     assert estimate.label_set == ("none", "left")
     assert estimate.steps == found
 
 
+def test_an_estimate_from_some_modalities_has_the_set_of_their_own_thresholds():
+    common = ClassThresholds(coverage=0.9, least=(0.1, 0.5, 0.9), n_cases=(20, 20, 20))
+    own = SubsetClassThresholds(
+        coverage=0.9, least=(0.1, 0.5, 0.0), n_cases=(20, 20, 3), present=("notes", "table")
+    )
+    found, fitted = answer(KIND, [0.0, 2.0 * np.log(3.0), 0.0], common)
+    fitted = fitted.model_copy(update={"conformal_apart": (own,)})
+    evidence = Evidence(bias=1.5, image=0.0)
+    sets = [
+        step_estimate(KIND, fitted, found, 1.5, present, evidence).label_set
+        for present in (("table", "notes"), ("notes",))
+    ]
+    assert sets == [("none", "left", "right"), ("none", "left")]
+
+
 def test_a_certain_answer_has_finite_log_odds():
     found, fitted = answer(KIND, [-4000.0, 4000.0, -4000.0])
-    estimate = step_estimate(KIND, fitted, found, 1.0, Evidence(bias=1.0, image=0.0))
+    estimate = step_estimate(KIND, fitted, found, 1.0, PRESENT, Evidence(bias=1.0, image=0.0))
     assert estimate.probability == 1.0
     assert np.isfinite(estimate.calibrated_logit)

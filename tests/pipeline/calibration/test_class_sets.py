@@ -3,9 +3,9 @@ import pytest
 from scipy.stats import beta
 from step_cases import GRADE, KIND, drawn_labels, true_steps
 
-from pipeline.calibration import class_set, fit_class_sets
+from pipeline.calibration import class_set, fit_class_sets, thresholds_of, with_class_sets
 from pipeline.calibration.steps import outcome_probabilities
-from schemas.calibration import ClassThresholds
+from schemas.calibration import ClassThresholds, StepCalibrator, StepMap
 
 
 def test_the_threshold_of_a_class_is_the_finite_sample_rank_of_its_own_cases():
@@ -56,3 +56,33 @@ def test_a_set_is_never_empty_and_holds_the_levels_between_two_that_stay():
     assert class_set(GRADE, wide, ends) == ("none", "small", "large")
     assert class_set(KIND, wide, ends) == ("none", "right")
     assert class_set(KIND, None, ends) == ()
+
+
+def test_cases_that_lack_a_modality_are_covered_by_thresholds_of_their_own():
+    steps = true_steps(KIND, 9000)
+    truth = outcome_probabilities(KIND.kind, steps)
+    labels = drawn_labels(KIND, steps, truth)[:, 0]
+    # Read without a modality the network says the first class too often; two in three never are.
+    faint = outcome_probabilities(KIND.kind, 0.3 * steps + np.array([3.0, 0.0, 0.0]))
+    alone = np.where((np.arange(3000) < 1000)[:, None], faint[:3000], np.nan)
+    notes, image = ("notes",), ("image",)
+    never = np.full_like(alone, np.nan)
+    as_it_is = StepMap(method="temperature", slope=1.0, intercepts=(0.0,) * 3)
+    plain = StepCalibrator(task="kind", kind="multiclass", map=as_it_is, n_cases=9, n_events=3)
+    fitted = with_class_sets(
+        plain, truth[:3000], labels[:3000], {notes: alone, image: never}, coverage=0.9
+    )
+    own = thresholds_of(fitted, notes)
+    assert own is not None
+    assert sum(own.n_cases) == 1000
+    assert thresholds_of(fitted, image) == fitted.conformal
+    short = []
+    for number, name in enumerate(KIND.classes):
+        of = np.flatnonzero(labels[3000:] == number) + 3000
+        held, common = (
+            np.mean([name in class_set(KIND, found, faint[case]) for case in of])
+            for found in (own, fitted.conformal)
+        )
+        assert held >= 0.86
+        short.append(common)
+    assert min(short) < 0.85

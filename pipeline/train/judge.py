@@ -1,0 +1,120 @@
+"""How well a calibrated bundle does on labelled patients, task by task."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipeline.bundle import Bundle
+from pipeline.calibration import (
+    Answers,
+    Judged,
+    class_set,
+    doubts_about,
+    judge,
+    judge_steps,
+    label_set,
+    outcome_probabilities,
+    questions,
+    short_sets,
+    step_probabilities,
+    thresholds_of,
+    to_probability,
+)
+from pipeline.train.examples import Example
+from pipeline.train.groups import groups_of
+from pipeline.train.scores import Array, Scores, is_known, labels_of, steps_of
+from schemas.calibration import AnyCalibrator, StepCalibrator
+from schemas.metrics import AnyMetrics
+from schemas.task import Task
+
+
+def judge_task(
+    bundle: Bundle,
+    number: int,
+    examples: Sequence[Example],
+    scores: Scores,
+    *,
+    usual: tuple[float, ...],
+) -> AnyMetrics:
+    """Judge one task of a calibrated bundle on labelled examples.
+
+    Parameters
+    ----------
+    usual
+        Share of each of the task's outcomes among the training cases.
+
+    Raises
+    ------
+    CalibrationError
+        If only one outcome is there.
+    """
+    task, calibrator = bundle.protocol.tasks[number], bundle.calibrators[number]
+    labels = labels_of(examples, bundle.protocol.tasks, number)
+    known = is_known(labels)
+    probability = probabilities(bundle, number, scores)
+    raw = outcome_probabilities(task.kind, steps_of(scores.logits, bundle.protocol.tasks, number))
+    patients = np.array([example.patient_id for example in examples])
+    chosen = [example for example, flag in zip(examples, known, strict=True) if flag]
+    groups = groups_of(chosen, bundle.protocol)
+    doubts = doubts_about(judged_by(bundle, number, examples, scores))
+    if isinstance(calibrator, StepCalibrator):
+        sets = tuple(
+            class_set(task, thresholds_of(calibrator, present), row)
+            for row, present in zip(probability, scores.present, strict=True)
+        )
+        told = Answers(probability, raw, labels, patients, sets)
+        steps = judge_steps(task, told.chosen(known), train_shares=usual, groups=groups)
+        return _with_doubts(steps, doubts, calibrator)
+    answers = Answers(
+        probability=probability[:, 0],
+        raw_probability=raw[:, 0],
+        labels=labels[:, 0],
+        patients=patients,
+        sets=tuple(
+            label_set(thresholds_of(calibrator, present), value)
+            for value, present in zip(probability[:, 0], scores.present, strict=True)
+        ),
+    )
+    found = judge(task.name, answers.chosen(known), train_prevalence=usual[0], groups=groups)
+    return _with_doubts(found, doubts, calibrator)
+
+
+def judged_by(bundle: Bundle, number: int, examples: Sequence[Example], scores: Scores) -> Judged:
+    """Return a task's yes-or-no questions to labelled examples, with the bundle's answers."""
+    tasks = bundle.protocol.tasks
+    labels = labels_of(examples, tasks, number)
+    known = is_known(labels)
+    asked = questions(tasks[number], probabilities(bundle, number, scores)[known], labels[known])
+    return Judged(asked, np.array([example.patient_id for example in examples])[known])
+
+
+def probabilities(bundle: Bundle, number: int, scores: Scores) -> Array:
+    """Return one task's calibrated probabilities, each by its own subset's map, (n, outcomes)."""
+    return calibrated_steps(bundle.calibrators[number], bundle.protocol.tasks, number, scores)
+
+
+def calibrated_steps(
+    calibrator: AnyCalibrator, tasks: Sequence[Task], number: int, scores: Scores
+) -> Array:
+    """Return what a calibrator makes of one task's steps, case by case, shape (n, outcomes)."""
+    steps = steps_of(scores.logits, tasks, number)
+    found = np.empty((len(steps), len(tasks[number].outcomes)))
+    for present in set(scores.present):
+        own = np.array([there == present for there in scores.present])
+        found[own] = calibrated_alike(calibrator, steps[own], present)
+    return found
+
+
+def calibrated_alike(calibrator: AnyCalibrator, steps: Array, present: Sequence[str]) -> Array:
+    """Return probabilities, shape (n, outcomes), of cases read with the same modalities."""
+    if isinstance(calibrator, StepCalibrator):
+        return step_probabilities(calibrator, steps, present)
+    return to_probability(calibrator, steps, present)
+
+
+def _with_doubts(
+    metrics: AnyMetrics, doubts: tuple[str, ...], calibrator: AnyCalibrator
+) -> AnyMetrics:
+    sets = calibrator.conformal
+    short = () if sets is None else short_sets(metrics, sets.coverage)
+    return metrics.model_copy(update={"doubts": (*doubts, *short)})
