@@ -2,18 +2,24 @@
 PYTHON ?= python3.11
 VENV := .venv
 RUN := $(VENV)/bin
+# A process a core, each with one thread of its own; files stay whole, so that fixtures are shared.
+PYTEST := OMP_NUM_THREADS=1 $(RUN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-all lint bench sample lock clean
+.PHONY: demo test test-slow test-all lint bench sample lock clean
 
 demo: $(STAMP)
 	$(RUN)/synopt demo --out out/demo
 
 test: lint
-	$(RUN)/python -m pytest
+	$(PYTEST)
+
+# What is marked slow: trainings, thousands of damaged files.
+test-slow: $(STAMP)
+	$(PYTEST) -m "slow and not gpu and not network"
 
 test-all: lint
-	$(RUN)/python -m pytest -m "not gpu and not network"
+	$(PYTEST) -m "not gpu and not network"
 
 lint: $(STAMP)
 	$(RUN)/ruff check .

@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
 import typer
-from platformdirs import user_cache_path
 from rich.console import Console
 
 from flows.environment import RECORDS_VARIABLE
 from flows.explain import explain
 from flows.options import (
+    EXAMPLES_CACHE,
     SOME_FAILED,
     USER_MISTAKE,
     BundleFolder,
+    CacheFolder,
     CohortFolder,
     OutFolder,
     ProtocolFile,
@@ -29,7 +30,6 @@ from flows.tune import tune
 from pipeline.errors import PipelineError, UsageError
 
 SAMPLES = Path(__file__).parent.parent / "data_samples"
-EXAMPLES_CACHE = user_cache_path("synopt") / "examples"
 
 app = typer.Typer(
     help="Image and history to a calibrated risk report. Research use; not a medical device.",
@@ -163,13 +163,7 @@ def train(  # noqa: PLR0913, PLR0917
         int | None,
         typer.Option(min=1, max=20, help="Networks to train; else what the protocol says."),
     ] = None,
-    cache: Annotated[
-        Path,
-        typer.Option(
-            help="Keeps preprocessed images and sentences' features for the next training; holds "
-            "patients' images. May be deleted."
-        ),
-    ] = EXAMPLES_CACHE,
+    cache: CacheFolder = EXAMPLES_CACHE,
     tensorboard: Annotated[
         Path | None, typer.Option(help="Folder for training curves; needs synopt[tensorboard].")
     ] = None,
@@ -179,7 +173,7 @@ def train(  # noqa: PLR0913, PLR0917
     """Train, calibrate and judge a bundle on a labelled cohort."""
     from flows.progress import progress_bars  # noqa: PLC0415
     from pipeline.protocol import read_protocol  # noqa: PLC0415
-    from pipeline.train import Keeping, train_bundle  # noqa: PLC0415
+    from pipeline.train import Keeping, Source, train_bundle  # noqa: PLC0415
     from pipeline.train.card import in_words, maps_in_words  # noqa: PLC0415
     from pipeline.train.processes import is_first, processes  # noqa: PLC0415
 
@@ -190,9 +184,8 @@ def train(  # noqa: PLR0913, PLR0917
         asked = asked.model_copy(update={"training": training})
     with progress_bars(quiet=quiet) as progress:
         bundle = train_bundle(
-            cohort, asked, out,
-            database=records, progress=progress,
-            keeping=Keeping(cache=cache, curves=tensorboard, tell=partial(say, quiet=quiet)),
+            Source(cohort, records, cache), asked, out, progress=progress,
+            keeping=Keeping(curves=tensorboard, tell=partial(say, quiet=quiet)),
         )  # fmt: skip
     for metrics in bundle.metrics:
         say(f"{metrics.task}: test {in_words(metrics)}", quiet=quiet)
@@ -215,6 +208,7 @@ def evaluate(  # noqa: PLR0913, PLR0917
         list[Path] | None, typer.Option(help="Another bundle of the same tasks; may be repeated.")
     ] = None,
     protocol: SiteProtocolFile = None,
+    cache: CacheFolder = EXAMPLES_CACHE,
     records: RecordsUrl = "",
     quiet: Quiet = False,
 ) -> None:
@@ -224,6 +218,7 @@ def evaluate(  # noqa: PLR0913, PLR0917
     from pipeline.files import require_writable  # noqa: PLC0415
     from pipeline.protocol import read_protocol  # noqa: PLC0415
     from pipeline.report.evaluation import write_evaluation  # noqa: PLC0415
+    from pipeline.train import Source  # noqa: PLC0415
     from pipeline.train.card import in_words, maps_in_words  # noqa: PLC0415
     from pipeline.train.evaluate import evaluate as judge_bundle  # noqa: PLC0415
 
@@ -231,8 +226,8 @@ def evaluate(  # noqa: PLR0913, PLR0917
     require_writable(out)
     with progress_bars(quiet=quiet) as progress:
         found = judge_bundle(
-            cohort, bundle,
-            others=against or [], protocol=rules, database=records, progress=progress,
+            Source(cohort, records, cache), bundle,
+            others=against or [], protocol=rules, progress=progress,
         )  # fmt: skip
     for metrics in found.tasks:
         say(f"{metrics.task}: {in_words(metrics)}", quiet=quiet)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from platformdirs import user_cache_path
 from rich.console import Console
 
 from flows.environment import RECORDS_VARIABLE
@@ -32,6 +33,15 @@ RecordsUrl = Annotated[
         "environment variable: other users see a command's options.",
     ),
 ]  # fmt: skip
+CacheFolder = Annotated[
+    Path,
+    typer.Option(
+        "--cache",
+        help="Keeps preprocessed images and sentences' features for the next time; holds "
+        "patients' images. May be deleted.",
+    ),
+]
+EXAMPLES_CACHE = user_cache_path("synopt") / "examples"
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars, no summary.")]
 
 

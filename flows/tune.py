@@ -13,7 +13,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from flows.options import CohortFolder, OutFolder, ProtocolFile, Quiet, RecordsUrl, say
+from flows.options import (
+    EXAMPLES_CACHE,
+    CacheFolder,
+    CohortFolder,
+    OutFolder,
+    ProtocolFile,
+    Quiet,
+    RecordsUrl,
+    say,
+)
 from schemas.search import SearchRecord, Trial, Value
 
 SHOWN = 5
@@ -35,12 +44,14 @@ def tune(  # noqa: PLR0913, PLR0917
         typer.Option(help="File (YAML) of the settings to vary; else those of docs/tuning.md."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the search.")] = 0,
+    cache: CacheFolder = EXAMPLES_CACHE,
     records: RecordsUrl = "",
     quiet: Quiet = False,
 ) -> None:
     """Search for better settings of model and training, judged on the validation part alone."""
     from flows.progress import progress_bars  # noqa: PLC0415
     from pipeline.protocol import read_protocol  # noqa: PLC0415
+    from pipeline.train import Source  # noqa: PLC0415
     from pipeline.train.search_folder import BEST  # noqa: PLC0415
     from pipeline.train.space import DEFAULT_SPACE, read_space  # noqa: PLC0415
     from pipeline.train.tune import Search  # noqa: PLC0415
@@ -52,9 +63,9 @@ def tune(  # noqa: PLR0913, PLR0917
         n_trials=trials,
         minutes=math.inf if minutes is None else minutes,
     )
-    rules = read_protocol(protocol)
+    rules, source = read_protocol(protocol), Source(cohort, records, cache)
     with progress_bars(quiet=quiet) as progress, _without_alarms():
-        found = search_settings(cohort, rules, out, search, database=records, progress=progress)
+        found = search_settings(source, rules, out, search, progress=progress)
     if not quiet:
         print_search(found)
     if len(found.trials) < trials:

@@ -15,14 +15,13 @@ from pipeline.calibration import (
     task_log_loss,
 )
 from pipeline.calibration.statistics import patient_weights
-from pipeline.cohort import open_cohort
 from pipeline.errors import UsageError
-from pipeline.history import read_labels
 from pipeline.progress import Progress, silent
 from pipeline.tensors import ModelInput
 from pipeline.train.calibrate import SUBSETS
-from pipeline.train.examples import Example, read_examples
+from pipeline.train.examples import Example
 from pipeline.train.judge import judge_task, probabilities
+from pipeline.train.labelled import Source, read_labelled
 from pipeline.train.scores import Scores, hidden_scores, is_known, labels_of, score, steps_of
 from pipeline.train.splits import was_seen
 from schemas.evaluation import Comparison, Evaluation, SubsetResult
@@ -37,12 +36,11 @@ Array = NDArray[np.float64]
 
 
 def evaluate(
-    cohort_folder: Path,
+    source: Source,
     bundle_folder: Path,
     *,
     others: Sequence[Path] = (),
     protocol: Protocol | None = None,
-    database: str = "",
     progress: Progress = silent,
 ) -> Evaluation:
     """Judge a bundle on the labelled studies of a cohort.
@@ -56,8 +54,6 @@ def evaluate(
         Bundles of the same tasks to compare with, case by case.
     protocol
         The bundle's with the site's own parts; None for the bundle's as it is.
-    database
-        URL of an OMOP database that holds the records instead of the folder; "" for none.
 
     Raises
     ------
@@ -72,9 +68,9 @@ def evaluate(
         _require_comparable(bundle, rival)
     if protocol is not None:
         bundle = with_policy(bundle, protocol)
-    labels = read_labels(cohort_folder, bundle.protocol)
-    cohort = open_cohort(cohort_folder, bundle.protocol, database=database, progress=progress)
-    found = read_examples(cohort, labels, bundle.text_encoder, progress=progress)
+    found, n_labelled = read_labelled(
+        source, bundle.protocol, bundle.text_encoder, progress=progress
+    )
     examples = _unseen(found, [split_of(path) for path in (bundle_folder, *others)])
     inputs = [example.model_input(bundle.table_transform) for example in examples]
     scores = score(bundle, inputs)
@@ -84,7 +80,7 @@ def evaluate(
         title=bundle.protocol.title,
         n_studies=len(examples),
         n_known_to_training=len(found) - len(examples),
-        n_unread=len(labels.values) - len(found),
+        n_unread=n_labelled - len(found),
         tasks=tuple(
             judge_task(bundle, number, examples, scores, usual=_usual(bundle.metrics[number]))
             for number in tasks

@@ -10,23 +10,21 @@ import torch
 
 from pipeline.bundle import Bundle, bundle_identity, load_bundle, save_bundle
 from pipeline.calibration import Reference
-from pipeline.cohort import open_cohort
 from pipeline.errors import UsageError
 from pipeline.files import whole_folder, write_text
-from pipeline.history import read_labels
 from pipeline.inputs import read_notes
 from pipeline.model.network import FusedNetwork
 from pipeline.model.text_encoder import TextEncoder, encode_phrases, load_text_encoder
 from pipeline.model.text_tuning import TunableText
 from pipeline.preprocess import TableTransform, fit_table_transform
 from pipeline.progress import Progress, silent
-from pipeline.store import open_store
 from pipeline.train.calibrate import calibrated
 from pipeline.train.card import Making, model_card
 from pipeline.train.checkpoints import Work
 from pipeline.train.curves import require_tensorboard
 from pipeline.train.ensemble import fit_members, require_trainable
-from pipeline.train.examples import Example, read_examples
+from pipeline.train.examples import Example
+from pipeline.train.labelled import Source, read_labelled
 from pipeline.train.leaks import find_leaks, require_clean
 from pipeline.train.processes import is_first, processes
 from pipeline.train.prove import prove_maps
@@ -40,12 +38,11 @@ MIN_SCALE = 1e-6
 NOTHING_ELSE = Keeping()
 
 
-def train_bundle(  # noqa: PLR0913
-    cohort_folder: Path,
+def train_bundle(
+    source: Source,
     protocol: Protocol,
     out: Path,
     *,
-    database: str = "",
     progress: Progress = silent,
     leak_guard: bool = True,
     keeping: Keeping = NOTHING_ELSE,
@@ -64,14 +61,10 @@ def train_bundle(  # noqa: PLR0913
 
     Parameters
     ----------
-    cohort_folder
-        A cohort folder with ``labels.csv``.
     out
         Where the bundle is put; must not exist, or be empty.
     leak_guard
         False only to show what leaks do; the bundle then says that nothing was checked.
-    database
-        URL of an OMOP database that holds the records instead of the folder; "" for none.
     keeping
         What else is kept, and whom it tells that it goes on.
 
@@ -93,11 +86,8 @@ def train_bundle(  # noqa: PLR0913
     with _bundle_folder(out) as folder:
         # The others find in the cache what the first has read.
         with processes().main_process_first():
-            labels = read_labels(cohort_folder, protocol)
-            store = None if keeping.cache is None else open_store(keeping.cache)
-            cohort = open_cohort(cohort_folder, protocol, database=database, progress=progress)
             encoder = load_text_encoder(protocol.model)
-            examples = read_examples(cohort, labels, encoder, progress=progress, store=store)
+            examples, _ = read_labelled(source, protocol, encoder, progress=progress)
         how = _How(protocol, encoder, progress, keeping, leak_guard)
         _train_into(folder, examples, out, how)
     return _finished(out)

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.cohort import open_cohort
 from pipeline.errors import UsageError
 from pipeline.files import require_writable
-from pipeline.history import read_labels
 from pipeline.model.text_encoder import TextEncoder, load_text_encoder
 from pipeline.progress import Progress, silent
-from pipeline.train.examples import Example, read_examples
+from pipeline.train.examples import Example
+from pipeline.train.labelled import Source, read_labelled
 from pipeline.train.proposals import importance_of
 from pipeline.train.search_folder import read_search, require_same, write_search
 from pipeline.train.train import divide, guarded
@@ -40,12 +39,11 @@ class Search:
 
 
 def tune(
-    cohort_folder: Path,
+    source: Source,
     protocol: Protocol,
     out: Path,
     search: Search,
     *,
-    database: str = "",
     progress: Progress = silent,
 ) -> SearchRecord:
     """Search for the settings of lowest validation loss; go on with a search begun before.
@@ -63,10 +61,8 @@ def tune(
         If the guard finds a leak.
     """
     read_search(out, protocol, search.space, search.seed)
-    labels = read_labels(cohort_folder, protocol)
-    cohort = open_cohort(cohort_folder, protocol, database=database, progress=progress)
     encoder = load_text_encoder(protocol.model)
-    examples = read_examples(cohort, labels, encoder, progress=progress)
+    examples, _ = read_labelled(source, protocol, encoder, progress=progress)
     return tune_on(examples, protocol, encoder, out, search, progress=progress)
 
 

@@ -32,15 +32,12 @@ class Keeping:
 
     Parameters
     ----------
-    cache
-        Folder in which preprocessed images and sentences' features are kept between trainings.
     curves
         Folder of training curves for TensorBoard; None draws none.
     tell
         Called with a sentence where it goes on from what an earlier training left.
     """
 
-    cache: Path | None = None
     curves: Path | None = None
     tell: Tell = quietly
 

@@ -14,7 +14,7 @@ BUNDLE = ROOT / "data_samples" / "bundles" / "brain_mr"
 @pytest.fixture(scope="session")
 def prefect() -> Iterator[None]:
     """A Prefect server of the tests' own."""
-    with prefect_test_harness(server_startup_timeout=90):
+    with prefect_test_harness(server_startup_timeout=240):
         yield
 
 

@@ -92,7 +92,11 @@ def test_from_nothing_to_reports_with_a_bundle_of_ones_own(
     content = yaml.safe_load((bundle / "configs" / "protocol.yaml").read_text())
     site.write_text(yaml.safe_dump(content | {"timezone": "Europe/Berlin"}))
     arguments = ["evaluate", str(cohort), "--bundle", str(bundle), "--out", str(judged)]
-    assert synopt([*arguments, "--protocol", str(site)], monkeypatch) == 0
+    n_kept = len(list((tmp_path / "cache").rglob("*.safetensors")))
+    more = ["--protocol", str(site), "--cache", str(tmp_path / "cache")]
+    assert synopt([*arguments, *more], monkeypatch) == 0
+    # Evaluation reads what training kept.
+    assert len(list((tmp_path / "cache").rglob("*.safetensors"))) == n_kept
     found = Evaluation.model_validate_json((judged / "evaluation.json").read_text())
     assert found.bundle.protocol_sha256 == read_protocol(site).sha256()
     # The cohort's test part alone: the other patients made the bundle.

@@ -102,7 +102,8 @@ def test_one_task_of_each_kind_from_a_cohort_to_reports(
     assert sum(row["task"] == "lesion_side" for row in rows) >= 3 * len(assessed)
     judged = tmp_path / "judged"
     arguments = ["evaluate", str(cohort), "--bundle", str(bundle), "--out", str(judged)]
-    assert synopt([*arguments, "--against", str(bundle)], monkeypatch) == 0
+    more = ["--against", str(bundle), "--cache", str(tmp_path / "cache")]
+    assert synopt([*arguments, *more], monkeypatch) == 0
     found = Evaluation.model_validate_json((judged / "evaluation.json").read_text())
     assert [task.whole.log_loss for task in found.tasks] == [
         task.whole.log_loss for task in loaded.metrics

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from flows.cli import app
 from pipeline.errors import UsageError
 from pipeline.protocol import read_protocol
+from pipeline.train.labelled import Source
 from pipeline.train.space import DEFAULT_SPACE, read_space
 from pipeline.train.tune import Search
 from schemas.search import SearchRecord, SettingImportance, Trial
@@ -36,8 +37,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     """What the search was asked; its answer is made up."""
     told: list[tuple[object, ...]] = []
 
-    def search(*arguments: object, **options: object) -> SearchRecord:
-        told.append((*arguments, options["database"]))
+    def search(*arguments: object, **_: object) -> SearchRecord:
+        told.append(arguments)
         better = [trial(number, 0.6 - 0.01 * number) for number in range(1, 7)]
         failed = trial(7, None, state="failed", reason="no")
         return record(trial(0, 0.7), *better, failed, trial(8, 0.9, state="pruned"))
@@ -52,11 +53,23 @@ def test_the_best_five_are_shown_beside_the_protocol_as_given(
     space = tmp_path / "space.yaml"
     space.write_text("model: {layers: {low: 1, high: 2}}\n")
     arguments = ["tune", str(tmp_path), "--protocol", str(PROTOCOL), "--out", str(tmp_path / "o")]
-    more = ["--trials", "12", "--minutes", "1.5", "--space", str(space), "--seed", "4"]
+    more = [
+        "--trials",
+        "12",
+        "--minutes",
+        "1.5",
+        "--space",
+        str(space),
+        "--seed",
+        "4",
+        "--cache",
+        str(tmp_path / "c"),
+    ]
     shown = CliRunner().invoke(app, [*arguments, *more], env={"COLUMNS": "160"})
     assert shown.exit_code == 0, shown.output
     search = Search(read_space(space), seed=4, n_trials=12, minutes=1.5)
-    assert asked == [(tmp_path, read_protocol(PROTOCOL), tmp_path / "o", search, "")]
+    source = Source(tmp_path, "", tmp_path / "c")
+    assert asked == [(source, read_protocol(PROTOCOL), tmp_path / "o", search)]
     assert [f"late{n}" in shown.output for n in range(9)] == [
         True,
         False,
@@ -97,6 +110,7 @@ def test_a_cohort_is_searched_and_its_best_protocol_can_be_trained(tmp_path: Pat
     content["training"] = {"epochs": 2, "splits": {"by": "stratified", **shares}}
     path.write_text(yaml.safe_dump(content))
     arguments = ["tune", str(cohort), "--protocol", str(path), "--out", str(out), "--trials", "2"]
+    arguments += ["--cache", str(tmp_path / "cache")]
     shown = CliRunner().invoke(app, arguments)
     assert shown.exit_code == 0, shown.output
     found = SearchRecord.model_validate_json((out / "trials.json").read_text())

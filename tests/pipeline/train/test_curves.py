@@ -7,7 +7,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from pipeline.errors import UsageError
 from pipeline.preprocess import fit_table_transform
 from pipeline.progress import silent
-from pipeline.train import curves, train_bundle
+from pipeline.train import Source, curves, train_bundle
 from pipeline.train.checkpoints import Work
 from pipeline.train.loop import fit
 from pipeline.train.work import Keeping
@@ -39,5 +39,8 @@ def test_without_tensorboard_curves_are_refused_before_anything_is_read(
     monkeypatch.setattr(curves, "find_spec", lambda _: None)
     with pytest.raises(UsageError, match=r"synopt\[tensorboard\]"):
         train_bundle(
-            tmp_path / "none", tiny_protocol, tmp_path / "bundle", keeping=Keeping(curves=tmp_path)
+            Source(tmp_path / "none"),
+            tiny_protocol,
+            tmp_path / "bundle",
+            keeping=Keeping(curves=tmp_path),
         )

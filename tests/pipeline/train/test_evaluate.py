@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.bundle import Bundle
 from pipeline.errors import RecordsError, UsageError
+from pipeline.train import Source, labelled
 from pipeline.train import evaluate as judging
 from schemas.bundle import BundleIdentity
 from schemas.protocol import Protocol
@@ -35,11 +36,11 @@ def opened_with(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, Protocol | N
         raise Reached(protocol)
 
     monkeypatch.setattr(judging, "load_bundle", lambda _: bundle)
-    monkeypatch.setattr(judging, "open_cohort", reach)
+    monkeypatch.setattr(labelled, "open_cohort", reach)
 
     def run(cohort: Path, protocol: Protocol | None) -> Protocol:
         with pytest.raises(Reached) as reached:
-            judging.evaluate(cohort, Path("bundle"), protocol=protocol)
+            judging.evaluate(Source(cohort), Path("bundle"), protocol=protocol)
         (found,) = reached.value.args
         assert isinstance(found, Protocol)
         return found

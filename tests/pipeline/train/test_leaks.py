@@ -9,6 +9,7 @@ import pytest
 from pipeline.errors import LeakError
 from pipeline.train.examples import Example
 from pipeline.train.fingerprints import Fingerprint, closest_pairs, fingerprint_of
+from pipeline.train.labelled import Source
 from pipeline.train.leaks import IMAGE_LIMIT, Parts, find_leaks, require_clean
 from pipeline.train.similar_notes import compare_notes
 from pipeline.train.train import train_bundle
@@ -216,12 +217,11 @@ def test_a_training_that_leaks_stops_before_anything_is_fitted(
     twins = range(300, 320)
     cases += [replace(example(number), fingerprint=cases[0].fingerprint) for number in twins]
     module = "pipeline.train.train"
-    for name in ("read_labels", "open_cohort", "load_text_encoder"):
-        monkeypatch.setattr(f"{module}.{name}", lambda *_, **__: None)
-    monkeypatch.setattr(f"{module}.read_examples", lambda *_, **__: cases)
+    monkeypatch.setattr(f"{module}.load_text_encoder", lambda *_, **__: None)
+    monkeypatch.setattr(f"{module}.read_labelled", lambda *_, **__: (cases, len(cases)))
     monkeypatch.setattr(f"{module}.fit_table_transform", lambda *_: pytest.fail("fitted"))
     with pytest.raises(LeakError, match="the same image stands in two parts"):
-        train_bundle(tmp_path, tiny_protocol, tmp_path / "bundle")
+        train_bundle(Source(tmp_path), tiny_protocol, tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
     report = LeakReport.model_validate_json((tmp_path / "bundle_leaks.json").read_text())
     assert report.counts["same-image"] > 0
