@@ -16,7 +16,7 @@ from flows.progress import progress_bars
 from pipeline.assess import Assessor
 from pipeline.bundle import load_bundle, with_policy
 from pipeline.cohort import open_cohort
-from pipeline.files import require_writable
+from pipeline.files import only_run, require_writable
 from pipeline.progress import Progress
 from pipeline.protocol import read_protocol
 from pipeline.report import write_index, write_predictions_csv
@@ -54,11 +54,11 @@ def assess_cohort(
     """
     with progress_bars(quiet=quiet) as progress:
         assessor = prepare(cohort, bundle, out, protocol, progress)
-        reports, n_reused = _assess_all(assessor, progress)
-    skipped = assessor.cohort.inventory.skipped
-    title = assessor.bundle.protocol.title
-    write_index(out, reports, title=title, n_reused=n_reused, left_out=skipped)
-    write_predictions_csv(out, reports)
+        skipped, title = assessor.cohort.inventory.skipped, assessor.bundle.protocol.title
+        with only_run(out, "another assessment"):
+            reports, n_reused = _assess_all(assessor, progress)
+            write_index(out, reports, title=title, n_reused=n_reused, left_out=skipped)
+            write_predictions_csv(out, reports)
     count = Counter(report.status for report in reports)
     summary = BatchSummary(
         n_assessed=count["assessed"],

@@ -1,5 +1,6 @@
 """Files that are written whole or not at all, and their hashes."""
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -10,6 +11,9 @@ from pathlib import Path
 
 from pipeline.errors import UsageError
 
+LOCK = ".lock"
+PARTIAL = ".partial-"
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
@@ -17,7 +21,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     The temporary name keeps the suffixes of ``path``, since some writers choose a format by them.
     """
-    temporary = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    temporary = path.with_name(f"{PARTIAL}{os.getpid()}-{path.name}")
     try:
         yield temporary
         temporary.replace(path)
@@ -45,7 +49,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
         raise UsageError(msg)
     make_folder(path.parent)
     try:
-        temporary = Path(tempfile.mkdtemp(prefix=f".partial-{path.name}-", dir=path.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=f"{PARTIAL}{path.name}-", dir=path.parent))
     except OSError as error:
         msg = f"cannot write to {path.parent}: {error.strerror}"
         raise UsageError(msg) from error
@@ -57,6 +61,36 @@ def whole_folder(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def only_run(folder: Path, what: str) -> Iterator[None]:
+    """Keep other runs out of a folder, and clear away what one that was killed left half-written.
+
+    The system lets go of the lock when the process ends, however it ends.
+
+    Parameters
+    ----------
+    what
+        Is running there, in words: "another assessment".
+
+    Raises
+    ------
+    UsageError
+        If another run holds the folder, or its file system knows no locks.
+    """
+    with (folder / LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            msg = f"{what} is writing to {folder}: wait for it or choose another place"
+            raise UsageError(msg) from error
+        except OSError as error:
+            msg = f"cannot lock {folder} ({error.strerror}): choose a place on another file system"
+            raise UsageError(msg) from error
+        for path in folder.rglob(f"{PARTIAL}*"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        yield
 
 
 def make_folder(path: Path) -> None:

@@ -1,6 +1,5 @@
 """The folder beside a bundle in which its training keeps its checkpoints until it is written."""
 
-import fcntl
 import hashlib
 import json
 import shutil
@@ -14,7 +13,7 @@ import torch
 
 from pipeline.code_version import code_sha256
 from pipeline.errors import UsageError
-from pipeline.files import make_folder, write_text
+from pipeline.files import LOCK, make_folder, only_run, write_text
 from pipeline.model.text_encoder import TextEncoder
 from pipeline.train.checkpoints import Tell, Work, quietly
 from pipeline.train.examples import Example
@@ -23,7 +22,7 @@ from pipeline.train.splits import Part
 from schemas.protocol import Protocol
 
 LIBRARIES = ("torch", "transformers", "accelerate", "monai", "numpy")
-KEY, LOCK = "key", "lock"
+KEY = "key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +64,7 @@ def work_beside(out: Path, key: str, keeping: Keeping) -> Iterator[Work]:
         yield Work(folder)
         return
     make_folder(folder)
-    with (folder / LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            msg = f"another training of {out} is running: wait for it or choose another place"
-            raise UsageError(msg) from error
+    with only_run(folder, "another training"):
         _clear_unless(folder, key, keeping.tell)
         processes().wait_for_everyone()
         yield Work(folder, keeping.tell, keeping.curves)

@@ -17,6 +17,7 @@ from flows.assess import assess_cohort
 from pipeline.assess import Assessor
 from pipeline.cohort import open_cohort, read_case
 from pipeline.errors import UsageError
+from pipeline.files import only_run
 from pipeline.geometry import LPS_TO_RAS
 from pipeline.model.network import FusedNetwork
 from pipeline.protocol import read_protocol
@@ -194,6 +195,16 @@ def test_a_bundle_of_another_protocol_is_refused_before_anything_is_written(
     with pytest.raises(UsageError, match="another protocol"):
         run(cohort, bundle, tmp_path / "out", protocol)
     assert not (tmp_path / "out").exists()
+
+
+def test_two_assessments_never_write_to_one_folder(
+    cohort: Path, bundle: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    with only_run(tmp_path / "out", "a test"):
+        with pytest.raises(UsageError, match="another assessment is writing to"):
+            run(cohort, bundle, tmp_path / "out")
+        assert [path.name for path in (tmp_path / "out").iterdir()] == [".lock"]
 
 
 def test_a_study_that_cannot_be_read_is_listed_and_the_others_go_on(
