@@ -1,8 +1,7 @@
-"""A trained model as one folder in MONAI's bundle layout: safetensors and JSON, no pickle."""
+"""A bundle as one folder in MONAI's bundle layout: safetensors and JSON, no pickle."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,29 +14,26 @@ from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 
+from pipeline.bundle.bundle import Bundle, bundle_identity
+from pipeline.bundle.metadata import monai_metadata
 from pipeline.calibration import Reference
 from pipeline.errors import CheckpointError, UsageError
 from pipeline.files import file_sha256
-from pipeline.model.collate import collate
-from pipeline.model.ensemble import mean_output
 from pipeline.model.network import FusedNetwork
 from pipeline.model.text_encoder import (
-    TextEncoder,
     load_text_encoder,
     load_tuned_text_encoder,
     save_text_encoder,
 )
 from pipeline.preprocess import TableTransform
 from pipeline.protocol import read_protocol
-from pipeline.settle import settled
-from pipeline.tensors import Batch, ModelInput, ModelOutput
 from schemas.base import FrozenModel
-from schemas.bundle import BundleIdentity, BundleManifest
+from schemas.bundle import BundleManifest
 from schemas.calibration import AnyCalibrator
 from schemas.leaks import LeakReport
 from schemas.maps import MapProofs
 from schemas.metrics import AnyMetrics
-from schemas.protocol import SITE_PARTS, Protocol
+from schemas.protocol import Protocol
 from schemas.splits import SplitRecord
 
 MANIFEST = "manifest.json"
@@ -58,56 +54,6 @@ _CALIBRATORS = TypeAdapter(tuple[AnyCalibrator, ...])
 _METRICS = TypeAdapter(tuple[AnyMetrics, ...])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Bundle:
-    """Everything that assessment needs, loaded and checked.
-
-    Parameters
-    ----------
-    networks
-        The members of the ensemble; most often one.
-    maps
-        The proof of its maps; None of a bundle whose maps were never proved.
-    """
-
-    protocol: Protocol
-    networks: tuple[FusedNetwork, ...]
-    text_encoder: TextEncoder
-    table_transform: TableTransform
-    calibrators: tuple[AnyCalibrator, ...]
-    reference: Reference
-    metrics: tuple[AnyMetrics, ...]
-    identity: BundleIdentity
-    maps: MapProofs | None = None
-
-    @torch.inference_mode()
-    def predict(self, inputs: Sequence[ModelInput]) -> ModelOutput:
-        """Score cases, on the device that holds the networks, without gradients.
-
-        Cases that hold the same image cost little more than one: each network encodes it once.
-
-        Returns
-        -------
-        ModelOutput
-            The members' mean, and in ``member_logits`` what each says; what image tokens add for
-            and against an outcome is set against each other (``pipeline.settle``).
-        """
-        batch = self.batch(inputs)
-        mean = mean_output([network(batch) for network in self.networks])
-        return replace(mean, image=settled(mean.image))
-
-    def batch(self, inputs: Sequence[ModelInput]) -> Batch:
-        """Return cases as the networks read them, on the device that holds the networks."""
-        device = next(self.networks[0].parameters()).device
-        batch = collate(
-            inputs, self.protocol, text_width=self.text_encoder.width,
-            table_width=self.table_transform.width,
-        )  # fmt: skip
-        for name, value in batch.items():
-            batch[name] = value.to(device)  # type: ignore[literal-required,attr-defined]
-        return batch
-
-
 def save_bundle(
     folder: Path, bundle: Bundle, card: str, records: Mapping[str, FrozenModel]
 ) -> None:
@@ -124,7 +70,7 @@ def save_bundle(
         (folder / part).mkdir()
     protocol = bundle.protocol.model_dump(mode="json")
     _write(folder / PROTOCOL, yaml.safe_dump(protocol, sort_keys=False, allow_unicode=True))
-    _write(folder / METADATA, json.dumps(_metadata(bundle), indent=1) + "\n")
+    _write(folder / METADATA, json.dumps(monai_metadata(bundle), indent=1) + "\n")
     _write(folder / TABLE, bundle.table_transform.model_dump_json(indent=1) + "\n")
     _write(folder / CALIBRATORS, _CALIBRATORS.dump_json(bundle.calibrators, indent=1).decode())
     _write(folder / METRICS, _METRICS.dump_json(bundle.metrics, indent=1).decode())
@@ -251,40 +197,6 @@ def weights_file(number: int) -> str:
     return WEIGHTS if number == 0 else f"models/model_{number}.safetensors"
 
 
-def with_policy(bundle: Bundle, protocol: Protocol) -> Bundle:
-    """Return the bundle under another policy, or with another site's records.
-
-    Raises
-    ------
-    UsageError
-        If the protocol differs in anything that training saw: it asks for another bundle.
-    """
-    if protocol.trained_sha256() != bundle.protocol.trained_sha256():
-        msg = (
-            f"the bundle was trained with another protocol than {protocol.name} as given: "
-            f"only {', '.join(SITE_PARTS)} may differ; train a bundle with it"
-        )
-        raise UsageError(msg)
-    identity = bundle.identity.model_copy(update={"protocol_sha256": protocol.sha256()})
-    return replace(bundle, protocol=protocol, identity=identity)
-
-
-def bundle_identity(
-    protocol: Protocol, encoder: TextEncoder, n_train: int, sha256: str
-) -> BundleIdentity:
-    """Say which model this is."""
-    return BundleIdentity(
-        name=protocol.name,
-        sha256=sha256,
-        protocol_sha256=protocol.sha256(),
-        image_encoder=f"MONAI {protocol.model.image_encoder}",
-        text_encoder=encoder.name,
-        text_sha256=encoder.sha256,
-        n_train=n_train,
-        is_simulated=protocol.is_simulated,
-    )
-
-
 def _check_files(folder: Path, manifest: BundleManifest) -> None:
     found = _hashes(folder)
     wrong = sorted(
@@ -300,45 +212,6 @@ def _hashes(folder: Path) -> dict[str, str]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     named = {path.relative_to(folder).as_posix(): path for path in files}
     return {name: file_sha256(path) for name, path in named.items() if name != MANIFEST}
-
-
-def _metadata(bundle: Bundle) -> dict[str, object]:
-    """Return the fields that MONAI's bundle specification asks for."""
-    size = list(bundle.protocol.grid.size[::-1])
-    channels = [
-        task.name if task.kind == "binary" else f"{task.name}: {outcome}"
-        for task in bundle.protocol.tasks for outcome in task.outcomes
-    ]  # fmt: skip
-    return {
-        "version": version("synopt"),
-        "changelog": {version("synopt"): "trained"},
-        "monai_version": version("monai"),
-        "pytorch_version": torch.__version__.split("+")[0],
-        "numpy_version": version("numpy"),
-        "required_packages_version": {name: version(name) for name in ("synopt", "transformers")},
-        "task": bundle.protocol.title,
-        "description": bundle.protocol.title,
-        "authors": "Synopt",
-        "copyright": "Apache-2.0",
-        "intended_use": "Decision support for research; not a medical device.",
-        "network_data_format": {
-            "inputs": {
-                "image": {
-                    "type": "image", "format": "magnitude", "num_channels": 1,
-                    "spatial_shape": size, "dtype": "float32", "value_range": [-1, 1],
-                    "is_patch_data": False, "channel_def": {"0": "image"},
-                }
-            },
-            "outputs": {
-                "pred": {
-                    "type": "probabilities", "format": "classes",
-                    "num_channels": len(channels), "spatial_shape": [],
-                    "dtype": "float32", "value_range": [0, 1], "is_patch_data": False,
-                    "channel_def": {str(place): name for place, name in enumerate(channels)},
-                }
-            },
-        },
-    }  # fmt: skip
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,0 +1,105 @@
+"""A trained model with all that its answers need, in memory."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from pipeline.calibration import Reference
+from pipeline.errors import UsageError
+from pipeline.model.collate import collate
+from pipeline.model.ensemble import mean_output
+from pipeline.model.network import FusedNetwork
+from pipeline.model.text_encoder import TextEncoder
+from pipeline.preprocess import TableTransform
+from pipeline.settle import settled
+from pipeline.tensors import Batch, ModelInput, ModelOutput
+from schemas.bundle import BundleIdentity
+from schemas.calibration import AnyCalibrator
+from schemas.maps import MapProofs
+from schemas.metrics import AnyMetrics
+from schemas.protocol import SITE_PARTS, Protocol
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bundle:
+    """Everything that assessment needs, loaded and checked.
+
+    Parameters
+    ----------
+    networks
+        The members of the ensemble; most often one.
+    maps
+        The proof of its maps; None of a bundle whose maps were never proved.
+    """
+
+    protocol: Protocol
+    networks: tuple[FusedNetwork, ...]
+    text_encoder: TextEncoder
+    table_transform: TableTransform
+    calibrators: tuple[AnyCalibrator, ...]
+    reference: Reference
+    metrics: tuple[AnyMetrics, ...]
+    identity: BundleIdentity
+    maps: MapProofs | None = None
+
+    @torch.inference_mode()
+    def predict(self, inputs: Sequence[ModelInput]) -> ModelOutput:
+        """Score cases, on the device that holds the networks, without gradients.
+
+        Cases that hold the same image cost little more than one: each network encodes it once.
+
+        Returns
+        -------
+        ModelOutput
+            The members' mean, and in ``member_logits`` what each says; what image tokens add for
+            and against an outcome is set against each other (``pipeline.settle``).
+        """
+        batch = self.batch(inputs)
+        mean = mean_output([network(batch) for network in self.networks])
+        return replace(mean, image=settled(mean.image))
+
+    def batch(self, inputs: Sequence[ModelInput]) -> Batch:
+        """Return cases as the networks read them, on the device that holds the networks."""
+        device = next(self.networks[0].parameters()).device
+        batch = collate(
+            inputs, self.protocol, text_width=self.text_encoder.width,
+            table_width=self.table_transform.width,
+        )  # fmt: skip
+        for name, value in batch.items():
+            batch[name] = value.to(device)  # type: ignore[literal-required,attr-defined]
+        return batch
+
+
+def with_policy(bundle: Bundle, protocol: Protocol) -> Bundle:
+    """Return the bundle under another policy, or with another site's records.
+
+    Raises
+    ------
+    UsageError
+        If the protocol differs in anything that training saw: it asks for another bundle.
+    """
+    if protocol.trained_sha256() != bundle.protocol.trained_sha256():
+        msg = (
+            f"the bundle was trained with another protocol than {protocol.name} as given: "
+            f"only {', '.join(SITE_PARTS)} may differ; train a bundle with it"
+        )
+        raise UsageError(msg)
+    identity = bundle.identity.model_copy(update={"protocol_sha256": protocol.sha256()})
+    return replace(bundle, protocol=protocol, identity=identity)
+
+
+def bundle_identity(
+    protocol: Protocol, encoder: TextEncoder, n_train: int, sha256: str
+) -> BundleIdentity:
+    """Say which model this is."""
+    return BundleIdentity(
+        name=protocol.name,
+        sha256=sha256,
+        protocol_sha256=protocol.sha256(),
+        image_encoder=f"MONAI {protocol.model.image_encoder}",
+        text_encoder=encoder.name,
+        text_sha256=encoder.sha256,
+        n_train=n_train,
+        is_simulated=protocol.is_simulated,
+    )
