@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from pipeline.calibration.chance import require_better_than_chance
-from pipeline.calibration.choose import checked, fit_map
+from pipeline.calibration.choose import Patients, by_patient, checked, fit_map
 from pipeline.calibration.conformal import fit_conformal
 from pipeline.calibration.interval import fit_interval
 from pipeline.calibration.operating import fit_operating_point
 from pipeline.calibration.questions import Question
-from pipeline.calibration.subsets import Subset, fit_shifts
+from pipeline.calibration.subsets import Subset, cases_of_the_map, fit_shifts
 from schemas.calibration import Calibrator, SubsetThresholds
 from schemas.task import OperatingGoal
 
@@ -26,8 +26,12 @@ def fit_calibrator(
     logits: Array,
     labels: NDArray[np.int64],
     hidden: Mapping[Subset, Array],
+    patients: Patients | None = None,
 ) -> Calibrator:
     """Fit the common map and the subsets' shifts on calibration cases.
+
+    The common map is that of the cases that have every modality, where they are half of all at
+    least: what is absent changes the scores' spread, and has shifts of its own.
 
     Parameters
     ----------
@@ -36,16 +40,20 @@ def fit_calibrator(
     labels : shape (n,), 0 or 1
     hidden
         Raw scores of the same cases with only some modalities read; NaN where a case lacks one.
+    patients : shape (n,)
+        Whose cases they are; None if each is another's.
 
     Raises
     ------
     CalibrationError
         If the cases are too few, or the score does not rank them better than chance.
     """
-    score, truth = checked(logits, labels, task=task)
-    common = fit_map(score, truth, task=task)
+    score, truth = checked(logits, labels, task=task, patients=patients)
+    chosen = cases_of_the_map(hidden, by_patient(truth, patients)[1], truth)
+    of = None if patients is None else patients[chosen]
+    common = fit_map(score[chosen], truth[chosen], task=task, patients=of)
     asked = Question("yes", truth, np.asarray(expit(score)), np.ones(len(truth)))
-    chance = require_better_than_chance([asked], task=task)
+    chance = require_better_than_chance([asked], task=task, patients=patients)
     return Calibrator(
         task=task, map=common, shifts=fit_shifts(common, hidden, truth), n_cases=len(truth),
         n_events=int(truth.sum()), chance_p=chance,
@@ -58,9 +66,10 @@ def with_interval(
     present: Sequence[Subset],
     labels: Array,
     hidden: Mapping[Subset, Array],
+    patients: Patients | None = None,
 ) -> Calibrator:
     """Add what intervals take, from the calibration cases; see :func:`fit_interval`."""
-    found = fit_interval(calibrator, members, present, labels, hidden)
+    found = fit_interval(calibrator, members, present, labels, hidden, patients)
     return calibrator.model_copy(update={"interval": found})
 
 

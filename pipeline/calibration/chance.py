@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import norm
 
 from pipeline.calibration.questions import Question, mean_auroc
@@ -16,15 +17,19 @@ LIMIT = 0.05
 DOUBTED = 0.01
 
 
-def require_better_than_chance(asked: Sequence[Question], *, task: str) -> float:
+def require_better_than_chance(
+    asked: Sequence[Question], *, task: str, patients: NDArray[np.str_] | None = None
+) -> float:
     """Return the one-sided p-value of a score that ranks its cases no better than chance.
 
-    Of the mean AUROC over a task's questions, with the standard error of a bootstrap of the cases.
+    Of the mean AUROC over a task's questions, with the standard error of a bootstrap by patient.
 
     Parameters
     ----------
     asked
         The task's questions to the calibration cases, with the network's own answers.
+    patients : shape (n,)
+        Whose cases they are; None if each is another's.
 
     Raises
     ------
@@ -35,7 +40,8 @@ def require_better_than_chance(asked: Sequence[Question], *, task: str) -> float
     known = [one for one in asked if one.has_both]
     if not known:
         return 1.0
-    drawn = patient_weights(np.arange(len(asked[0].labels)).astype(str))
+    apart = np.arange(len(asked[0].labels)).astype(str)
+    drawn = patient_weights(apart if patients is None else patients)
     ranks = mean_auroc(known, drawn)
     p = float(norm.sf((ranks[0] - 0.5) / max(float(np.nanstd(ranks[1:])), 1e-9)))
     if p > LIMIT and min(_rarer(one) for one in known) >= REFUSED_FROM:

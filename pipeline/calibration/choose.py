@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import StratifiedKFold
 
-from pipeline.calibration.fit import CANDIDATES, MIN_OF_EACH_CLASS, log_loss_of
+from pipeline.calibration.fit import CANDIDATES, MIN_OF_EACH_CLASS, log_loss_of, ranks
 from pipeline.errors import CalibrationError
 from schemas.calibration import CalibrationMap, Method
 
@@ -22,9 +22,12 @@ ISOTONIC_CASES, ISOTONIC_EVENTS = 1000, 200
 
 Name = TypeVar("Name", bound=str)
 Array = NDArray[np.float64]
+Patients = NDArray[np.str_]
 
 
-def fit_map(logits: ArrayLike, labels: ArrayLike, *, task: str) -> CalibrationMap:
+def fit_map(
+    logits: ArrayLike, labels: ArrayLike, *, task: str, patients: Patients | None = None
+) -> CalibrationMap:
     """Choose a method by cross-validated log loss and fit it on all cases.
 
     A method with more parameters is taken only if its loss on left-out folds is lower by more than
@@ -38,44 +41,48 @@ def fit_map(logits: ArrayLike, labels: ArrayLike, *, task: str) -> CalibrationMa
     labels : shape (n,), 0 or 1
     task
         For the message.
+    patients : shape (n,)
+        Whose cases they are: a patient's are left out together. None if each is another's.
 
     Raises
     ------
     CalibrationError
-        If there are fewer than ``MIN_OF_EACH_CLASS`` cases of either class, a logit is not
+        If there are fewer than ``MIN_OF_EACH_CLASS`` patients of either class, a logit is not
         finite, or the score carries no or reversed information.
     """
-    score, truth = checked(logits, labels, task=task)
+    score, truth = checked(logits, labels, task=task, patients=patients)
 
     def losses_without(name: Method, kept: NDArray[np.int64], left_out: NDArray[np.int64]) -> Array:
         fitted = CANDIDATES[name](score[kept], truth[kept])
         return log_loss_of(fitted, score[left_out], truth[left_out])
 
-    try:
-        losses = {
-            name: left_out_losses(truth, partial(losses_without, name)) for name in _allowed(truth)
-        }
-        return CANDIDATES[simplest(losses)](score, truth)
-    except CalibrationError as error:
-        msg = f"task {task}: {error}"
-        raise CalibrationError(msg) from error
+    losses = {
+        name: left_out_losses(truth, partial(losses_without, name), patients)
+        for name in _allowed(truth)
+    }
+    fitted = CANDIDATES[simplest(losses)](score, truth)
+    if not ranks(fitted):
+        msg = f"task {task}: the score does not rank the calibration cases ({fitted.method} map)"
+        raise CalibrationError(msg)
+    return fitted
 
 
 def checked(
-    logits: ArrayLike, labels: ArrayLike, *, task: str
+    logits: ArrayLike, labels: ArrayLike, *, task: str, patients: Patients | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return both as arrays.
 
     Raises
     ------
     CalibrationError
-        If a class has too few cases, or a logit is not finite.
+        If a class has too few patients, or a logit is not finite.
     """
     score, truth = np.asarray(logits, dtype=np.float64), np.asarray(labels, dtype=np.float64)
-    n_events = int(truth.sum())
-    if not min(n_events, len(truth) - n_events) >= MIN_OF_EACH_CLASS:
+    worst = by_patient(truth, patients)[0]
+    n_events = int(worst.sum())
+    if not min(n_events, len(worst) - n_events) >= MIN_OF_EACH_CLASS:
         msg = (
-            f"task {task}: {n_events} positive of {len(truth)} calibration cases; each class "
+            f"task {task}: {n_events} positive of {len(worst)} calibration patients; each class "
             f"needs at least {MIN_OF_EACH_CLASS}: use a larger cohort"
         )
         raise CalibrationError(msg)
@@ -92,7 +99,9 @@ def _allowed(labels: NDArray[np.float64]) -> list[Method]:
 
 
 def left_out_losses(
-    groups: NDArray[Any], losses_without: Callable[[NDArray[np.int64], NDArray[np.int64]], Array]
+    groups: NDArray[Any],
+    losses_without: Callable[[NDArray[np.int64], NDArray[np.int64]], Array],
+    patients: Patients | None = None,
 ) -> Array:
     """Return each case's loss under maps fitted without it, mean over repeats, shape (n,).
 
@@ -102,13 +111,37 @@ def left_out_losses(
         Each fold gets its share of each.
     losses_without
         Takes the cases to fit on and those left out; returns the losses of the latter.
+    patients : shape (n,)
+        Whose cases they are; None if each is another's.
     """
     total = np.zeros(len(groups))
+    worst, of = by_patient(groups, patients)
     for seed in range(N_REPEATS):
         folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=seed)
-        for kept, left_out in folds.split(groups, groups):
-            total[left_out] += losses_without(kept, left_out)
+        for _, chosen in folds.split(worst, worst):
+            is_out = np.isin(of, chosen)
+            left_out = np.flatnonzero(is_out)
+            total[left_out] += losses_without(np.flatnonzero(~is_out), left_out)
     return total / N_REPEATS
+
+
+def by_patient(
+    groups: NDArray[Any], patients: Patients | None
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return the highest group of each patient's cases, and each case's patient by number.
+
+    Parameters
+    ----------
+    groups : shape (n,)
+    patients : shape (n,)
+        None if each case is another patient's.
+    """
+    if patients is None:
+        return groups, np.arange(len(groups))
+    _, of = np.unique(patients, return_inverse=True)
+    worst = np.full(of.max() + 1, groups.min())
+    np.maximum.at(worst, of, groups)
+    return worst, of
 
 
 def simplest(losses: dict[Name, NDArray[np.float64]]) -> Name:

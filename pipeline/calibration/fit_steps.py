@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from pipeline.calibration.chance import require_better_than_chance
-from pipeline.calibration.choose import left_out_losses, simplest
-from pipeline.calibration.fit import MAX_SLOPE, MIN_OF_EACH_CLASS
+from pipeline.calibration.choose import Patients, by_patient, left_out_losses, simplest
+from pipeline.calibration.fit import LEAST_SLOPE, MAX_SLOPE, MIN_OF_EACH_CLASS, SLOPE_SD
 from pipeline.calibration.maps import MODALITIES
 from pipeline.calibration.questions import questions
 from pipeline.calibration.steps import (
@@ -19,18 +19,26 @@ from pipeline.calibration.steps import (
     step_kind,
     step_losses,
 )
-from pipeline.calibration.subsets import MIN_CASES, PRIOR_SD_INTERCEPT, PRIOR_SD_SLOPE, Subset
+from pipeline.calibration.subsets import (
+    MIN_CASES,
+    PRIOR_SD_INTERCEPT,
+    PRIOR_SD_SLOPE,
+    Subset,
+    cases_of_the_map,
+)
 from pipeline.errors import CalibrationError
 from schemas.calibration import StepCalibrator, StepMap, StepMethod, StepShift
 from schemas.task import Task
-
-LEAST_SLOPE = 1e-3
 
 Array = NDArray[np.float64]
 
 
 def fit_step_calibrator(
-    task: Task, steps: Array, labels: Array, hidden: Mapping[Subset, Array]
+    task: Task,
+    steps: Array,
+    labels: Array,
+    hidden: Mapping[Subset, Array],
+    patients: Patients | None = None,
 ) -> StepCalibrator:
     """Fit the common map and the subsets' shifts on calibration cases.
 
@@ -47,29 +55,41 @@ def fit_step_calibrator(
         Without NaN.
     hidden
         Steps of the same cases with only some modalities read; NaN where a case lacks one.
+    patients : shape (n,)
+        Whose cases they are; None if each is another's.
 
     Raises
     ------
     CalibrationError
-        If an outcome has too few cases, a step is not finite, or the steps do not rank the cases
+        If an outcome has too few patients, a step is not finite, or the steps do not rank the cases
         better than chance.
     """
     groups = outcome_groups(task, labels)
-    _check(task, steps, groups)
+    worst, of = by_patient(groups, patients)
+    _check(task, steps, worst)
+    chosen = cases_of_the_map(hidden, of, groups)
+    own, known = steps[chosen], labels[chosen]
 
     def losses_without(
         method: StepMethod, kept: NDArray[np.int64], left_out: NDArray[np.int64]
     ) -> Array:
-        fitted = fit_step_map(task, method, steps[kept], labels[kept])
-        return step_losses(task, moved_steps(fitted, steps[left_out]), labels[left_out])
+        fitted = fit_step_map(task, method, own[kept], known[kept])
+        return step_losses(task, moved_steps(fitted, own[left_out]), known[left_out])
 
+    whose = None if patients is None else patients[chosen]
     losses = {
-        method: left_out_losses(groups, partial(losses_without, method))
+        method: left_out_losses(groups[chosen], partial(losses_without, method), whose)
         for method in _methods(task)
     }
-    common = fit_step_map(task, simplest(losses), steps, labels)
+    common = fit_step_map(task, simplest(losses), own, known)
+    if not common.slope > LEAST_SLOPE * 1.01:
+        msg = (
+            f"task {task.name}: the score does not rank the calibration cases ({common.method} "
+            f"slope {common.slope:.2f}): use a larger cohort"
+        )
+        raise CalibrationError(msg)
     asked = questions(task, outcome_probabilities(task.kind, steps), labels)
-    chance = require_better_than_chance(asked, task=task.name)
+    chance = require_better_than_chance(asked, task=task.name, patients=patients)
     counts = np.bincount(groups)
     n_events = int(counts[1]) if task.kind == "survival" else int(len(groups) - counts.max())
     return StepCalibrator(
@@ -86,21 +106,9 @@ def outcome_groups(task: Task, labels: Array) -> NDArray[np.int64]:
 
 
 def fit_step_map(task: Task, method: StepMethod, steps: Array, labels: Array) -> StepMap:
-    """Fit one method by maximum likelihood.
-
-    Raises
-    ------
-    CalibrationError
-        If the steps do not rank the cases.
-    """
+    """Fit one method by likelihood, the slope with a weak prior; see ``fit.SLOPE_SD``."""
     free = {"temperature": 0, "platt": 1, "vector": steps.shape[1]}[method]
     slope, intercepts = _fitted(task, steps, labels, free=free, has_prior=False)
-    if not LEAST_SLOPE < slope < MAX_SLOPE * 0.99:
-        msg = (
-            f"task {task.name}: the score does not rank the calibration cases ({method} slope "
-            f"{slope:.2f}): use a larger cohort"
-        )
-        raise CalibrationError(msg)
     return StepMap(method=method, slope=slope, intercepts=intercepts)
 
 
@@ -118,8 +126,8 @@ def _check(task: Task, steps: Array, groups: NDArray[np.int64]) -> None:
            if not n >= MIN_OF_EACH_CLASS]  # fmt: skip
     if few:
         msg = (
-            f"task {task.name}: of {len(groups)} calibration cases {', '.join(few)}; each outcome "
-            f"needs at least {MIN_OF_EACH_CLASS}: use a larger cohort"
+            f"task {task.name}: of {len(groups)} calibration patients {', '.join(few)}; each "
+            f"outcome needs at least {MIN_OF_EACH_CLASS}: use a larger cohort"
         )
         raise CalibrationError(msg)
     if not np.isfinite(steps).all():
@@ -164,7 +172,7 @@ def _fitted(
         if has_prior:
             slope, intercepts = (p[0] - 1.0) / PRIOR_SD_SLOPE, p[1:] / PRIOR_SD_INTERCEPT
             return float(total + (slope**2 + (intercepts**2).sum()) / 2.0)
-        return float(total / len(labels))
+        return float((total + ((p[0] - 1.0) / SLOPE_SD) ** 2 / 2.0) / len(labels))
 
     start = np.array([1.0] + [0.0] * free)
     bounds = [(LEAST_SLOPE, MAX_SLOPE), *[(None, None)] * free]

@@ -11,10 +11,10 @@ from scipy.optimize import brentq
 from scipy.special import digamma, expit, polygamma
 from scipy.stats import t as student
 
+from pipeline.calibration.choose import by_patient
 from pipeline.calibration.fit import CANDIDATES
 from pipeline.calibration.maps import MODALITIES, map_log_odds, to_log_odds
-from pipeline.calibration.subsets import Subset
-from pipeline.errors import CalibrationError
+from pipeline.calibration.subsets import Subset, cases_of_the_map
 from schemas.calibration import AbsentSpread, Calibrator, IntervalModel
 
 LEVEL = 0.9
@@ -36,6 +36,7 @@ def fit_interval(
     present: Sequence[Subset],
     labels: Array,
     hidden: Mapping[Subset, Array],
+    patients: NDArray[np.str_] | None = None,
 ) -> IntervalModel | None:
     """Fit what an interval takes beside one case's own scores; None of fewer than three members.
 
@@ -51,6 +52,8 @@ def fit_interval(
     hidden
         Mean raw scores of the same cases with only some modalities read, shape (n,) each; NaN
         where a case lacks one.
+    patients : shape (n,)
+        Whose cases they are; None if each is another's.
     """
     if len(members) < MIN_MEMBERS:
         return None
@@ -58,13 +61,16 @@ def fit_interval(
     variance, df = typical_variance(odds.var(axis=0, ddof=1), len(members) - 1)
     scores = members.mean(0)
     knots = np.unique(np.quantile(scores, QUANTILES))
+    of = by_patient(labels, patients)[1]
+    own = cases_of_the_map(hidden, of, labels)
+    _, numbers = np.unique(of[own], return_inverse=True)
     return IntervalModel(
         level=LEVEL,
         n_members=len(members),
         typical_variance=variance,
         typical_df=df,
         knots=tuple(knots.tolist()),
-        map_sd=tuple(_map_sd(calibrator, scores, labels, knots).tolist()),
+        map_sd=tuple(_map_sd(calibrator, scores[own], labels[own], knots, numbers).tolist()),
         absent=_absent(calibrator, hidden),
     )
 
@@ -148,22 +154,23 @@ def to_log_odds_of_each(calibrator: Calibrator, scores: Array, present: Sequence
     return odds
 
 
-def _map_sd(calibrator: Calibrator, scores: Array, labels: Array, knots: Array) -> Array:
+def _map_sd(
+    calibrator: Calibrator,
+    scores: Array,
+    labels: Array,
+    knots: Array,
+    patients: NDArray[np.int64],
+) -> Array:
     """Return how far the map, fitted on other patients, would have strayed at each knot."""
     fit, random = CANDIDATES[calibrator.map.method], np.random.default_rng(0)
-    found = []
-    for _ in range(N_MAPS):
-        drawn = random.integers(len(scores), size=len(scores))
-        try:
+    order = np.argsort(patients, kind="stable")
+    of_each = np.split(order, np.cumsum(np.bincount(patients))[:-1])
+    found: list[Array] = []
+    while len(found) < N_MAPS:
+        chosen = random.integers(len(of_each), size=len(of_each))
+        drawn = np.concatenate([of_each[number] for number in chosen])
+        if labels[drawn].min() < labels[drawn].max():
             found.append(map_log_odds(fit(scores[drawn], labels[drawn]), knots))
-        except CalibrationError:  # a draw may hold too few events to rank by
-            continue
-    if len(found) < N_MAPS // 2:
-        msg = (
-            f"task {calibrator.task}: half the bootstraps of the calibration cases rank nothing, "
-            "so no interval can be given: use a larger cohort"
-        )
-        raise CalibrationError(msg)
     return np.asarray(np.std(found, axis=0, ddof=1))
 
 

@@ -20,7 +20,10 @@ def reliability(labels: Array, probability: Array) -> Reliability | None:
     """Describe calibration; None below ``MIN_CASES`` cases."""
     if len(labels) < MIN_CASES:
         return None
-    bins = np.array_split(np.argsort(probability, kind="stable"), N_BINS)
+    # Equal probabilities in an order that the outcomes cannot have decided.
+    order = np.random.default_rng(0).permutation(len(labels))
+    order = order[np.argsort(probability[order], kind="stable")]
+    bins = np.array_split(order, N_BINS)
     simulated = _simulated_ece(probability, bins)
     z = _spiegelhalter(labels, probability)
     predicted, observed, share = _binned(labels, probability, bins)

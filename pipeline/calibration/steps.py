@@ -58,7 +58,7 @@ def step_shift_for(calibrator: StepCalibrator, present: Iterable[str]) -> StepSh
 
 def steps_in_words(calibrator: StepCalibrator, present: Iterable[str]) -> str:
     """Say how steps become probabilities for a case with these modalities."""
-    said = f"{calibrator.map.method}, fitted on {calibrator.n_cases} patients"
+    said = f"{calibrator.map.method}, fitted on {calibrator.n_cases} cases"
     if step_shift_for(calibrator, present) is None:
         return said
     absent = [name for name in MODALITIES if name not in set(present)]

@@ -10,6 +10,7 @@ from pipeline.calibration.maps import MODALITIES, map_log_odds
 from schemas.calibration import CalibrationMap, SubsetShift
 
 MIN_CASES = 20
+LEAST_WHOLE, ENOUGH = 0.5, 20
 PRIOR_SD_INTERCEPT, PRIOR_SD_SLOPE = 1.0, 0.3
 
 Subset = tuple[str, ...]
@@ -46,6 +47,36 @@ def fit_shifts(
             SubsetShift(present=present, slope=slope, intercept=intercept, n_cases=int(known.sum()))
         )
     return tuple(shifts)
+
+
+def cases_of_the_map(
+    hidden: Mapping[Subset, NDArray[np.float64]],
+    patients: NDArray[np.int64],
+    groups: NDArray[np.generic],
+) -> NDArray[np.bool_]:
+    """Return the cases on which the common map is fitted, shape (n,).
+
+    Those that have every modality, where they are at least half of all and every outcome comes in
+    ``ENOUGH`` of their patients; else all.
+
+    Parameters
+    ----------
+    hidden
+        Scores by subset, (n,) or (n, S), NaN where a case lacks a modality.
+    patients : shape (n,)
+        By number.
+    groups : shape (n,)
+        Outcomes.
+    """
+    everyone = np.ones(len(groups), dtype=np.bool_)
+    if MODALITIES not in hidden:
+        return everyone
+    whole = np.asarray(~np.isnan(hidden[MODALITIES].reshape(len(groups), -1)).any(1))
+    counts = [
+        len(np.unique(patients[whole & (groups == group)])) for group in np.unique(groups)
+    ]  # fmt: skip
+    enough = whole.mean() >= LEAST_WHOLE and min(counts) >= ENOUGH
+    return whole if enough else everyone
 
 
 def _penalised(odds: NDArray[np.float64], labels: NDArray[np.float64]) -> tuple[float, float]:

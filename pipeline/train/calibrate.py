@@ -135,16 +135,19 @@ def _calibrator(
         subset: steps_of(values, tasks, number)[known]
         for subset, values in hidden["calibration"].items()
     }
+    patients = np.array([example.patient_id for example in parts["calibration"]])[known]
     fitted: AnyCalibrator
     if task.kind == "binary":
         apart = {subset: values[:, 0] for subset, values in parted.items()}
         found = scores["calibration"]
         members = steps_of(found.members, tasks, number)[:, known, 0]
         present = [there for there, flag in zip(found.present, known, strict=True) if flag]
-        common = fit_calibrator(task.name, own[:, 0], labels[known, 0].astype(np.int64), apart)
-        fitted = with_interval(common, members, present, labels[known, 0], apart)
+        common = fit_calibrator(
+            task.name, own[:, 0], labels[known, 0].astype(np.int64), apart, patients
+        )
+        fitted = with_interval(common, members, present, labels[known, 0], apart, patients)
     else:
-        fitted = fit_step_calibrator(task, own, labels[known], parted)
+        fitted = fit_step_calibrator(task, own, labels[known], parted, patients)
     if not parts["conformal"]:
         return fitted
     labels = labels_of(parts["conformal"], tasks, number)

@@ -105,7 +105,7 @@ def test_words_say_which_map_and_what_was_absent():
         task="kind", kind="multiclass", shifts=(shift,), n_cases=90, n_events=30,
         map=StepMap(method="vector", slope=1.0, intercepts=(0.0,) * 3),
     )  # fmt: skip
-    assert steps_in_words(fitted, ("image", "notes", "table")) == "vector, fitted on 90 patients"
+    assert steps_in_words(fitted, ("image", "notes", "table")) == "vector, fitted on 90 cases"
     assert steps_in_words(fitted, ("image", "table")).endswith("adjusted for cases without notes")
 
 
@@ -115,7 +115,7 @@ def test_scores_that_do_not_rank_are_refused(task):
     labels = drawn_labels(task, steps, outcome_probabilities(task.kind, steps))
     reversed_ = steps - 2.0 * steps[:, :1] if task.kind == "ordinal" else -steps
     with pytest.raises(CalibrationError, match=f"task {task.name}.*does not rank"):
-        fit_step_map(task, "vector", reversed_, labels)
+        fit_step_calibrator(task, reversed_, labels, {})
 
 
 def test_too_few_cases_of_an_outcome_and_infinite_scores_are_refused():

@@ -92,7 +92,7 @@ def risk(*, task="mass", parts=None, has_heatmap=True, grid=None, **changes):
         "probability": 1 / (1 + math.exp(-2.0 * logit)),
         "logit": logit,
         "calibrated_logit": 2.0 * logit,
-        "calibration": "temperature, fitted on 400 patients",
+        "calibration": "temperature, fitted on 400 cases",
         "train_prevalence": 0.18,
         "heatmap": f"heatmap_{task}.nii.gz" if has_heatmap else None,
         "heatmap_reason": "" if has_heatmap else "No image was read.",
