@@ -84,6 +84,18 @@ def test_the_expected_error_of_a_perfect_model_falls_with_the_number_of_cases() 
     assert ratio == pytest.approx(5.0, rel=0.15)
 
 
+def test_the_order_of_cases_with_equal_probabilities_does_not_matter() -> None:
+    random = np.random.default_rng(0)
+    probability = random.choice([0.1, 0.3, 0.6], 1000)
+    labels = (random.random(1000) < probability).astype(float)
+    as_drawn = reliability(labels, probability)
+    order = np.argsort(labels, kind="stable")
+    in_order = reliability(labels[order], probability[order])
+    assert as_drawn is not None
+    assert in_order is not None
+    assert max(as_drawn.ece, in_order.ece) < as_drawn.ece_limit
+
+
 def test_brier_parts_add_up_where_probabilities_are_the_same_in_a_bin() -> None:
     p = np.repeat([0.1, 0.3, 0.5, 0.7, 0.9, 0.2, 0.4, 0.6, 0.8, 0.05], 40)
     y = (np.random.default_rng(0).random(400) < p).astype(np.float64)

@@ -3,7 +3,7 @@ import pytest
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from pipeline.calibration.choose import fit_map
+from pipeline.calibration.choose import fit_map, left_out_losses
 from pipeline.calibration.fit import CANDIDATES, fit_isotonic, fit_platt, fit_temperature
 from pipeline.calibration.maps import in_words, map_log_odds, to_log_odds, to_probability
 from pipeline.errors import CalibrationError
@@ -108,3 +108,37 @@ def test_a_shift_and_a_site_act_after_the_common_map() -> None:
     assert to_probability(calibrator, 3.0, ["image"]) == pytest.approx(expit(3.95))
     assert "without notes and table" in in_words(calibrator, ["image"])
     assert "without" not in in_words(calibrator, ["image", "notes"])
+
+
+@pytest.mark.parametrize(("n", "n_events"), [(40, 8), (60, 10), (300, 50)])
+def test_a_score_that_makes_no_error_is_calibrated_without_being_certain(
+    n: int, n_events: int
+) -> None:
+    random = np.random.default_rng(n)
+    labels = (np.arange(n) < n_events).astype(float)
+    logits = random.uniform(0.5, 3.0, n) * np.where(labels == 1.0, 1.0, -1.0)
+    fitted = fit_map(logits, labels, task="t")
+    slope = fitted.slope if fitted.method != "beta" else max(fitted.slope, fitted.slope_low)
+    assert 1.0 < slope < 10.0
+
+
+def test_a_patients_studies_are_left_out_together() -> None:
+    random = np.random.default_rng(0)
+    patients = np.repeat(random.permutation(40), 5).astype(str)
+    labels = np.repeat(np.arange(40) % 2, 5)
+    seen = []
+
+    def losses(kept: np.ndarray, left_out: np.ndarray) -> np.ndarray:
+        assert not set(patients[kept]) & set(patients[left_out])
+        seen.append(len(left_out))
+        return np.ones(len(left_out))
+
+    assert left_out_losses(labels, losses, patients) == pytest.approx(np.ones(200))
+    assert seen == [40] * 20
+
+
+def test_few_patients_with_many_studies_are_few() -> None:
+    labels = np.repeat([1, 0], [60, 140])
+    patients = np.append(np.repeat(["a", "b", "c"], 20), np.arange(140).astype(str))
+    with pytest.raises(CalibrationError, match="3 positive of 143 calibration patients"):
+        fit_map(np.linspace(2, -2, 200), labels, task="t", patients=patients)

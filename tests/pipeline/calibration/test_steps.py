@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 from step_cases import DEATH, GRADE, KIND, drawn_labels, true_steps
 
 from pipeline.calibration import fit_step_calibrator, step_probabilities, steps_in_words
-from pipeline.calibration.fit_steps import fit_step_map
 from pipeline.calibration.steps import moved_steps, outcome_probabilities, step_losses
 from pipeline.errors import CalibrationError
 from schemas.calibration import StepCalibrator, StepMap, StepShift

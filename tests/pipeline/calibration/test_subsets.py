@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
+from scipy.special import expit
 
+from pipeline.calibration import fit_calibrator
 from pipeline.calibration.maps import MODALITIES
 from pipeline.calibration.subsets import fit_shifts
 from schemas.calibration import CalibrationMap
@@ -31,3 +33,21 @@ def test_a_subset_that_hardly_occurs_gets_no_shift() -> None:
     logits, labels, _ = drawn(100)
     rare = np.where(np.arange(100) < 10, logits, np.nan)
     assert fit_shifts(COMMON, {MODALITIES: logits, IMAGE: rare}, labels) == ()
+
+
+def test_the_common_map_is_that_of_cases_with_every_modality() -> None:
+    random = np.random.default_rng(0)
+    odds = random.normal(-0.5, 1.5, 4000)
+    labels = (random.random(4000) < expit(odds)).astype(np.int64)
+    has_image = random.random(4000) < 0.8
+    # Without the image the score says a third of what it should.
+    score = np.where(has_image, odds, odds / 3)
+    whole = np.where(has_image, odds, np.nan)
+    hidden = {MODALITIES: whole, ("notes", "table"): odds / 3}
+    fitted = fit_calibrator("t", score, labels, hidden)
+    assert fitted.map.slope == pytest.approx(1.0, abs=0.08)
+    assert fitted.shifts[0].slope == pytest.approx(3.0, abs=0.6)
+    mixed = fit_calibrator("t", score, labels, {})
+    assert mixed.map.slope > 1.1
+    few = {MODALITIES: np.where(np.arange(4000) < 30, odds, np.nan)}
+    assert fit_calibrator("t", score, labels, few).map == mixed.map
