@@ -37,8 +37,8 @@ class FusedNetwork(nn.Module):
 
     A presence gate, free of the history, says which image tokens show something. What a gated
     token then adds to a logit has a part of its own and a part that the history moves. What a
-    history token adds is free of the image. So every part is exact, a healthy scan has no hot spot
-    whatever the history, and without the image exactly the history's own logit is left.
+    history token adds is free of the image. So every part is exact, and without the image exactly
+    the history's own logit is left.
 
     Parameters
     ----------
