@@ -6,8 +6,9 @@ import threading
 from dataclasses import dataclass, replace
 
 from pipeline.ingest.header import read_elements
+from pipeline.ingest.header_walk import UNDEFINED
 from pipeline.ingest.kept import Header
-from pipeline.ingest.parse import UNDEFINED, PixelData
+from pipeline.ingest.pixel_data import PixelData
 from pipeline.ingest.pixel_format import ends_early
 from pipeline.ingest.store import OpenFile
 

@@ -1,6 +1,7 @@
 """One file's bytes become an Instance, or the reason for which it is none."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -10,10 +11,12 @@ from pipeline.ingest.about import ABOUT_KEYWORDS, about_of
 from pipeline.ingest.dicomdir import DIRECTORY_KEYWORD, referenced_files
 from pipeline.ingest.elements import MOMENT_KEYWORDS, acquired_at, tag_of, text_of, text_of_bytes
 from pipeline.ingest.frames import FRAME_KEYWORDS, frames_of
+from pipeline.ingest.header_walk import PREAMBLE_BYTES
 from pipeline.ingest.instance import Instance, Unread
-from pipeline.ingest.kept import Header, kept
+from pipeline.ingest.kept import Header, Raw, kept
 from pipeline.ingest.mosaic import MOSAIC_TAGS
-from pipeline.ingest.parse import PREAMBLE_BYTES, PixelData, parse_header
+from pipeline.ingest.parse import parse_header
+from pipeline.ingest.pixel_data import PixelData
 from pipeline.ingest.pixel_format import PIXEL_KEYWORDS, class_name, image_faults
 from pipeline.ingest.traits import TRAIT_TAGS
 from pipeline.ingest.uids import derived_uid, usable_uid
@@ -61,6 +64,9 @@ _KINDS = {
     "RT ": "a radiotherapy object",
     "Media Storage Directory": "a directory (DICOMDIR)",
 }
+_SOP_UID_TAGS = frozenset(
+    int(tag_of(word)) for word in ("SOPInstanceUID", "MediaStorageSOPInstanceUID")
+)
 _EXPLICIT_VR = re.compile(rb"[A-Z]{2}")
 
 
@@ -128,10 +134,11 @@ def describe(header: Header, pixels: PixelData, facts: FileFacts) -> Instance | 
 
 def sop_uid_of(header: Header) -> str:
     """Return the SOP Instance UID as the header has it, empty if it has none."""
-    if not header.is_short:
+    if header.raw is None or not header.long.isdisjoint(_SOP_UID_TAGS):
         own = text_of(header.dataset, "SOPInstanceUID")
         return own or text_of(header.dataset.file_meta, "MediaStorageSOPInstanceUID")
-    return _uid_of(header, "SOPInstanceUID") or _uid_of(header, "MediaStorageSOPInstanceUID")
+    own = _uid_of(header.raw, "SOPInstanceUID")
+    return own or _uid_of(header.raw, "MediaStorageSOPInstanceUID")
 
 
 def instance_of(header: Header, pixels: PixelData, facts: FileFacts) -> Instance:
@@ -154,10 +161,10 @@ def instance_of(header: Header, pixels: PixelData, facts: FileFacts) -> Instance
     )
 
 
-def _uid_of(header: Header, keyword: str) -> str:
+def _uid_of(raw: Mapping[int, Raw], keyword: str) -> str:
     """Return what differs from file to file without making a dataset of it."""
-    raw = header.raw.get(int(tag_of(keyword)))
-    return "" if raw is None else text_of_bytes(keyword, *raw)
+    found = raw.get(int(tag_of(keyword)))
+    return "" if found is None else text_of_bytes(keyword, *found)
 
 
 _moment = kept(*MOMENT_KEYWORDS)(acquired_at)

@@ -9,9 +9,10 @@ from pydicom.uid import UID
 
 from pipeline.ingest.codecs import is_decodable
 from pipeline.ingest.elements import count_of, number_of, text_of, words_of
+from pipeline.ingest.header_walk import UNDEFINED
 from pipeline.ingest.instance import Fault
 from pipeline.ingest.kept import Header, kept
-from pipeline.ingest.parse import UNDEFINED, PixelData
+from pipeline.ingest.pixel_data import PixelData
 from schemas.issue import IssueCode
 
 MAX_VOXELS = 2**29

@@ -18,7 +18,8 @@ from pipeline.ingest.beginning import Beginning
 from pipeline.ingest.codecs import Pixels, Stored, decode_frame, within_stored_bits
 from pipeline.ingest.elements import count_of, value_of
 from pipeline.ingest.kept import kept
-from pipeline.ingest.parse import PixelData, inflated
+from pipeline.ingest.parse import inflated
+from pipeline.ingest.pixel_data import PixelData
 from pipeline.ingest.store import OpenFile
 
 _MAX_HEADER_BYTES = 64 * 2**20
