@@ -1,8 +1,9 @@
 """One file's bytes become an Instance, or the reason for which it is none."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal
 
 from pydicom.dataset import Dataset
@@ -144,15 +145,15 @@ def sop_uid_of(header: Header) -> str:
 def instance_of(header: Header, pixels: PixelData, facts: FileFacts) -> Instance:
     """Keep what matters of the parsed header of an image, under ``quiet``."""
     set_aside, faults = image_faults(header, pixels, facts.n_bytes)
-    shared, raw_uid, moment = _shared(header), sop_uid_of(header), _moment(header)
+    raw_uid, moment = sop_uid_of(header), _moment(header)
     uid = usable_uid(raw_uid)
-    replaced = () if uid and uid == raw_uid else ("SOPInstanceUID",)
-    return replace(
-        shared,
+    replaced, begun = _shared(header)
+    replaced += () if uid and uid == raw_uid else ("SOPInstanceUID",)
+    return begun(
         file=facts.file,
         sha256=facts.sha256,
         sop_uid=uid or derived_uid("instance", facts.sha256),
-        replaced_uids=(*shared.replaced_uids, *replaced),
+        replaced_uids=replaced,
         acquired_at=None if moment is None else moment.at,
         is_day_only=moment is not None and moment.is_day_only,
         utc_offset_minutes=None if moment is None else moment.utc_offset_minutes,
@@ -171,18 +172,22 @@ _moment = kept(*MOMENT_KEYWORDS)(acquired_at)
 
 
 @kept(*_SHARED_KEYWORDS)
-def _shared(dataset: Dataset) -> Instance:
-    """Describe what the files of a series have in common."""
+def _shared(dataset: Dataset) -> tuple[tuple[str, ...], Callable[..., Instance]]:
+    """Begin to describe the files of a series by what they have in common.
+
+    Returns
+    -------
+    replaced, begun
+        Keywords of UIDs that were replaced, and what makes an instance of all else.
+    """
     sex = text_of(dataset, "PatientSex").upper()
     raw = {key: text_of(dataset, key) for key in ("StudyInstanceUID", "SeriesInstanceUID")}
     uids = {keyword: usable_uid(uid) for keyword, uid in raw.items()}
-    return Instance(
-        file="",
-        sha256="",
+    replaced = tuple(key for key, uid in raw.items() if not uid or uid != uids[key])
+    return replaced, partial(
+        Instance,
         study_uid=uids["StudyInstanceUID"],
         series_uid=uids["SeriesInstanceUID"],
-        sop_uid="",
-        replaced_uids=tuple(key for key, uid in raw.items() if not uid or uid != uids[key]),
         patient_id=text_of(dataset, "PatientID"),
         birth_date=text_of(dataset, "PatientBirthDate"),
         sex=sex if sex in _SEXES else "",
@@ -192,7 +197,6 @@ def _shared(dataset: Dataset) -> Instance:
         modality=_modality(dataset),
         description=text_of(dataset, "SeriesDescription")[:128],
         scanner=_scanner(dataset),
-        frames=(),
     )
 
 

@@ -58,7 +58,7 @@ class FileStore:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._root = str(folder.resolve())
+        self._root = os.path.realpath(folder)
         self._archives: OrderedDict[str, Archive] = OrderedDict()
         self._inside: set[str] = {self._root}
         self._lock = threading.RLock()
