@@ -15,7 +15,7 @@ from pipeline.ingest.kept import MAX_KEPT_BYTES, Header, Made, Raw
 from pipeline.ingest.pixel_data import PixelData
 
 _MAX_LAYOUTS = 128
-_MAX_COMMON = 1024
+_MAX_COMMON = 64
 _MAX_CHECKED = 2048
 _PIXELS, _POSITION = b"\xe0\x7f\x10\x00", b"\x20\x00\x32\x00"
 # SOP Instance UIDs, Acquisition Date, DateTime and Time, Image Position (Patient).

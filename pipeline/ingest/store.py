@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -109,7 +110,11 @@ class FileStore:
 
     def size(self, name: str) -> int:
         """Return the size of a file that lies in no archive."""
-        return os.stat(self._inside_path(self._path(name))).st_size  # noqa: PTH116  faster
+        path = self._path(name)
+        status = os.lstat(path)
+        if stat.S_ISLNK(status.st_mode):
+            status = Path(self._inside_path(path)).stat()
+        return status.st_size
 
     @contextmanager
     def archive(self, name: str) -> Iterator[Archive]:
