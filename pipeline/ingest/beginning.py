@@ -67,7 +67,7 @@ def _read_up_to(found: OpenFile, n_bytes: int) -> bytes:
 def _with_end(found: OpenFile, beginning: Beginning) -> Beginning:
     """Note whether compressed pixel data is cut; of a member only its beginning is looked at."""
     pixels, head = beginning.pixels, beginning.head
-    if pixels.offset is None or pixels.length != UNDEFINED or pixels.syntax.is_deflated:
+    if pixels.offset is None or pixels.length != UNDEFINED or pixels.is_deflated:
         return beginning
     is_enough = found.is_member or len(head) == found.n_bytes
     stream = io.BytesIO(head) if is_enough else found.stream

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from pydicom.uid import UID
@@ -29,6 +30,28 @@ class PixelData:
     """Whether its value representation is OW."""
     is_cut: bool = False
     """Whether its fragments run beyond the end of the file."""
+
+    @property
+    def is_encapsulated(self) -> bool:
+        """Whether frames are stored in fragments, by a syntax that is one."""
+        return _kind(self.syntax)[0]
+
+    @property
+    def is_deflated(self) -> bool:
+        """Whether the file is deflated, by a syntax that is one."""
+        return _kind(self.syntax)[1]
+
+
+@lru_cache
+def _kind(syntax: UID) -> tuple[bool, bool]:
+    """Ask once what pydicom works out at each call.
+
+    Raises
+    ------
+    ValueError
+        If the UID is that of no transfer syntax.
+    """
+    return syntax.is_encapsulated, syntax.is_deflated
 
 
 def pixel_data_at(head: bytes, at: int, syntax: UID, *, is_little: bool) -> PixelData:

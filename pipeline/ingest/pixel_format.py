@@ -205,7 +205,7 @@ def _complete(pixels: PixelData, n_bytes: int, n_claimed: int) -> Fault | None:
         return Fault(IssueCode.PIXELS_UNREADABLE, "with pixel data that is cut short")
     if pixels.offset is None or pixels.length == UNDEFINED:
         return None
-    n_there = pixels.length if pixels.syntax.is_deflated else n_bytes - pixels.offset
+    n_there = pixels.length if pixels.is_deflated else n_bytes - pixels.offset
     if min(n_there, pixels.length) < n_claimed:
         return Fault(IssueCode.PIXELS_UNREADABLE, "with less pixel data than the header says")
     return None
