@@ -6,8 +6,9 @@ import threading
 from dataclasses import dataclass, replace
 
 from pipeline.ingest.header import read_elements
+from pipeline.ingest.header_walk import UNDEFINED
 from pipeline.ingest.kept import Header
-from pipeline.ingest.parse import UNDEFINED, PixelData
+from pipeline.ingest.pixel_data import PixelData
 from pipeline.ingest.pixel_format import ends_early
 from pipeline.ingest.store import OpenFile
 
@@ -66,7 +67,7 @@ def _read_up_to(found: OpenFile, n_bytes: int) -> bytes:
 def _with_end(found: OpenFile, beginning: Beginning) -> Beginning:
     """Note whether compressed pixel data is cut; of a member only its beginning is looked at."""
     pixels, head = beginning.pixels, beginning.head
-    if pixels.offset is None or pixels.length != UNDEFINED or pixels.syntax.is_deflated:
+    if pixels.offset is None or pixels.length != UNDEFINED or pixels.is_deflated:
         return beginning
     is_enough = found.is_member or len(head) == found.n_bytes
     stream = io.BytesIO(head) if is_enough else found.stream

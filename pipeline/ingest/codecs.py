@@ -223,7 +223,7 @@ def _decode_rle(content: bytes, frame: Stored) -> Pixels:
     if n_segments != n_bytes or offsets[0] != _RLE_HEADER_BYTES or sorted(offsets) != offsets:
         msg = f"run lengths of {n_segments} segments where {n_bytes} are needed, or out of order"
         raise IngestError(msg)
-    value = np.zeros(frame.rows * frame.columns, f"<u{n_bytes}")
+    value = np.empty(frame.rows * frame.columns, f"<u{n_bytes}")
     plane = np.empty(value.size, np.uint8)
     for start, end in pairwise(offsets):
         try:
@@ -233,8 +233,11 @@ def _decode_rle(content: bytes, frame: Stored) -> Pixels:
         if n_decoded != plane.size:
             msg = "run lengths that do not fill the image exactly"
             raise IngestError(msg)
-        value <<= 8 % (8 * n_bytes)
-        value |= plane
+        if start == _RLE_HEADER_BYTES:
+            value[...] = plane
+        else:
+            value <<= 8
+            value |= plane
     return within_stored_bits(value.view(frame.dtype).reshape(frame.rows, frame.columns), frame)
 
 

@@ -1,7 +1,7 @@
 """Whether the slices of one volume all show the same thing."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 from pipeline.ingest.instance import FoundFrame
@@ -25,18 +25,19 @@ def mixture_issues(frames: Frames) -> tuple[Issue, ...]:
     """
     if len({found.frame.component or "magnitude" for found in frames}) > 1:
         return (_mixed("parts of a complex image", Severity.ERROR),)
-    traits = [dict(reversed(one.frame.traits)) for one in frames]  # the first of a name counts
-    values = {
-        name: [value for one in traits if (value := one.get(name, ""))]
-        for name in (*_REFUSED, *_DOUBTED, "acquisition")
-    }
+    traits = Counter(one.frame.traits for one in frames)  # few of many frames differ
+    values: dict[str, Counter[str]] = defaultdict(Counter)
+    for some, count in traits.items():
+        for name, value in dict(reversed(some)).items():  # the first of a name counts
+            if value:
+                values[name][value] += count
     found = [
         _mixed(f"values of {name}", severity)
         for names, severity in ((_REFUSED, Severity.ERROR), (_DOUBTED, Severity.WARNING))
         for name in names
         if _vary(values[name])
     ]
-    acquisitions = Counter(values["acquisition"])
+    acquisitions = values["acquisition"]
     if len(acquisitions) == 2 and min(acquisitions.values()) < _FEW <= max(acquisitions.values()):
         found.append(_mixed("acquisitions", Severity.WARNING))
     moments = [at for one in frames if (at := one.instance.acquired_at) is not None]
@@ -45,8 +46,7 @@ def mixture_issues(frames: Frames) -> tuple[Issue, ...]:
     return tuple(found[:1])
 
 
-def _vary(values: list[str]) -> bool:
-    different = set(values)
+def _vary(different: Collection[str]) -> bool:
     if len(different) < 2:
         return False
     try:

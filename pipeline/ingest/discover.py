@@ -153,10 +153,12 @@ def _shared(
     differing: Callable[[Instance], str],
 ) -> set[str]:
     """Return the keys that stand for more than one thing."""
-    things: dict[str, set[str]] = defaultdict(set)
-    for instance in instances:
-        things[key(instance)].add(differing(instance))
-    return {name for name, found in things.items() if len(found) > 1}
+    first: dict[str, str] = {}
+    return {
+        name
+        for instance in instances
+        if first.setdefault(name := key(instance), thing := differing(instance)) != thing
+    }
 
 
 def _grouped(

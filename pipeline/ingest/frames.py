@@ -1,7 +1,6 @@
 """The frames of an image: one of a classic file, many of an enhanced one or a mosaic."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from pydicom.dataset import Dataset
 
@@ -101,12 +100,17 @@ def _plain(dataset: Dataset, set_aside: Fault) -> Frame:
 
 
 def _classic(header: Header, faults: tuple[Fault, ...]) -> Frame:
-    frame = _slice(header)
-    return replace(
-        frame,
+    found = _slice(header)
+    return Frame(  # `replace` takes three times as long
+        rows=found.rows,
+        columns=found.columns,
         frame_of_reference_uid=_frame_of_reference(header),
         plane=_classic_plane(header),
-        faults=faults + frame.faults,
+        rescale=found.rescale,
+        component=found.component,
+        traits=found.traits,
+        set_aside=found.set_aside,
+        faults=faults + found.faults,
     )
 
 

@@ -216,11 +216,14 @@ def _trait(found: FoundFrame, *, name: str) -> str:
 def _places(frames: Frames) -> dict[tuple[str, int], int]:
     """Give each image the number of its place along the normal."""
     planes: list[Plane] = [plane_of(found) for found in frames]
-    normal = normal_of(planes[0])
-    depth = np.array([np.array(plane.position) @ normal for plane in planes])
-    order = np.argsort(depth, kind="stable")
-    number = np.cumsum(np.diff(depth[order], prepend=depth[order[0]]) > EXACT_MM)
-    return {_identity(frames[i]): int(n) for i, n in zip(order, number, strict=True)}
+    x, y, z = normal_of(planes[0]).tolist()
+    depth = [p.position[0] * x + p.position[1] * y + p.position[2] * z for p in planes]
+    places, number, before = {}, 0, min(depth)
+    for i in sorted(range(len(frames)), key=depth.__getitem__):
+        number += depth[i] - before > EXACT_MM
+        before = depth[i]
+        places[_identity(frames[i])] = number
+    return places
 
 
 def summed_faults(frames: Frames) -> tuple[Issue, ...]:

@@ -1,7 +1,9 @@
 """One file's bytes become an Instance, or the reason for which it is none."""
 
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal
 
 from pydicom.dataset import Dataset
@@ -10,10 +12,12 @@ from pipeline.ingest.about import ABOUT_KEYWORDS, about_of
 from pipeline.ingest.dicomdir import DIRECTORY_KEYWORD, referenced_files
 from pipeline.ingest.elements import MOMENT_KEYWORDS, acquired_at, tag_of, text_of, text_of_bytes
 from pipeline.ingest.frames import FRAME_KEYWORDS, frames_of
+from pipeline.ingest.header_walk import PREAMBLE_BYTES
 from pipeline.ingest.instance import Instance, Unread
-from pipeline.ingest.kept import Header, kept
+from pipeline.ingest.kept import Header, Raw, kept
 from pipeline.ingest.mosaic import MOSAIC_TAGS
-from pipeline.ingest.parse import PREAMBLE_BYTES, PixelData, parse_header
+from pipeline.ingest.parse import parse_header
+from pipeline.ingest.pixel_data import PixelData
 from pipeline.ingest.pixel_format import PIXEL_KEYWORDS, class_name, image_faults
 from pipeline.ingest.traits import TRAIT_TAGS
 from pipeline.ingest.uids import derived_uid, usable_uid
@@ -61,6 +65,9 @@ _KINDS = {
     "RT ": "a radiotherapy object",
     "Media Storage Directory": "a directory (DICOMDIR)",
 }
+_SOP_UID_TAGS = frozenset(
+    int(tag_of(word)) for word in ("SOPInstanceUID", "MediaStorageSOPInstanceUID")
+)
 _EXPLICIT_VR = re.compile(rb"[A-Z]{2}")
 
 
@@ -128,24 +135,25 @@ def describe(header: Header, pixels: PixelData, facts: FileFacts) -> Instance | 
 
 def sop_uid_of(header: Header) -> str:
     """Return the SOP Instance UID as the header has it, empty if it has none."""
-    if not header.is_short:
+    if header.raw is None or not header.long.isdisjoint(_SOP_UID_TAGS):
         own = text_of(header.dataset, "SOPInstanceUID")
         return own or text_of(header.dataset.file_meta, "MediaStorageSOPInstanceUID")
-    return _uid_of(header, "SOPInstanceUID") or _uid_of(header, "MediaStorageSOPInstanceUID")
+    own = _uid_of(header.raw, "SOPInstanceUID")
+    return own or _uid_of(header.raw, "MediaStorageSOPInstanceUID")
 
 
 def instance_of(header: Header, pixels: PixelData, facts: FileFacts) -> Instance:
     """Keep what matters of the parsed header of an image, under ``quiet``."""
     set_aside, faults = image_faults(header, pixels, facts.n_bytes)
-    shared, raw_uid, moment = _shared(header), sop_uid_of(header), _moment(header)
+    raw_uid, moment = sop_uid_of(header), _moment(header)
     uid = usable_uid(raw_uid)
-    replaced = () if uid and uid == raw_uid else ("SOPInstanceUID",)
-    return replace(
-        shared,
+    replaced, begun = _shared(header)
+    replaced += () if uid and uid == raw_uid else ("SOPInstanceUID",)
+    return begun(
         file=facts.file,
         sha256=facts.sha256,
         sop_uid=uid or derived_uid("instance", facts.sha256),
-        replaced_uids=(*shared.replaced_uids, *replaced),
+        replaced_uids=replaced,
         acquired_at=None if moment is None else moment.at,
         is_day_only=moment is not None and moment.is_day_only,
         utc_offset_minutes=None if moment is None else moment.utc_offset_minutes,
@@ -154,28 +162,32 @@ def instance_of(header: Header, pixels: PixelData, facts: FileFacts) -> Instance
     )
 
 
-def _uid_of(header: Header, keyword: str) -> str:
+def _uid_of(raw: Mapping[int, Raw], keyword: str) -> str:
     """Return what differs from file to file without making a dataset of it."""
-    raw = header.raw.get(int(tag_of(keyword)))
-    return "" if raw is None else text_of_bytes(keyword, *raw)
+    found = raw.get(int(tag_of(keyword)))
+    return "" if found is None else text_of_bytes(keyword, *found)
 
 
 _moment = kept(*MOMENT_KEYWORDS)(acquired_at)
 
 
 @kept(*_SHARED_KEYWORDS)
-def _shared(dataset: Dataset) -> Instance:
-    """Describe what the files of a series have in common."""
+def _shared(dataset: Dataset) -> tuple[tuple[str, ...], Callable[..., Instance]]:
+    """Begin to describe the files of a series by what they have in common.
+
+    Returns
+    -------
+    replaced, begun
+        Keywords of UIDs that were replaced, and what makes an instance of all else.
+    """
     sex = text_of(dataset, "PatientSex").upper()
     raw = {key: text_of(dataset, key) for key in ("StudyInstanceUID", "SeriesInstanceUID")}
     uids = {keyword: usable_uid(uid) for keyword, uid in raw.items()}
-    return Instance(
-        file="",
-        sha256="",
+    replaced = tuple(key for key, uid in raw.items() if not uid or uid != uids[key])
+    return replaced, partial(
+        Instance,
         study_uid=uids["StudyInstanceUID"],
         series_uid=uids["SeriesInstanceUID"],
-        sop_uid="",
-        replaced_uids=tuple(key for key, uid in raw.items() if not uid or uid != uids[key]),
         patient_id=text_of(dataset, "PatientID"),
         birth_date=text_of(dataset, "PatientBirthDate"),
         sex=sex if sex in _SEXES else "",
@@ -185,7 +197,6 @@ def _shared(dataset: Dataset) -> Instance:
         modality=_modality(dataset),
         description=text_of(dataset, "SeriesDescription")[:128],
         scanner=_scanner(dataset),
-        frames=(),
     )
 
 

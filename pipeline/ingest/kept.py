@@ -4,10 +4,9 @@ The files of a series say nearly the same. What a function makes of a few elemen
 their bytes, so that it is worked out once for all files in which these are the same.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import cached_property, lru_cache, wraps
-from operator import itemgetter
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar, cast
 
 from pydicom.charset import default_encoding
 from pydicom.dataelem import DataElement, RawDataElement
@@ -18,14 +17,16 @@ from pipeline.ingest.elements import tag_of
 
 Raw = tuple[str | None, bytes]
 """Value representation, None if it is implicit, and value of an element."""
+Made = dict[tuple[Hashable, ...], object]
+"""What functions have made of elements, by function and other arguments."""
 
+MAX_KEPT_BYTES = 256
+"""What is made of a longer value is not kept."""
 _MAX_KEPT = 4096
-_MAX_KEPT_BYTES = 256
 _META_GROUP = 2
-_VALUE = itemgetter(1)
 
 Extra = ParamSpec("Extra")
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 
 
 class Header:
@@ -37,26 +38,38 @@ class Header:
         Elements by tag, those of the file meta information among them, little endian.
     charset
         Python's names of the character sets of the texts.
+    made
+        What was made of elements that other headers have, too.
+    own
+        Tags of those that others may not have.
+    long
+        Tags of those with more than ``MAX_KEPT_BYTES``.
     """
 
-    def __init__(self, raw: Mapping[int, Raw], charset: tuple[str, ...] = ()) -> None:
-        self.raw = raw
-        self.charset = charset
-        self.is_short = max(map(len, map(_VALUE, raw.values())), default=0) <= _MAX_KEPT_BYTES
-        """Whether what is made of its elements may be kept with their bytes."""
+    def __init__(
+        self,
+        raw: Mapping[int, Raw],
+        charset: tuple[str, ...],
+        *,
+        made: Made,
+        own: frozenset[int],
+        long: frozenset[int],
+    ) -> None:
+        self.raw: Mapping[int, Raw] | None = raw
+        self.charset, self.made, self.own, self.long = charset, made, own, long
 
     @classmethod
     def of(cls, dataset: Dataset) -> "Header":
         """Take what pydicom has read."""
-        header = cls({})
-        header.is_short = False
+        header = cls({}, (), made={}, own=frozenset(), long=frozenset())
+        header.raw = None
         header.dataset = dataset
         return header
 
     @cached_property
     def dataset(self) -> Dataset:
         """All elements, as pydicom converts them."""
-        return dataset_of(self.raw.items(), self.charset)
+        return dataset_of((self.raw or {}).items(), self.charset)
 
 
 def dataset_of(raw: Iterable[tuple[int, Raw]], charset: tuple[str, ...] = ()) -> Dataset:
@@ -78,7 +91,7 @@ def dataset_of(raw: Iterable[tuple[int, Raw]], charset: tuple[str, ...] = ()) ->
 def kept(
     *keywords: str, tags: tuple[int, ...] = ()
 ) -> Callable[
-    [Callable[Concatenate[Dataset, Extra], Made]], Callable[Concatenate[Header, Extra], Made]
+    [Callable[Concatenate[Dataset, Extra], Result]], Callable[Concatenate[Header, Extra], Result]
 ]:
     """Make a function of a dataset one of a header, and keep what it returns.
 
@@ -89,27 +102,35 @@ def kept(
         else.
     """
     read = (*(int(tag_of(keyword)) for keyword in keywords), *tags)
+    seen = frozenset(read)
 
     def kept_as(
-        function: Callable[Concatenate[Dataset, Extra], Made],
-    ) -> Callable[Concatenate[Header, Extra], Made]:
+        function: Callable[Concatenate[Dataset, Extra], Result],
+    ) -> Callable[Concatenate[Header, Extra], Result]:
         @lru_cache(_MAX_KEPT)
         def of_elements(
             charset: tuple[str, ...],
             values: tuple[Raw | None, ...],
             *args: Extra.args,
             **kwargs: Extra.kwargs,
-        ) -> Made:
+        ) -> Result:
             pairs = zip(read, values, strict=True)
             found = dataset_of([(tag, raw) for tag, raw in pairs if raw is not None], charset)
             return function(found, *args, **kwargs)
 
         @wraps(function)
-        def of_header(header: Header, /, *args: Extra.args, **kwargs: Extra.kwargs) -> Made:
-            if not header.is_short:
+        def of_header(header: Header, /, *args: Extra.args, **kwargs: Extra.kwargs) -> Result:
+            if header.raw is None or not header.long.isdisjoint(seen):
                 return function(header.dataset, *args, **kwargs)
+            if header.own.isdisjoint(seen):
+                key = (function, *args, *kwargs.values())
+                if key in header.made:
+                    return cast("Result", header.made[key])
             values = tuple(map(header.raw.get, read))
-            return of_elements(header.charset, values, *args, **kwargs)  # type: ignore[arg-type]
+            result = of_elements(header.charset, values, *args, **kwargs)  # type: ignore[arg-type]
+            if header.own.isdisjoint(seen):
+                header.made[key] = result
+            return result
 
         return of_header
 

@@ -168,7 +168,9 @@ def _scale_into(
     slope, intercept = rescale or (1.0, 0.0)
     is_exact = pixels.dtype.itemsize <= 2 and slope == 1.0 and abs(intercept) < _EXACT_BELOW
     if is_exact and intercept.is_integer():
-        np.add(pixels, np.float32(intercept), out=out)
+        out[...] = pixels  # to convert while adding takes longer
+        if intercept:
+            out += np.float32(intercept)
     else:
         out[...] = pixels * slope + intercept
 

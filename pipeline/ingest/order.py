@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -9,14 +10,14 @@ from pipeline.ingest.instance import FoundFrame, Plane
 from pipeline.ingest.pixel_format import MAX_VOXELS
 from pipeline.ingest.stack import (
     EXACT_MM,
-    Line,
+    Lean,
     Points,
+    Slices,
     jitter_mm,
     line_of,
     normal_of,
     regular_affine,
     resampling_of,
-    slice_corners,
     worst_corner_mm,
 )
 from schemas.issue import Issue, IssueCode, Severity
@@ -59,18 +60,18 @@ def stack_frames(frames: Sequence[FoundFrame]) -> Stack:
         a resampling all the same if its slices lie on a straight line.
     """
     planes = [plane_of(found) for found in frames]
-    depth = np.array([plane.position for plane in planes]) @ normal_of(planes[0])
+    depth = (np.array([plane.position for plane in planes]) @ normal_of(planes[0])).tolist()
     order = sorted(
         range(len(frames)),
-        key=lambda i: (float(depth[i]), frames[i].instance.sop_uid, frames[i].frame.number),
+        key=lambda i: (depth[i], frames[i].instance.sop_uid, frames[i].frame.number),
     )
     found = tuple(frames[i] for i in order)
-    planes = [planes[i] for i in order]
-    affine = regular_affine(planes)
-    n_repeated = int((np.diff(depth[order]) <= EXACT_MM).sum())
+    first = found[0].frame
+    slices = Slices.of([planes[i] for i in order], (first.rows, first.columns))
+    n_repeated = sum(depth[after] - depth[i] <= EXACT_MM for i, after in pairwise(order))
     if n_repeated:
-        return Stack(found, affine, (_repeated(n_repeated, len(planes)),))
-    return _stack(found, planes, affine)
+        return Stack(found, regular_affine(slices), (_repeated(n_repeated, len(order)),))
+    return _stack(found, slices)
 
 
 def plane_of(found: FoundFrame) -> Plane:
@@ -81,28 +82,29 @@ def plane_of(found: FoundFrame) -> Plane:
     return found.frame.plane
 
 
-def _stack(frames: tuple[FoundFrame, ...], planes: Sequence[Plane], affine: Points) -> Stack:
-    size = (frames[0].frame.rows, frames[0].frame.columns)
-    corners = slice_corners(planes, *size)
-    line = line_of(planes, corners, size)
-    places = np.arange(len(planes), dtype=np.float64)
-    worst = worst_corner_mm(corners, affine, places, size)
-    is_regular = worst <= _bound_mm(line)
-    issues = (*_tilted(line), *_uneven(line, worst))
-    if is_regular and not line.is_tilted:
-        return Stack(frames, affine, issues)
-    resampling = None
-    if is_regular:
-        resampling = resampling_of(line, affine, places, size)
-    elif line.worst_mm <= _bound_mm(line):
-        resampling = resampling_of(line, line.affine, line.places, size)
+def _stack(frames: tuple[FoundFrame, ...], slices: Slices) -> Stack:
+    affine, lean = regular_affine(slices), Lean.of(slices)
+    places = np.arange(len(frames), dtype=np.float64)
+    worst, bound = worst_corner_mm(slices, affine, places), _bound_mm(lean)
+    if worst <= bound and not lean.is_tilted:
+        return Stack(frames, affine, _jittered(worst, bound))
+    resampling, issues = None, _tilted(lean)
+    if worst <= bound:
+        issues += _jittered(worst, bound)
+        resampling = resampling_of(lean, affine, places, slices.size)
+    else:
+        line = line_of(slices, lean)
+        is_straight = line.worst_mm <= bound
+        issues += (_irregular(_reason(lean.gaps_mm, is_straight=is_straight), worst, bound),)
+        if is_straight:
+            resampling = resampling_of(lean, line.affine, line.places, slices.size)
     if resampling is not None and np.prod(resampling.target_shape, dtype=float) > MAX_VOXELS:
         return Stack(frames, affine, (*issues, _too_large(resampling)))
     return Stack(frames, affine, issues, resampling)
 
 
-def _bound_mm(line: Line) -> float:
-    return max(jitter_mm(float(line.gaps_mm.mean())), EXACT_MM)
+def _bound_mm(lean: Lean) -> float:
+    return max(jitter_mm(float(lean.gaps_mm.mean())), EXACT_MM)
 
 
 def _repeated(n_repeated: int, n_frames: int) -> Issue:
@@ -120,10 +122,10 @@ def _too_large(resampling: Resampling) -> Issue:
     return Issue(code=IssueCode.SERIES_UNREADABLE, severity=Severity.ERROR, message=message)
 
 
-def _tilted(line: Line) -> tuple[Issue, ...]:
-    if not line.is_tilted:
+def _tilted(lean: Lean) -> tuple[Issue, ...]:
+    if not lean.is_tilted:
         return ()
-    is_gantry = line.tilt_deg <= MAX_TILT_DEG
+    is_gantry = lean.tilt_deg <= MAX_TILT_DEG
     what = (
         "the volume is resampled onto a right grid"
         if is_gantry
@@ -132,33 +134,37 @@ def _tilted(line: Line) -> tuple[Issue, ...]:
     issue = Issue(
         code=IssueCode.GEOMETRY_TILTED,
         severity=Severity.WARNING if is_gantry else Severity.ERROR,
-        message=f"Slice positions run {line.tilt_deg:.2f} degrees off the slice normal (gantry "
+        message=f"Slice positions run {lean.tilt_deg:.2f} degrees off the slice normal (gantry "
         f"tilt); {what}.",
     )
     return (issue,)
 
 
-def _uneven(line: Line, worst_mm: float) -> tuple[Issue, ...]:
-    bound = _bound_mm(line)
+def _jittered(worst_mm: float, bound_mm: float) -> tuple[Issue, ...]:
     if worst_mm <= EXACT_MM:
         return ()
-    is_tolerated = worst_mm <= bound
     message = (
-        f"Slices lie up to {worst_mm:.3f} mm off a regular grid; up to {bound:.3f} mm is tolerated."
-        if is_tolerated
-        else f"The slices form no regular grid ({_reason(line)}), and one lies {worst_mm:.3f} mm "
-        f"off; up to {bound:.3f} mm is tolerated."
+        f"Slices lie up to {worst_mm:.3f} mm off a regular grid; up to {bound_mm:.3f} mm is "
+        "tolerated."
     )
-    severity = Severity.WARNING if is_tolerated else Severity.ERROR
-    return (Issue(code=IssueCode.GEOMETRY_IRREGULAR, severity=severity, message=message),)
+    code = IssueCode.GEOMETRY_IRREGULAR
+    return (Issue(code=code, severity=Severity.WARNING, message=message),)
 
 
-def _reason(line: Line) -> str:
-    gaps = line.gaps_mm
+def _irregular(reason: str, worst_mm: float, bound_mm: float) -> Issue:
+    message = (
+        f"The slices form no regular grid ({reason}), and one lies {worst_mm:.3f} mm off; up to "
+        f"{bound_mm:.3f} mm is tolerated."
+    )
+    code = IssueCode.GEOMETRY_IRREGULAR
+    return Issue(code=code, severity=Severity.ERROR, message=message)
+
+
+def _reason(gaps: Points, *, is_straight: bool) -> str:
     steps = gaps / float(np.median(gaps))
     n_missing = int(np.rint(steps - 1).clip(0).sum())
     is_whole = bool((np.abs(steps - np.rint(steps)) < 0.1).all())
     why = f"{n_missing} slices are missing" if n_missing and is_whole else "unevenly spaced"
-    if line.worst_mm > _bound_mm(line):
+    if not is_straight:
         why += ", and not on a straight line"
     return f"{why}: gaps between slices run from {gaps.min():.3f} to {gaps.max():.3f} mm"

@@ -9,9 +9,10 @@ from pydicom.uid import UID
 
 from pipeline.ingest.codecs import is_decodable
 from pipeline.ingest.elements import count_of, number_of, text_of, words_of
+from pipeline.ingest.header_walk import UNDEFINED
 from pipeline.ingest.instance import Fault
 from pipeline.ingest.kept import Header, kept
-from pipeline.ingest.parse import UNDEFINED, PixelData
+from pipeline.ingest.pixel_data import PixelData
 from schemas.issue import IssueCode
 
 MAX_VOXELS = 2**29
@@ -204,7 +205,7 @@ def _complete(pixels: PixelData, n_bytes: int, n_claimed: int) -> Fault | None:
         return Fault(IssueCode.PIXELS_UNREADABLE, "with pixel data that is cut short")
     if pixels.offset is None or pixels.length == UNDEFINED:
         return None
-    n_there = pixels.length if pixels.syntax.is_deflated else n_bytes - pixels.offset
+    n_there = pixels.length if pixels.is_deflated else n_bytes - pixels.offset
     if min(n_there, pixels.length) < n_claimed:
         return Fault(IssueCode.PIXELS_UNREADABLE, "with less pixel data than the header says")
     return None

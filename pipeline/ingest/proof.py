@@ -26,7 +26,7 @@ class Proof:
     ----------
     affine : shape (4, 4), mm, LPS
         Takes (place, row, column) of the stack as scanned.
-    corners : shape (slices, 4, 3), mm, LPS
+    corners : (slices, 4, 3) numbers, mm, LPS
         Where it puts the four corners of each slice.
     shape
         Slices, rows, columns as scanned.
@@ -37,7 +37,7 @@ class Proof:
     """
 
     affine: NDArray[np.float64]
-    corners: NDArray[np.float64]
+    corners: list[list[list[float]]]
     shape: tuple[int, int, int]
     bound_mm: float
     planes: dict[int, Plane] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class Proof:
             )
         affine = np.array(rows)
         corners = affine_corners(affine, places, *shape[1:])
-        return cls(affine, corners, shape, _bound_mm(series, affine))
+        return cls(affine, corners.tolist(), shape, _bound_mm(series, affine))
 
     def check(self, index: int, frame: Frame) -> None:
         """Compare the four corners of a slice by the affine with those by its own header.
@@ -72,7 +72,7 @@ class Proof:
             msg = f"slice {index} has another size than the volume, or no position"
             raise IngestError(msg)
         own = corners_of(frame.plane, rows, columns)
-        worst = max(map(math.dist, own, self.corners[index].tolist()))
+        worst = max(map(math.dist, own, self.corners[index]))
         if not worst <= self.bound_mm:
             msg = (
                 f"{IssueCode.GEOMETRY_MISMATCH}: slice {index} lies {worst:.3f} mm from where its "

@@ -82,9 +82,10 @@ def scan_files(
     with quiet(), ThreadPoolExecutor(N_THREADS) as pool:
         waiting: deque[tuple[list[str], Future[_Job]]] = deque()
         while waiting or scan.names:
-            while scan.names and len(waiting) < scan.n_jobs():
+            while scan.names and len(waiting) < (n_jobs := scan.n_jobs()):
                 some = [scan.names.popleft() for _ in range(min(_FILES_PER_JOB, len(scan.names)))]
-                waiting.append((some, pool.submit(_read_files, store, some)))
+                submit = pool.submit if n_jobs > 1 else _at_once
+                waiting.append((some, submit(_read_files, store, some)))
             some, future = waiting.popleft()
             job = future.result()
             scan.is_slow = job.is_slow if scan.n_read == 0 else scan.is_slow
@@ -143,6 +144,15 @@ class _Scan:
         self.unread += contents.refused
         self.names.extendleft(reversed(contents.members))
         self.n_known += len(contents.members)
+
+
+def _at_once(
+    read: Callable[[FileStore, list[str]], _Job], store: FileStore, names: list[str]
+) -> Future[_Job]:
+    """Do a job in this thread: one job at a time needs no other."""
+    future: Future[_Job] = Future()
+    future.set_result(read(store, names))
+    return future
 
 
 def _read_files(store: FileStore, names: list[str]) -> _Job:

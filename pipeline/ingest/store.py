@@ -1,11 +1,14 @@
 """One way to open what an ingested folder holds: its files, and the members of archives there."""
 
+import errno
 import os
+import stat
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self, cast
@@ -32,6 +35,17 @@ class OpenFile:
     is_member: bool
     """Whether it is part of an archive, where only reading on is fast."""
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self.stream.close()
+
 
 class FileStore:
     """Opens by the names that ``discover`` gives; safe to share between threads.
@@ -45,7 +59,7 @@ class FileStore:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._root = str(folder.resolve())
+        self._root = os.path.realpath(folder)
         self._archives: OrderedDict[str, Archive] = OrderedDict()
         self._inside: set[str] = {self._root}
         self._lock = threading.RLock()
@@ -63,8 +77,7 @@ class FileStore:
             archive.close()
         self._archives.clear()
 
-    @contextmanager
-    def open(self, name: str) -> Iterator[OpenFile]:
+    def open(self, name: str) -> AbstractContextManager[OpenFile]:
         """Open a file or a member of an archive for reading.
 
         Raises
@@ -76,16 +89,32 @@ class FileStore:
         """
         archive, rest = archive_of(name)
         if archive:
-            with self.archive(archive) as opened, opened.open(rest) as stream:
-                yield OpenFile(stream, opened.members[rest].file_size, is_member=True)
-        else:
-            with open(self._path(name), "rb", buffering=0) as file:  # noqa: PTH123  faster
-                size = os.fstat(file.fileno()).st_size
-                yield OpenFile(cast("BinaryIO", file), size, is_member=False)
+            return self._open_member(archive, rest)
+        stream = self._open_file(name)
+        return OpenFile(stream, os.fstat(stream.fileno()).st_size, is_member=False)
+
+    @contextmanager
+    def _open_member(self, archive: str, member: str) -> Iterator[OpenFile]:
+        with self.archive(archive) as opened, opened.open(member) as stream:
+            yield OpenFile(stream, opened.members[member].file_size, is_member=True)
+
+    def _open_file(self, name: str) -> BinaryIO:
+        """Open without a buffer; only a link has to be looked at before it is followed."""
+        path = self._path(name)
+        try:
+            return cast("BinaryIO", FileIO(path, opener=_unless_link))
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+        return cast("BinaryIO", FileIO(self._inside_path(path)))
 
     def size(self, name: str) -> int:
         """Return the size of a file that lies in no archive."""
-        return Path(self._path(name)).stat().st_size
+        path = self._path(name)
+        status = os.lstat(path)
+        if stat.S_ISLNK(status.st_mode):
+            status = Path(self._inside_path(path)).stat()
+        return status.st_size
 
     @contextmanager
     def archive(self, name: str) -> Iterator[Archive]:
@@ -118,19 +147,29 @@ class FileStore:
         around, rest = archive_of(name)
         allowance = allowed_bytes(self.size(outermost_of(name)))
         if not around:
-            stream = Path(self._path(rest)).open("rb")  # noqa: SIM115  the archive closes it
+            path = Path(self._inside_path(self._path(rest)))
+            stream = path.open("rb")
             return open_archive(stream, self.size(rest), copy=False, allowance=allowance)
         with self.open(name) as found:
             return open_archive(found.stream, found.n_bytes, copy=True, allowance=allowance)
 
     def _path(self, name: str) -> str:
-        """Return where a file lies, after it was made sure that it lies below the folder."""
+        """Return where a file lies, in a folder of which it was made sure that it lies below."""
         path = f"{self._root}/{os.fsdecode(raw_name(name))}"
         parent = path.rpartition("/")[0]
-        if parent not in self._inside or path.endswith("/..") or os.path.islink(path):  # noqa: PTH114
-            if not Path(path).resolve().is_relative_to(self._root):
-                msg = "the file lies outside the folder"
-                raise IngestError(msg, IssueCode.FILE_UNREADABLE)
-            if os.path.realpath(parent) == parent:
-                self._inside.add(parent)
+        if parent not in self._inside:
+            if os.path.realpath(parent) != parent:
+                return self._inside_path(path)
+            self._inside.add(parent)
+        return self._inside_path(path) if path.endswith("/..") else path
+
+    def _inside_path(self, path: str) -> str:
+        """Return a path after it was made sure that what it leads to lies below the folder."""
+        if os.path.realpath(path) != path and not Path(path).resolve().is_relative_to(self._root):
+            msg = "the file lies outside the folder"
+            raise IngestError(msg, IssueCode.FILE_UNREADABLE)
         return path
+
+
+def _unless_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW)

@@ -18,7 +18,8 @@ from pipeline.ingest.beginning import Beginning
 from pipeline.ingest.codecs import Pixels, Stored, decode_frame, within_stored_bits
 from pipeline.ingest.elements import count_of, value_of
 from pipeline.ingest.kept import kept
-from pipeline.ingest.parse import PixelData, inflated
+from pipeline.ingest.parse import inflated
+from pipeline.ingest.pixel_data import PixelData
 from pipeline.ingest.store import OpenFile
 
 _MAX_HEADER_BYTES = 64 * 2**20
@@ -40,7 +41,7 @@ class StoredFrame:
         IngestError
             If they cannot be decoded, or contradict the header.
         """
-        if self.pixels.syntax.is_encapsulated:
+        if self.pixels.is_encapsulated:
             return decode_frame(bytes(self.content), self.stored)
         dtype = self.stored.dtype
         if self.pixels.syntax == ExplicitVRBigEndian:
@@ -79,7 +80,7 @@ def stored_frames(
     """
     stored = _stored(beginning.header, beginning.pixels.syntax)
     content = _content(found, beginning, stored)
-    give = _fragmented if beginning.pixels.syntax.is_encapsulated else _plain
+    give = _fragmented if beginning.pixels.is_encapsulated else _plain
     for number, frame in give(content, beginning, stored, wanted):
         yield number, StoredFrame(frame, beginning.pixels, stored)
 
@@ -105,12 +106,12 @@ def _content(found: OpenFile, beginning: Beginning, stored: Stored) -> bytes | B
     """Return bytes, or a stream, in which the pixel data lies where ``beginning`` says."""
     if len(beginning.head) == found.n_bytes:
         whole = beginning.head
-    elif beginning.pixels.syntax.is_deflated:
+    elif beginning.pixels.is_deflated:
         found.stream.seek(0)
         whole = found.stream.read()
     else:
         return found.stream
-    if beginning.pixels.syntax.is_deflated:
+    if beginning.pixels.is_deflated:
         n_bytes = _n_frames(beginning.header) * stored.n_bytes
         whole = inflated(whole, _MAX_HEADER_BYTES + n_bytes)
     return whole

@@ -16,7 +16,9 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from pipeline.ingest import discover, header, load_volume, parse
 from pipeline.ingest.header import FileFacts, describe, read_elements
+from pipeline.ingest.header_walk import UnusualError
 from pipeline.ingest.instance import Instance, Unread
+from pipeline.ingest.layout import Layouts
 from pipeline.ingest.quiet import quiet
 from schemas.issue import IssueCode
 from tests.factories import ball, edit, grid, write_ball
@@ -35,12 +37,13 @@ def by_pydicom(content: bytes, monkeypatch: pytest.MonkeyPatch) -> Instance | Un
     """Describe a file of which pydicom has read every element, also those that are not wanted."""
 
     def refuse(*_arguments: object) -> None:
-        raise parse._UnusualError
+        raise UnusualError
 
     def read_all(stream: BinaryIO, *, specific_tags: object, **options: Any) -> Dataset:
         return pydicom.dcmread(stream, **options)
 
     with monkeypatch.context() as patch:
+        patch.setattr(parse, "_LAYOUTS", Layouts())
         patch.setattr(parse, "_walked", refuse)
         patch.setattr(parse, "dcmread", read_all)
         return described(content)
