@@ -92,8 +92,6 @@ def _seed(options: argparse.Namespace, seed: int, threads: int, rows: "Queue[Row
         bench = _Bench(protocol, train, test, questions, seed, progress)
         for row in bench.run(options.fusions):
             rows.put(row)
-        for row in bench.gains(options.fusions):
-            rows.put(row)
         for row in bench.subsets() if options.subsets else ():
             rows.put(row)
 
@@ -193,18 +191,18 @@ class _Bench:
                 self.whole = network
             taken = seconds + time.monotonic() - started
             yield self._row(fusion, self.scores[fusion], taken)
+            if fusion != "cross" and "cross" in self.scores:
+                yield self._gain(fusion)
         yield self._row("boosted trees", self._trees(image), seconds)
 
-    def gains(self, fusions: Sequence[str]) -> list[Row]:
-        """Compare the shipped fusion with the others on the task of interaction, paired."""
+    def _gain(self, other: str) -> Row:
+        """Compare the shipped fusion with another on the task of interaction, paired."""
         number = [task.name for task in self.protocol.tasks].index(INTERACTION_TASK)
-        others = [name for name in fusions if name != "cross"] if "cross" in fusions else []
         outcomes = np.stack([case.outcomes for case in self.truth])[:, [number]]
-        return [
-            {"what": f"AUROC of {INTERACTION_TASK}: cross minus {name}", "seed": self.seed}
-            | gain(outcomes, self.scores["cross"][:, [number]], self.scores[name][:, [number]])
-            for name in others
-        ]
+        what = {"what": f"AUROC of {INTERACTION_TASK}: cross minus {other}", "seed": self.seed}
+        return what | gain(
+            outcomes, self.scores["cross"][:, [number]], self.scores[other][:, [number]]
+        )
 
     def subsets(self) -> Iterator[Row]:
         """Compare, for each subset of modalities, with a network trained on just those."""

@@ -28,6 +28,7 @@ from flows.options import (
 from flows.similar import similar
 from flows.tune import tune
 from pipeline.errors import PipelineError, UsageError
+from schemas.metrics import AnyMetrics
 
 SAMPLES = Path(__file__).parent.parent / "data_samples"
 
@@ -56,9 +57,9 @@ def _complain(message: str) -> None:
     console.print(f"synopt: {' '.join(message.split())}", markup=False)
 
 
-def _say_doubts(task: str, doubts: tuple[str, ...], *, quiet: bool) -> None:
-    for doubt in doubts:
-        say(f"{task}: doubt: {doubt}", quiet=quiet)
+def _say_doubts(metrics: AnyMetrics, *, quiet: bool) -> None:
+    for doubt in metrics.doubts:
+        say(f"{metrics.task}: doubt: {doubt.words}", quiet=quiet)
 
 
 @app.command()
@@ -189,7 +190,7 @@ def train(  # noqa: PLR0913, PLR0917
         )  # fmt: skip
     for metrics in bundle.metrics:
         say(f"{metrics.task}: test {in_words(metrics)}", quiet=quiet)
-        _say_doubts(metrics.task, metrics.doubts, quiet=quiet)
+        _say_doubts(metrics, quiet=quiet)
     for line in maps_in_words(bundle.maps):
         say(line, quiet=quiet)
     say(f"Bundle: {out.absolute()}", quiet=quiet)
@@ -231,7 +232,7 @@ def evaluate(  # noqa: PLR0913, PLR0917
         )  # fmt: skip
     for metrics in found.tasks:
         say(f"{metrics.task}: {in_words(metrics)}", quiet=quiet)
-        _say_doubts(metrics.task, metrics.doubts, quiet=quiet)
+        _say_doubts(metrics, quiet=quiet)
     for line in maps_in_words(found.maps):
         say(line, quiet=quiet)
     say(f"Evaluation: {write_evaluation(out, found).absolute()}", quiet=quiet)
@@ -250,13 +251,17 @@ def recalibrate(
     from pipeline.recalibrate import recalibrate as update  # noqa: PLC0415
     from schemas.calibration import Calibrator  # noqa: PLC0415
 
-    for calibrator in update(bundle, labels, reports, out).calibrators:
+    made = update(bundle, labels, reports, out)
+    for calibrator in made.bundle.calibrators:
         if isinstance(calibrator, Calibrator):
             site = calibrator.recalibration
             what = f"updated on {site.n_cases} cases" if site else "too few outcomes, as it was"
         else:
             what = "as it was, since only binary tasks are recalibrated"
         say(f"{calibrator.task}: {what}", quiet=quiet)
+    if made.n_known:
+        left_out = f"{made.n_known} studies of patients who had helped to make the bundle"
+        say(f"left out: {left_out}", quiet=quiet)
     say(f"Bundle: {out.absolute()}", quiet=quiet)
 
 

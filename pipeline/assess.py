@@ -132,7 +132,7 @@ class Assessor:
         issues = (
             *issues,
             *unlike_training(self.bundle, output, inputs, case),
-            *self._unseen_scanner(study),
+            *scanner_issues(self.bundle, study),
             *doubt_issues(self.bundle.metrics, self.bundle.calibrators),
         )
         if has_errors(issues):
@@ -171,11 +171,6 @@ class Assessor:
             run=run,
         )  # fmt: skip
 
-    def _unseen_scanner(self, study: Study) -> list[Issue]:
-        policy = self.bundle.protocol.assessment.unseen_scanner
-        severity = Severity.ERROR if policy == "withhold" else Severity.WARNING
-        return unseen_scanner(self.bundle.reference, study.scanner, severity=severity)
-
 
 def _with(report: RiskReport, *, issues: tuple[Issue, ...], status: str) -> RiskReport:
     return report.model_copy(update={"issues": issues, "status": status})
@@ -203,6 +198,13 @@ def unlike_training(
         bundle.reference, summary, quantities(main_volume(case, bundle.protocol), case.history),
         severity=Severity.ERROR if policy == "withhold" else Severity.WARNING,
     )  # fmt: skip
+
+
+def scanner_issues(bundle: Bundle, study: Study) -> list[Issue]:
+    """Say if training saw no case of a study's scanner; by the policy an error or a warning."""
+    policy = bundle.protocol.assessment.unseen_scanner
+    severity = Severity.ERROR if policy == "withhold" else Severity.WARNING
+    return unseen_scanner(bundle.reference, study.scanner, severity=severity)
 
 
 def _nothing_to_read(case: Case) -> tuple[Issue, ...]:

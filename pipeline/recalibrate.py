@@ -1,24 +1,62 @@
 """A bundle with a site's own outcomes on top of its calibration, as a new bundle."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.bundle import CARD, Bundle, load_bundle, making_of, save_bundle
+from pipeline.bundle import CARD, SPLITS, Bundle, load_bundle, making_of, save_bundle, split_of
+from pipeline.calibration import is_answered
 from pipeline.calibration.site import MIN_EVENTS, recalibrated
 from pipeline.errors import UsageError
 from pipeline.files import file_sha256, whole_folder
-from pipeline.history import read_label_file
+from pipeline.history import Labels, read_label_file
 from pipeline.report import read_report
 from pipeline.report.index import STUDIES_NAME
+from pipeline.train.splits import was_seen, with_site
 from schemas.calibration import AnyCalibrator, Calibrator, StepCalibrator
+from schemas.metrics import AnyMetrics
 from schemas.report import RiskReport
+from schemas.splits import SplitRecord
 
 
-def recalibrate(bundle_folder: Path, labels_file: Path, reports: Path, out: Path) -> Bundle:
+@dataclass(frozen=True, slots=True, eq=False)
+class Recalibrated:
+    """A bundle of a site.
+
+    Parameters
+    ----------
+    n_known
+        Studies that were left out since their patients had helped to make the bundle before.
+    """
+
+    bundle: Bundle
+    n_known: int
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Followed:
+    """An assessed study of which the site's file has a row.
+
+    Parameters
+    ----------
+    outcomes
+        One for each label column; None where unknown.
+    patient_ids
+        Whose it is, by its images and by the file.
+    """
+
+    report: RiskReport
+    outcomes: Sequence[float | None]
+    patient_ids: frozenset[str]
+
+
+def recalibrate(bundle_folder: Path, labels_file: Path, reports: Path, out: Path) -> Recalibrated:
     """Update a bundle on a site's outcomes and write it as a new bundle, whole or not at all.
+
+    Patients who were trained or calibrated on are left out: of them the bundle's answers are too
+    good. Those of its test part are not, and count as seen by the new bundle.
 
     Parameters
     ----------
@@ -32,37 +70,45 @@ def recalibrate(bundle_folder: Path, labels_file: Path, reports: Path, out: Path
     Raises
     ------
     UsageError
-        If no study has both a result of this bundle and an outcome, or no task has enough events.
+        If no study has both a result of this bundle and an outcome, every such patient helped to
+        make the bundle, or no task has enough events.
     CalibrationError
         If the bundle's answers do not rank the site's cases.
     """
-    bundle = load_bundle(bundle_folder)
+    bundle, split = load_bundle(bundle_folder), split_of(bundle_folder)
+    _require_binary(bundle)
+    followed = _followed(_results(bundle, reports), read_label_file(labels_file, bundle.protocol))
+    fresh = _fresh(followed, split)
+    digest = file_sha256(labels_file)
+    used = [_used(bundle, number, fresh) for number in range(len(bundle.calibrators))]
+    updated = tuple(
+        _updated(bundle, number, cases, digest) for number, cases in enumerate(used)
+    )  # fmt: skip
+    changed = [number for number, one in enumerate(updated) if one != bundle.calibrators[number]]
+    n_known = len(followed) - len(fresh)
+    if not changed:
+        msg = (
+            f"no task has {MIN_EVENTS} outcomes of each kind among the {len(fresh)} studies of "
+            f"{reports} with a row in {labels_file.name} ({n_known} more are of patients who "
+            "helped to make the bundle): recalibrate with more"
+        )
+        raise UsageError(msg)
+    patients = {name for number in changed for case in used[number] for name in case.patient_ids}
+    records = {**making_of(bundle_folder), SPLITS: with_site(split, patients)}
+    card = (bundle_folder / CARD).read_text(encoding="utf-8")
+    words = _words(updated, bundle.metrics, n_known)
+    with whole_folder(out) as folder:
+        save_bundle(folder, replace(bundle, calibrators=updated), card + words, records)
+    return Recalibrated(load_bundle(out), n_known)
+
+
+def _require_binary(bundle: Bundle) -> None:
     if all(isinstance(calibrator, StepCalibrator) for calibrator in bundle.calibrators):
         msg = (
-            f"{bundle_folder} answers no binary task, and this version recalibrates no other kind: "
-            "train a bundle on the site's cohort"
+            f"the bundle {bundle.identity.name} answers no binary task, and this version "
+            "recalibrates no other kind: train a bundle on the site's cohort"
         )
         raise UsageError(msg)
-    labels = read_label_file(labels_file, bundle.protocol)
-    found = _results(bundle, reports)
-    digest = file_sha256(labels_file)
-    updated = tuple(
-        _updated(bundle, number, found, labels.values, digest)
-        for number in range(len(bundle.calibrators))
-    )
-    if updated == bundle.calibrators:
-        msg = (
-            f"no task has {MIN_EVENTS} outcomes of each kind among the {len(found)} studies that "
-            f"{reports} holds results for: recalibrate with more"
-        )
-        raise UsageError(msg)
-    card = (bundle_folder / CARD).read_text(encoding="utf-8")
-    with whole_folder(out) as folder:
-        save_bundle(
-            folder, replace(bundle, calibrators=updated), card + _words(updated),
-            making_of(bundle_folder),
-        )  # fmt: skip
-    return load_bundle(out)
 
 
 def _results(bundle: Bundle, reports: Path) -> Mapping[str, RiskReport]:
@@ -76,43 +122,87 @@ def _results(bundle: Bundle, reports: Path) -> Mapping[str, RiskReport]:
     return {report.study_uid: report for report in own if report.status == "assessed"}
 
 
-def _updated(
-    bundle: Bundle,
-    number: int,
-    found: Mapping[str, RiskReport],
-    labels: Mapping[str, tuple[float | None, ...]],
-    digest: str,
-) -> AnyCalibrator:
-    calibrator = bundle.calibrators[number]
+def _followed(found: Mapping[str, RiskReport], labels: Labels) -> list[Followed]:
+    return [
+        Followed(
+            report,
+            labels.values[uid],
+            frozenset({report.patient_id, labels.patients[uid]} - {""}),
+        )
+        for uid, report in found.items()
+        if uid in labels.values
+    ]
+
+
+def _fresh(followed: Sequence[Followed], split: SplitRecord) -> list[Followed]:
+    """Return the studies of patients who helped in no way to make the bundle."""
+    fresh = [
+        case for case in followed if not any(was_seen(split, name) for name in case.patient_ids)
+    ]
+    if followed and not fresh:
+        msg = (
+            f"all {len(followed)} studies with a result and a row of outcomes are of patients who "
+            "helped to make this bundle: recalibrate on other patients"
+        )
+        raise UsageError(msg)
+    return fresh
+
+
+def _used(bundle: Bundle, number: int, cases: Sequence[Followed]) -> list[Followed]:
+    """Return the cases that have both an answer to a task and its outcome."""
+    place = _place(bundle, number)
+    return [
+        case
+        for case in cases
+        if case.outcomes[place] is not None
+        and case.report.risks[number].calibrated_logit is not None
+    ]
+
+
+def _place(bundle: Bundle, number: int) -> int:
+    """Return where a task's first label column stands."""
+    return sum(len(task.label_columns) for task in bundle.protocol.tasks[:number])
+
+
+def _updated(bundle: Bundle, number: int, cases: Sequence[Followed], digest: str) -> AnyCalibrator:
+    """Return a task's calibrator updated on these cases, or as it was."""
+    calibrator, place = bundle.calibrators[number], _place(bundle, number)
     if not isinstance(calibrator, Calibrator):
         return calibrator
-    place = sum(len(task.label_columns) for task in bundle.protocol.tasks[:number])
-    odds, outcomes = [], []
-    for study_uid, report in found.items():
-        outcome = labels.get(study_uid, ())[place : place + 1]
-        answer = report.risks[number].calibrated_logit
-        if outcome and outcome[0] is not None and answer is not None:
-            odds.append(answer)
-            outcomes.append(outcome[0])
+    odds = [case.report.risks[number].calibrated_logit for case in cases]
     fresh = recalibrated(
-        calibrator, np.array(odds, dtype=np.float64), np.array(outcomes, dtype=np.float64),
-        labels_sha256=digest, from_bundle_sha256=bundle.identity.sha256,
-    )  # fmt: skip
+        calibrator,
+        np.array(odds, dtype=np.float64),
+        np.array([case.outcomes[place] for case in cases], dtype=np.float64),
+        labels_sha256=digest,
+        from_bundle_sha256=bundle.identity.sha256,
+    )
     return fresh or calibrator
 
 
-def _words(calibrators: tuple[AnyCalibrator, ...]) -> str:
+def _words(
+    calibrators: Sequence[AnyCalibrator], metrics: Sequence[AnyMetrics], n_known: int
+) -> str:
+    """Return what the card says of the update."""
     lines = ["", "## Recalibrated on a site", ""]
-    for calibrator in calibrators:
-        if not isinstance(calibrator, Calibrator):
-            lines.append(f"- `{calibrator.task}`: as it was; only binary tasks are recalibrated")
-            continue
-        site = calibrator.recalibration
-        what = (
-            "too few outcomes; as it was"
-            if site is None
-            else f"log-odds x {site.slope:.3f} {site.intercept:+.3f}, from {site.n_cases} patients "
-            f"with {site.n_events} events"
-        )
-        lines.append(f"- `{calibrator.task}`: {what}")
-    return "\n".join(lines) + "\n"
+    for calibrator, task in zip(calibrators, metrics, strict=True):
+        lines.append(f"- `{calibrator.task}`: {_what(calibrator)}")
+        lines += [
+            f"- `{task.task}`: no report repeats this doubt any more: {doubt.words}"
+            for doubt in task.doubts
+            if is_answered(doubt, calibrator)
+        ]
+    left_out = f"{n_known} studies of patients who had helped to make the bundle were left out."
+    return "\n".join([*lines, "", f"What stands above was seen before. {left_out}"]) + "\n"
+
+
+def _what(calibrator: AnyCalibrator) -> str:
+    if not isinstance(calibrator, Calibrator):
+        return "as it was; only binary tasks are recalibrated"
+    site = calibrator.recalibration
+    if site is None:
+        return "too few outcomes; as it was"
+    return (
+        f"log-odds x {site.slope:.3f} {site.intercept:+.3f}, from {site.n_cases} patients "
+        f"with {site.n_events} events"
+    )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.assess import is_readable, unlike_training
+from pipeline.assess import is_readable, scanner_issues, unlike_training
 from pipeline.bundle import Bundle
 from pipeline.case import Case
 from pipeline.cohort import Cohort, read_case
@@ -149,11 +149,11 @@ def place(cohort: Cohort, bundle: Bundle, study: Study) -> Place | LeftOut:
     first = replace(bundle, networks=bundle.networks[:1])
     inputs = model_input(case, bundle.protocol, bundle.text_encoder, bundle.table_transform)
     output = first.predict([inputs])
-    unlike = unlike_training(bundle, output, inputs, case)
+    unlike = [*unlike_training(bundle, output, inputs, case), *scanner_issues(bundle, study)]
     if has_errors(unlike):
-        reasons = (IssueCode.OUT_OF_DISTRIBUTION,)
-        return LeftOut(study_uid=study.study_uid, status="withheld", reasons=reasons)
-    return Place(study, output.embedding[0].double().cpu().numpy(), bool(unlike))
+        return LeftOut(study_uid=study.study_uid, status="withheld", reasons=_errors(unlike))
+    is_unlike = any(issue.severity is Severity.WARNING for issue in unlike)
+    return Place(study, output.embedding[0].double().cpu().numpy(), is_unlike)
 
 
 def similarities(case: Array, others: Array, by: ComparedBy) -> tuple[Array, list[Comparison]]:
@@ -275,8 +275,9 @@ def _reasons(case: Case) -> tuple[IssueCode, ...]:
     groups: list[Sequence[Issue]] = [
         case.issues, [issue for use in case.series for issue in use.issues]
     ]  # fmt: skip
-    for issues in groups:
-        errors = [issue.code for issue in issues if issue.severity is Severity.ERROR]
-        if errors:
-            return tuple(dict.fromkeys(errors))
-    return (IssueCode.NOTHING_TO_READ,)
+    return next(filter(None, map(_errors, groups)), (IssueCode.NOTHING_TO_READ,))
+
+
+def _errors(issues: Sequence[Issue]) -> tuple[IssueCode, ...]:
+    errors = [issue.code for issue in issues if issue.severity is Severity.ERROR]
+    return tuple(dict.fromkeys(errors))

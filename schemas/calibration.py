@@ -9,6 +9,7 @@ from schemas.base import FrozenModel
 Method = Literal["temperature", "platt", "beta", "isotonic"]
 StepMethod = Literal["temperature", "platt", "vector"]
 StepKind = Literal["multiclass", "ordinal", "survival"]
+ROUNDING = 1e-9
 
 
 class CalibrationMap(FrozenModel):
@@ -104,10 +105,21 @@ class Recalibration(FrozenModel):
     """Positives among them."""
     intercept_sd: float = Field(ge=0)
     """Standard error of what was added, log-odds."""
+    slope_sd: float = Field(default=0.0, ge=0)
+    """Standard error of the slope; 0 if it was never refitted, or by an earlier version."""
+    covariance: float = 0.0
+    """Of what was added and the slope."""
     labels_sha256: str
     """Hash of the file with the outcomes."""
     from_bundle_sha256: str
     """Identity of the bundle that was recalibrated."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Recalibration":
+        if not abs(self.covariance) <= self.intercept_sd * self.slope_sd * (1 + ROUNDING):
+            msg = "the covariance of intercept and slope exceeds their standard errors"
+            raise ValueError(msg)
+        return self
 
 
 class AbsentSpread(FrozenModel):

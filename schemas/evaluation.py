@@ -34,10 +34,10 @@ class Comparison(FrozenModel):
     """The other bundle's name."""
     sha256: str
     """Its identity."""
-    auroc: Interval
-    """Its own."""
-    difference: Interval
-    """This bundle's AUROC less the other's, on the same draws."""
+    auroc: Interval | None = None
+    """Its own; None where the cases lack an answer to one of the task's questions."""
+    difference: Interval | None = None
+    """This bundle's AUROC less the other's, on the same draws; None for the same reason."""
     log_loss_difference: Interval
     """This bundle's log loss less the other's: below 0 this one is better."""
 

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from schemas.base import FrozenModel
+from schemas.doubt import Doubt
 
 
 class Interval(FrozenModel):
@@ -148,8 +149,8 @@ class TaskMetrics(FrozenModel):
     """Log loss of always saying the training prevalence."""
     train_prevalence: float
     """Share of positives among the training cases."""
-    doubts: tuple[str, ...] = ()
-    """What speaks against the probabilities, in words; empty if nothing does."""
+    doubts: tuple[Doubt, ...] = ()
+    """What speaks against the probabilities; empty if nothing does."""
 
 
 class ClassSetResult(FrozenModel):
@@ -218,8 +219,8 @@ class StepMetrics(FrozenModel):
     train_shares: tuple[float, ...]
     """Share of each class among the training cases, or of those with an event by each horizon
     (Kaplan and Meier, 1958)."""
-    doubts: tuple[str, ...] = ()
-    """What speaks against the probabilities, in words; empty if nothing does."""
+    doubts: tuple[Doubt, ...] = ()
+    """What speaks against the probabilities; empty if nothing does."""
 
 
 AnyMetrics = TaskMetrics | StepMetrics

@@ -24,7 +24,7 @@ class Neighbour(FrozenModel):
     compared: tuple[Comparison, ...] = Field(min_length=1)
     """What both cases have, and was compared."""
     is_unlike_training: bool
-    """Whether the case is unlike those that the bundle was trained on."""
+    """Whether the case, or its scanner, is unlike those that the bundle was trained on."""
 
 
 class LeftOut(FrozenModel):

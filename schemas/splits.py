@@ -19,4 +19,6 @@ class SplitRecord(FrozenModel):
     seed: int
     """Of the hashes."""
     parts: dict[str, tuple[str, ...]] = Field(repr=False)
-    """By part, SHA-256 of "seed:patient_id", sorted."""
+    """By part, SHA-256 of "seed:identifier", sorted; the identifier without case, spaces,
+    punctuation and leading zeros, or as written in a bundle of an earlier version. Who recalibrated
+    a bundle is in the part `site`, and may be in `test` as well."""

@@ -8,6 +8,7 @@ from pipeline.calibration.doubts import (
     Judged,
     doubt_issues,
     doubts_about,
+    is_answered,
     parts_differ,
     ranks_by_chance,
 )
@@ -29,7 +30,7 @@ from pipeline.calibration.steps import outcome_probabilities, step_probabilities
 __all__ = [
     "COVERAGE", "MODALITIES", "Answers", "Judged", "Reference", "class_set", "doubt_issues",
     "doubts_about", "fit_calibrator", "fit_class_sets", "fit_reference", "fit_step_calibrator",
-    "in_words", "interval", "judge", "judge_steps", "label_set", "mean_auroc",
+    "in_words", "interval", "is_answered", "judge", "judge_steps", "label_set", "mean_auroc",
     "outcome_probabilities", "outside_reference", "paired_difference", "parts_differ", "questions",
     "ranks_by_chance", "short_sets", "shown_log_odds", "step_probabilities", "steps_in_words",
     "task_log_loss", "thresholds_of", "to_log_odds", "to_probability", "train_shares",

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from scipy.stats import binom
 
 from pipeline.calibration.reliability import binomial_bounds
+from schemas.doubt import Doubt
 from schemas.metrics import AnyMetrics, Held
 
 SHORT_P = 0.001
@@ -31,7 +32,7 @@ def held_by_answer(
     return tuple(_held(answer, flags) for answer, flags in (("", is_held), *own.items()) if flags)
 
 
-def short_sets(metrics: AnyMetrics, promised: float) -> tuple[str, ...]:
+def short_sets(metrics: AnyMetrics, promised: float) -> tuple[Doubt, ...]:
     """Say of which group's cases the sets hold the truth less often than promised.
 
     Parameters
@@ -40,9 +41,12 @@ def short_sets(metrics: AnyMetrics, promised: float) -> tuple[str, ...]:
         Coverage of the cases of each answer.
     """
     return tuple(
-        f"{'' if part.group == 'all' else f'{part.group}: '}the sets hold the truth in "
-        f"{one.n_held / one.n_cases:.0%} of {one.n_cases} cases of {one.answer} "
-        f"({one.lower:.0%} to {one.upper:.0%}), {promised:.0%} were promised"
+        Doubt(
+            about="sets",
+            words=f"{'' if part.group == 'all' else f'{part.group}: '}the sets hold the truth in "
+            f"{one.n_held / one.n_cases:.0%} of {one.n_cases} cases of {one.answer} "
+            f"({one.lower:.0%} to {one.upper:.0%}), {promised:.0%} were promised",
+        )
         for part in (metrics.whole, *metrics.groups)
         if part.conformal is not None
         for one in part.conformal.held

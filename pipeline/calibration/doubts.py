@@ -18,7 +18,8 @@ from pipeline.calibration.statistics import (
     observed_to_expected,
     patient_weights,
 )
-from schemas.calibration import AnyCalibrator, Calibrator
+from schemas.calibration import AnyCalibrator, Calibrator, Recalibration
+from schemas.doubt import Doubt, DoubtAbout
 from schemas.issue import Issue, IssueCode, Severity
 from schemas.metrics import AnyMetrics
 
@@ -38,18 +39,19 @@ class Judged:
     patients: NDArray[np.str_]
 
 
-def ranks_by_chance(calibrator: AnyCalibrator) -> tuple[str, ...]:
+def ranks_by_chance(calibrator: AnyCalibrator) -> tuple[Doubt, ...]:
     """Say if chance ranks the calibration cases as well as the score does."""
     p = calibrator.chance_p
     if p is None or not p > DOUBTED:
         return ()
-    return (
+    words = (
         f"on {calibrator.n_cases} calibration cases chance ranks as well as the score does (p "
-        f"{p:.2f}): their labels may be wrong, or they are too few",
+        f"{p:.2f}): their labels may be wrong, or they are too few"
     )
+    return (Doubt(about="labels", words=words),)
 
 
-def doubts_about(judged: Judged) -> tuple[str, ...]:
+def doubts_about(judged: Judged) -> tuple[Doubt, ...]:
     """Say in what probabilities did not come true on cases that nothing was fitted on."""
     drawn, said = patient_weights(judged.patients), []
     for one in judged.asked:
@@ -60,17 +62,18 @@ def doubts_about(judged: Judged) -> tuple[str, ...]:
             ratio = np.log(one.statistic(observed_to_expected, drawn))
         slope = one.statistic(calibration_slope, drawn)
         if _is_far(ratio, 0.0) and abs(ratio[0]) > np.log(LEAST_RATIO):
-            said.append(
-                f"{_of(one)}{np.exp(ratio[0]):.2f} times as many outcomes were seen as expected: "
+            words = (
+                f"{np.exp(ratio[0]):.2f} times as many outcomes were seen as expected: "
                 "the probabilities are for another prevalence"
             )
+            said.append(_of(one, "prevalence", words))
         if _is_far(slope, 1.0) and not 1 / LEAST_SLOPE <= slope[0] <= LEAST_SLOPE:
             how = "extreme" if slope[0] < 1.0 else "timid"
-            said.append(f"{_of(one)}the calibration slope is {slope[0]:.2f}: too {how}")
+            said.append(_of(one, "slope", f"the calibration slope is {slope[0]:.2f}: too {how}"))
     return tuple(said)
 
 
-def parts_differ(calibration: Judged, others: Mapping[str, Judged]) -> tuple[str, ...]:
+def parts_differ(calibration: Judged, others: Mapping[str, Judged]) -> tuple[Doubt, ...]:
     """Say in what the calibration part is unlike the other parts of one cohort.
 
     Parameters
@@ -86,10 +89,11 @@ def parts_differ(calibration: Judged, others: Mapping[str, Judged]) -> tuple[str
             its = part.asked[place]
             share = _differ(_shares(one, calibration), _shares(its, part))
             if share:
-                said.append(
-                    f"{_of(one)}{share[0]:.0%} of the calibration part and {share[1]:.0%} of the "
+                words = (
+                    f"{share[0]:.0%} of the calibration part and {share[1]:.0%} of the "
                     f"{name} part have the outcome: the prior is wrong in one of them"
                 )
+                said.append(_of(one, "prevalence", words))
             if name != "test" or not (one.has_both and its.has_both):
                 continue
             ranks = _differ(
@@ -97,29 +101,42 @@ def parts_differ(calibration: Judged, others: Mapping[str, Judged]) -> tuple[str
                 its.statistic(auroc, patient_weights(part.patients)),
             )
             if ranks:
-                said.append(
-                    f"{_of(one)}the AUROC is {ranks[0]:.2f} on the calibration part and "
+                words = (
+                    f"the AUROC is {ranks[0]:.2f} on the calibration part and "
                     f"{ranks[1]:.2f} on the {name} part: labels may be wrong in one of them"
                 )
+                said.append(_of(one, "labels", words))
     return tuple(said)
 
 
 def doubt_issues(
     metrics: Sequence[AnyMetrics], calibrators: Sequence[AnyCalibrator]
 ) -> list[Issue]:
-    """Return what every report must say of a bundle's probabilities.
-
-    A task that a site's own outcomes have updated is that site's now.
-    """
+    """Return what every report must say of a bundle's probabilities."""
     return [
         Issue(
             code=IssueCode.CALIBRATION_DOUBTED, severity=Severity.WARNING,
-            message=f"{task.task}: {doubt}",
+            message=f"{task.task}: {doubt.words}",
         )
         for task, calibrator in zip(metrics, calibrators, strict=True)
-        if not (isinstance(calibrator, Calibrator) and calibrator.recalibration is not None)
         for doubt in task.doubts
+        if not is_answered(doubt, calibrator)
     ]  # fmt: skip
+
+
+def is_answered(doubt: Doubt, calibrator: AnyCalibrator) -> bool:
+    """Say whether a site's own outcomes have put right what a doubt is about.
+
+    An intercept answers for the prevalence and a slope for the slope; neither makes sets hold more,
+    nor gives wrong labels back to their patients.
+    """
+    if not isinstance(calibrator, Calibrator) or calibrator.recalibration is None:
+        return False
+    return doubt.about in _refitted(calibrator.recalibration)
+
+
+def _refitted(site: Recalibration) -> tuple[DoubtAbout, ...]:
+    return ("prevalence",) if site.slope == 1.0 else ("prevalence", "slope")
 
 
 def _shares(one: Question, part: Judged) -> Array:
@@ -146,5 +163,5 @@ def _differ(values: Array, others: Array) -> tuple[float, float] | None:
     return float(values[0]), float(others[0])
 
 
-def _of(one: Question) -> str:
-    return "" if one.name == "yes" else f"{one.name}: "
+def _of(one: Question, about: DoubtAbout, words: str) -> Doubt:
+    return Doubt(about=about, words=words if one.name == "yes" else f"{one.name}: {words}")

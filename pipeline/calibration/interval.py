@@ -13,9 +13,9 @@ from scipy.stats import t as student
 
 from pipeline.calibration.choose import by_patient
 from pipeline.calibration.fit import CANDIDATES
-from pipeline.calibration.maps import MODALITIES, map_log_odds, to_log_odds
+from pipeline.calibration.maps import MODALITIES, before_site, map_log_odds, to_log_odds
 from pipeline.calibration.subsets import Subset, cases_of_the_map
-from schemas.calibration import AbsentSpread, Calibrator, IntervalModel
+from schemas.calibration import AbsentSpread, Calibrator, IntervalModel, Recalibration
 
 LEVEL = 0.9
 MIN_MEMBERS = 3
@@ -80,14 +80,14 @@ def interval(
 ) -> tuple[float, float] | None:
     """Return the ends of one case's interval around its calibrated probability.
 
-    The half width, in log-odds, is Student's t times the root of three variances: that of the
+    The half width, in log-odds, is Student's t times the root of four variances: that of the
     members' calibrated scores, drawn towards what is typical (Smyth, 2004); that of the
-    calibration map over bootstraps of its patients; and, where a modality is absent, the mean
-    square by which reading it would have moved the score. Of M members the first counts 1 + 1 / M
-    times: each was trained on a bootstrap, so their spread says how far training on other patients
-    would have moved the answer, which averaging does not undo; their mean adds its own error. A
-    map that shrinks scores does so since they are noisy (regression dilution): of a score's
-    variance then not the slope's square is left, but the slope.
+    calibration map over bootstraps of its patients; where a modality is absent, the mean square by
+    which reading it would have moved the score; and that of a site's update at this score. Of M
+    members the first counts 1 + 1 / M times: each was trained on a bootstrap, so their spread says
+    how far training on other patients would have moved the answer, which averaging does not undo;
+    their mean adds its own error. A map that shrinks scores does so since they are noisy
+    (regression dilution): of a score's variance then not the slope's square is left, but the slope.
 
     Parameters
     ----------
@@ -106,7 +106,6 @@ def interval(
     odds = to_log_odds(calibrator, members, there)
     own_df = len(members) - 1
     slope = 1.0 if calibrator.recalibration is None else calibrator.recalibration.slope
-    site = 0.0 if calibrator.recalibration is None else calibrator.recalibration.intercept_sd
     df = own_df + fitted.typical_df
     typical = slope**2 * fitted.typical_variance
     spread = (own_df * odds.var(ddof=1) + fitted.typical_df * typical) / df
@@ -115,7 +114,10 @@ def interval(
     absent = slope * _absent_sd(fitted, there)
     shrunk = np.clip(_slope(calibrator, score, there) / slope, LEAST_SLOPE, 1.0)
     half = student.ppf((1 + fitted.level) / 2, df) * np.sqrt(
-        spread * (1 + 1 / len(members)) / shrunk + map_sd**2 + absent**2 + site**2
+        spread * (1 + 1 / len(members)) / shrunk
+        + map_sd**2
+        + absent**2
+        + _site_variance(calibrator.recalibration, float(before_site(calibrator, score, there)))
     )
     centre = float(to_log_odds(calibrator, score, there))
     return float(expit(centre - half)), float(expit(centre + half))
@@ -137,6 +139,14 @@ def typical_variance(variances: Array, df: int) -> tuple[float, float]:
         return float(np.exp(logs.mean())), MOST_DF
     half = float(brentq(lambda x: polygamma(1, x) - excess, 1e-6, MOST_DF / 2))
     return float(np.exp(logs.mean() + digamma(half) - np.log(half))), 2 * half
+
+
+def _site_variance(site: Recalibration | None, odds: float) -> float:
+    """Return the variance of the site's line at the log-odds that it moves."""
+    if site is None:
+        return 0.0
+    variance = site.intercept_sd**2 + 2 * odds * site.covariance + odds**2 * site.slope_sd**2
+    return max(variance, 0.0)
 
 
 def _slope(calibrator: Calibrator, score: float, present: Subset) -> float:

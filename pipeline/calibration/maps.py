@@ -31,10 +31,17 @@ def to_log_odds(
     calibrator: Calibrator, logits: ArrayLike, present: Iterable[str] = MODALITIES
 ) -> NDArray[np.float64]:
     """Return calibrated log-odds: the common map, the subset's shift, the site's own."""
-    shift = shift_for(calibrator, present)
-    odds = shift.slope * map_log_odds(calibrator.map, logits) + shift.intercept
+    odds = before_site(calibrator, logits, present)
     site = calibrator.recalibration
     return odds if site is None else site.slope * odds + site.intercept
+
+
+def before_site(
+    calibrator: Calibrator, logits: ArrayLike, present: Iterable[str] = MODALITIES
+) -> NDArray[np.float64]:
+    """Return the same without the site's own."""
+    shift = shift_for(calibrator, present)
+    return np.asarray(shift.slope * map_log_odds(calibrator.map, logits) + shift.intercept)
 
 
 def shift_for(calibrator: Calibrator, present: Iterable[str]) -> SubsetShift:

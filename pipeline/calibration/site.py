@@ -53,12 +53,15 @@ def recalibrated(
         line = fit_platt(odds, labels)
         slope, intercept = line.slope, line.intercept
     before = calibrator.recalibration
+    errors = _errors(odds, slope * odds + intercept, before, has_slope=rarer >= EVENTS_FOR_SLOPE)
     site = Recalibration(
         slope=slope * (before.slope if before else 1.0),
         intercept=slope * (before.intercept if before else 0.0) + intercept,
         n_cases=len(labels),
         n_events=n_events,
-        intercept_sd=_intercept_sd(slope * odds + intercept),
+        intercept_sd=float(errors[0, 0] ** 0.5),
+        slope_sd=float(errors[1, 1] ** 0.5),
+        covariance=float(errors[0, 1]),
         labels_sha256=labels_sha256,
         from_bundle_sha256=from_bundle_sha256,
     )
@@ -75,10 +78,30 @@ def recalibrated(
     )
 
 
-def _intercept_sd(odds: Array) -> float:
-    """Return the standard error of an intercept fitted on cases with these log-odds."""
-    chance = expit(odds)
-    return float(np.sum(chance * (1.0 - chance)) ** -0.5)
+def _errors(odds: Array, moved: Array, before: Recalibration | None, *, has_slope: bool) -> Array:
+    """Return the covariance of the whole update's intercept and slope, shape (2, 2).
+
+    A slope that is kept from an earlier update keeps its error: the new intercept undoes it where
+    the site's cases lie, and nowhere else.
+
+    Parameters
+    ----------
+    odds, moved : shape (n,)
+        Of the site's cases before and after this update.
+    has_slope
+        Whether this update refitted the slope.
+    """
+    chance = expit(moved)
+    weights = chance * (1.0 - chance)
+    if before is not None:
+        odds = (odds - before.intercept) / before.slope
+    if has_slope:
+        design = np.stack([np.ones_like(odds), odds])
+        return np.linalg.inv((weights * design) @ design.T)
+    centre = float(np.average(odds, weights=weights))
+    kept = 0.0 if before is None else before.slope_sd**2
+    turned = kept * np.array([[centre**2, -centre], [-centre, 1.0]])
+    return np.asarray(turned + np.diag([1.0 / weights.sum(), 0.0]))
 
 
 def _carried(sets: Sets, slope: float, intercept: float) -> Sets:

@@ -100,7 +100,7 @@ def _results(metrics: Sequence[AnyMetrics]) -> str:
     binary = [task for task in metrics if isinstance(task, TaskMetrics)]
     others = [_steps(task) for task in metrics if isinstance(task, StepMetrics)]
     parts = ["Nothing was fitted on them. 95 % intervals by patient bootstrap."]
-    doubts = [f"- `{task.task}`: {doubt}" for task in metrics for doubt in task.doubts]
+    doubts = [f"- `{task.task}`: {doubt.words}" for task in metrics for doubt in task.doubts]
     if doubts:
         parts.append("**Doubts, which every report repeats:**\n\n" + "\n".join(doubts))
     return "\n\n".join([*parts, *others, *([_binary(binary)] if binary else [])])

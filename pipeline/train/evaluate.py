@@ -188,17 +188,22 @@ def _compare(
         labels = labels_of(examples, bundle.protocol.tasks, number)
         known = is_known(labels)
         y, weights = labels[known], patient_weights(patients[known])
-        ours = probabilities(bundle, number, scores)[known]
-        its = probabilities(rival, number, theirs)[known]
-        rankings = [mean_auroc(questions(task, p, y), weights) for p in (ours, its)]
-        losses = [task_log_loss(task, p, y, weights) for p in (ours, its)]
+        told = [
+            probabilities(bundle, number, scores)[known],
+            probabilities(rival, number, theirs)[known],
+        ]
+        asked = [questions(task, p, y) for p in told]
+        # A class that no case has cannot be ranked, and NaN is no interval.
+        has_all = all(one.has_both for one in asked[0])
+        rankings = [mean_auroc(one, weights) for one in asked] if has_all else []
+        losses = [task_log_loss(task, p, y, weights) for p in told]
         results.append(
             Comparison(
                 task=task.name,
                 name=rival.identity.name,
                 sha256=rival.identity.sha256,
-                auroc=paired_difference(rankings[1]),
-                difference=paired_difference(*rankings),
+                auroc=paired_difference(rankings[1]) if has_all else None,
+                difference=paired_difference(*rankings) if has_all else None,
                 log_loss_difference=paired_difference(*losses),
             )
         )

@@ -24,6 +24,7 @@ from pipeline.train.examples import Example
 from pipeline.train.groups import groups_of
 from pipeline.train.scores import Array, Scores, is_known, labels_of, steps_of
 from schemas.calibration import AnyCalibrator, StepCalibrator
+from schemas.doubt import Doubt
 from schemas.metrics import AnyMetrics
 from schemas.task import Task
 
@@ -113,7 +114,7 @@ def calibrated_alike(calibrator: AnyCalibrator, steps: Array, present: Sequence[
 
 
 def _with_doubts(
-    metrics: AnyMetrics, doubts: tuple[str, ...], calibrator: AnyCalibrator
+    metrics: AnyMetrics, doubts: tuple[Doubt, ...], calibrator: AnyCalibrator
 ) -> AnyMetrics:
     sets = calibrator.conformal
     short = () if sets is None else short_sets(metrics, sets.coverage)

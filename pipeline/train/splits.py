@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import accumulate
@@ -15,6 +15,8 @@ from schemas.task import Task
 
 Part = PartName
 PARTS: tuple[Part, ...] = get_args(PartName)
+SITE = "site"
+"""Of a record: whose outcomes recalibrated the bundle after it was trained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +95,32 @@ def split_record(parts: Mapping[str, Part], rule: SplitRule, *, seed: int) -> Sp
         by=rule.by,
         seed=seed,
         parts={
-            part: tuple(sorted(_digest(who, seed) for who, mine in parts.items() if mine == part))
+            part: _digests([who for who, mine in parts.items() if mine == part], seed)
             for part in PARTS
         },
     )
 
 
+def with_site(record: SplitRecord, patients: Iterable[str]) -> SplitRecord:
+    """Return the record with the patients whose outcomes a bundle was recalibrated on."""
+    names = {*record.parts.get(SITE, ()), *_digests(patients, record.seed)}
+    return record.model_copy(update={"parts": {**record.parts, SITE: tuple(sorted(names))}})
+
+
 def was_seen(record: SplitRecord, patient_id: str) -> bool:
-    """Say whether a patient helped to make a bundle: in any part but the test part."""
+    """Say whether a patient helped to make a bundle: in any part but the test part.
+
+    A patient of the test part whose outcome recalibrated the bundle is in the site's part as well.
+    """
     digests = {_digest(name, record.seed) for name in (patient_id, _key(patient_id))}
     return any(
         not digests.isdisjoint(names) for part, names in record.parts.items() if part != "test"
     )
+
+
+def _digests(patients: Iterable[str], seed: int) -> tuple[str, ...]:
+    """Return one hash a patient, whatever the spelling of the identifier."""
+    return tuple(sorted({_digest(_key(who), seed) for who in patients}))
 
 
 def _digest(name: str, seed: int) -> str:

@@ -10,12 +10,16 @@ from pipeline.assess import Assessor
 from pipeline.bundle import MAPS, Bundle, load_bundle, making_of, save_bundle
 from pipeline.cohort import Cohort, open_cohort
 from pipeline.errors import CheckpointError
+from pipeline.similar import Place, place
 from pipeline.train.card import maps_in_words
+from schemas.doubt import Doubt
 from schemas.issue import IssueCode, Severity
 from schemas.maps import MapFigure, MapProof, MapProofs
+from schemas.similar import LeftOut
 
 SAMPLES = Path(__file__).parents[2] / "data_samples"
 SHIPPED = SAMPLES / "bundles" / "brain_mr"
+PRIOR = Doubt(about="prevalence", words="the prior is wrong")
 
 
 def proved(task: str, *, value: float) -> MapProof:
@@ -36,7 +40,7 @@ def bundle() -> Bundle:
     shipped = load_bundle(SHIPPED)
     first, *others = shipped.protocol.tasks
     proofs = (proved(first.name, value=0.9), *(proved(task.name, value=0.1) for task in others))
-    doubted = shipped.metrics[0].model_copy(update={"doubts": ("the prior is wrong",)})
+    doubted = shipped.metrics[0].model_copy(update={"doubts": (PRIOR,)})
     return replace(
         shipped,
         maps=MapProofs(seed=1, tasks=proofs),
@@ -89,6 +93,21 @@ def test_a_protocol_may_withhold_cases_of_a_scanner_that_training_never_saw(
     (study,) = cohort.inventory.studies
     report, _ = Assessor(cohort, strict, tmp_path).assess(study)
     assert report.status == "withheld"
+    # Nor is such a study listed among the nearest to another.
+    assert place(cohort, strict, study) == LeftOut(
+        study_uid=study.study_uid, status="withheld", reasons=(IssueCode.SCANNER_UNSEEN,)
+    )
+
+
+def test_a_neighbour_from_a_scanner_that_training_never_saw_is_marked(
+    cohort: Cohort, bundle: Bundle
+) -> None:
+    (study,) = cohort.inventory.studies
+    seen = replace(bundle, reference=replace(bundle.reference, scanners=(study.scanner,)))
+    for known, is_marked in ((seen, False), (bundle, True)):
+        found = place(cohort, known, study)
+        assert isinstance(found, Place)
+        assert found.is_unlike_training == is_marked
 
 
 def test_a_bundle_that_was_never_proved_says_so(
@@ -108,7 +127,7 @@ def test_proof_scanners_and_doubts_are_kept_with_the_bundle_and_hashed(
     read = load_bundle(tmp_path)
     assert read.maps == bundle.maps
     assert read.reference.scanners == ("Acme One",)
-    assert read.metrics[0].doubts == ("the prior is wrong",)
+    assert read.metrics[0].doubts == (PRIOR,)
     (tmp_path / MAPS).unlink()
     with pytest.raises(CheckpointError, match=r"maps\.json differs"):
         load_bundle(tmp_path)

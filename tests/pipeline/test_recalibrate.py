@@ -2,23 +2,29 @@ import csv
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy.special import expit
 
 from pipeline import recalibrate as recalibrating
-from pipeline.bundle import Bundle, load_bundle
+from pipeline.bundle import SPLITS, Bundle, load_bundle, making_of, save_bundle, split_of
 from pipeline.calibration import to_log_odds
 from pipeline.errors import UsageError
-from pipeline.recalibrate import recalibrate
-from schemas.calibration import Calibrator, StepCalibrator, StepMap
+from pipeline.recalibrate import Followed, recalibrate
+from pipeline.train.evaluate import _unseen
+from pipeline.train.splits import split_record, was_seen
+from schemas.calibration import Calibrator, Recalibration, StepCalibrator, StepMap
+from schemas.doubt import Doubt
 from schemas.prediction import Evidence
 from schemas.report import HistoryUse, Risk, RiskReport, RunIdentity
+from schemas.settings import SplitRule
 from schemas.task import Task
 
 SHIPPED = Path(__file__).parents[2] / "data_samples" / "bundles" / "brain_mr"
 SHIFT = -1.0
+NOBODY = range(0)
 
 
 def stepped(task: str) -> StepCalibrator:
@@ -60,7 +66,7 @@ def report(bundle: Bundle, number: int, odds: float) -> RiskReport:
     )  # fmt: skip
 
 
-def site(folder: Path, bundle: Bundle, n: int) -> Path:
+def site(folder: Path, bundle: Bundle, n: int, *, unlabelled: range = NOBODY) -> Path:
     """Write reports and outcomes of a site where risks are lower than the bundle says."""
     random = np.random.default_rng(0)
     rows = []
@@ -72,7 +78,8 @@ def site(folder: Path, bundle: Bundle, n: int) -> Path:
         (place / "report.json").write_text(made.model_dump_json())
         (place / "report.html").touch()
         outcome = int(random.random() < expit(odds + SHIFT))
-        rows.append([made.patient_id, made.study_uid, *[outcome] * len(bundle.protocol.tasks)])
+        told = "" if number in unlabelled else outcome
+        rows.append([made.patient_id, made.study_uid, *[told] * len(bundle.protocol.tasks)])
     labels = folder / "site_labels.csv"
     with labels.open("w", newline="") as stream:
         writer = csv.writer(stream)
@@ -85,7 +92,9 @@ def test_a_sites_outcomes_move_the_risks_and_the_bundle_says_so(
     bundle: Bundle, tmp_path: Path
 ) -> None:
     labels = site(tmp_path / "site", bundle, 300)
-    new = recalibrate(SHIPPED, labels, tmp_path / "site", tmp_path / "new")
+    made = recalibrate(SHIPPED, labels, tmp_path / "site", tmp_path / "new")
+    new = made.bundle
+    assert made.n_known == 0
     assert new.identity.sha256 != bundle.identity.sha256
     for old, updated in zip(bundle.calibrators, new.calibrators, strict=True):
         assert updated.recalibration is not None
@@ -94,6 +103,72 @@ def test_a_sites_outcomes_move_the_risks_and_the_bundle_says_so(
         moved = to_log_odds(updated, 0.3) - to_log_odds(old, 0.3)
         assert float(moved) == pytest.approx(SHIFT, abs=0.5)
     assert "Recalibrated on a site" in (tmp_path / "new" / "docs" / "README.md").read_text()
+
+
+def knowing(folder: Path, bundle: Bundle, **parts: range) -> Path:
+    """Write the bundle as if patients of these numbers had been in these parts."""
+    named = {f"p{n}": part for part, numbers in parts.items() for n in numbers}
+    split = split_record(named, SplitRule(), seed=3)  # type: ignore[arg-type]
+    folder.mkdir()
+    save_bundle(folder, bundle, "card", {**making_of(SHIPPED), SPLITS: split})
+    return folder
+
+
+def test_whose_outcomes_were_used_counts_as_seen_by_the_new_bundle(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    old = knowing(tmp_path / "old", bundle, train=range(900, 910), test=range(20))
+    known = load_bundle(old)
+    labels = site(tmp_path / "site", known, 300, unlabelled=range(290, 300))
+    recalibrate(old, labels, tmp_path / "site", tmp_path / "new")
+    before, after = split_of(old), split_of(tmp_path / "new")
+    used, others = [f"P{n}" for n in range(290)], [f"P{n}" for n in range(290, 300)]
+    assert not any(was_seen(before, who) for who in used)
+    # Those of the test part are among them: nothing had been fitted on them until now.
+    assert all(was_seen(after, who) for who in used)
+    assert not any(was_seen(after, who) for who in others)
+    assert was_seen(after, "P905")
+    assert {part: names for part, names in after.parts.items() if part != "site"} == before.parts
+    with pytest.raises(UsageError, match="evaluate on other patients"):
+        _unseen([SimpleNamespace(patient_id=who) for who in used], [after])  # type: ignore[misc]
+
+
+def test_of_patients_who_made_the_bundle_no_outcome_is_used(bundle: Bundle, tmp_path: Path) -> None:
+    old = knowing(
+        tmp_path / "old", bundle, train=range(50), validation=range(50, 60),
+        calibration=range(60, 90), conformal=range(90, 100),
+    )  # fmt: skip
+    known = load_bundle(old)
+    labels = site(tmp_path / "site", known, 300)
+    made = recalibrate(old, labels, tmp_path / "site", tmp_path / "new")
+    assert made.n_known == 100
+    assert "100 studies of patients" in (tmp_path / "new" / "docs" / "README.md").read_text()
+    for calibrator in made.bundle.calibrators:
+        assert isinstance(calibrator, Calibrator)
+        assert calibrator.recalibration is not None
+        assert calibrator.recalibration.n_cases == 200
+    assert len(split_of(tmp_path / "new").parts["site"]) == 200
+    # A second update leaves out whose outcomes the first one used.
+    for path in (tmp_path / "site").glob("studies/*/report.json"):
+        path.write_text(
+            path.read_text().replace(known.identity.sha256, made.bundle.identity.sha256)
+        )
+    with pytest.raises(UsageError, match=r"all 300 studies .* recalibrate on other patients"):
+        recalibrate(tmp_path / "new", labels, tmp_path / "site", tmp_path / "again")
+    assert not (tmp_path / "again").exists()
+
+
+def test_the_card_says_which_doubts_the_update_has_answered(bundle: Bundle) -> None:
+    said = (Doubt(about="prevalence", words="too many"), Doubt(about="sets", words="too short"))
+    metrics = [one.model_copy(update={"doubts": said}) for one in bundle.metrics]
+    update = Recalibration(
+        slope=1.0, intercept=0.1, n_cases=90, n_events=50, intercept_sd=0.1, labels_sha256="a",
+        from_bundle_sha256="b",
+    )  # fmt: skip
+    moved = bundle.calibrators[0].model_copy(update={"recalibration": update})
+    words = recalibrating._words([moved, *bundle.calibrators[1:]], metrics, n_known=0)
+    assert words.count("too many") == 1
+    assert "too short" not in words
 
 
 def test_too_few_outcomes_change_nothing(bundle: Bundle, tmp_path: Path) -> None:
@@ -129,12 +204,17 @@ def test_beside_binary_tasks_other_kinds_stay_as_they_were(bundle: Bundle, tmp_p
     protocol = bundle.protocol.model_copy(update={"tasks": (timed, *bundle.protocol.tasks[1:])})
     others = (stepped("lesion"), *bundle.calibrators[1:])
     changed = replace(bundle, protocol=protocol, calibrators=others)
-    found = {f"1.2.3.{n}": report(bundle, n, 1.0 if n % 3 else -1.0) for n in range(300)}
-    labels = {uid: (77.0, 0.0, float(n % 2), 0.0, 0.0) for n, uid in enumerate(found)}
-    fresh = [recalibrating._updated(changed, number, found, labels, "d") for number in (0, 1)]
+    found = [report(bundle, n, 1.0 if n % 3 else -1.0) for n in range(300)]
+    cases = [
+        Followed(one, (77.0, 0.0, float(n % 2), 0.0, 0.0), frozenset({f"P{n}"}))
+        for n, one in enumerate(found)
+    ]
+    used = [recalibrating._used(changed, number, cases) for number in (0, 1)]
+    fresh = [recalibrating._updated(changed, number, used[number], "d") for number in (0, 1)]
     assert fresh[0] == others[0]
     assert isinstance(fresh[1], Calibrator)
     assert fresh[1].recalibration is not None
     assert fresh[1].recalibration.n_events == 150
-    words = recalibrating._words((fresh[0], fresh[1]))
+    words = recalibrating._words(fresh, bundle.metrics[:2], n_known=3)
+    assert "3 studies of patients who had helped" in words
     assert "`lesion`: as it was; only binary tasks are recalibrated" in words

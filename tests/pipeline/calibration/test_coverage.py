@@ -6,6 +6,7 @@ from scipy.stats import binom, binomtest
 
 from pipeline.calibration import Answers, judge, short_sets
 from pipeline.calibration.coverage import held_by_answer
+from schemas.doubt import Doubt
 from schemas.metrics import TaskMetrics
 
 
@@ -40,10 +41,11 @@ def test_a_group_whose_sets_hold_less_than_promised_is_named_and_chance_is_not()
     said = short_sets(judged(20), 0.9)
     # As a whole 80 of 100 positives are held, which chance explains once in 500 times.
     assert binom.cdf(80, 100, 0.9) > 0.001
-    assert said == (
+    words = (
         "scanner: B: the sets hold the truth in 60% of 50 cases of 1 (45% to 74%), 90% were "
-        "promised",
+        "promised"
     )
+    assert said == (Doubt(about="sets", words=words),)
     assert short_sets(judged(8), 0.9) == ()
 
 

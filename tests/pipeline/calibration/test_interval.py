@@ -2,8 +2,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from scipy.special import expit
+from scipy.special import expit, logit
 from scipy.stats import f as fisher
+from scipy.stats import t as student
 
 from pipeline.calibration import MODALITIES, fit_calibrator, interval, to_log_odds, with_interval
 from pipeline.calibration.interval import typical_variance
@@ -34,6 +35,15 @@ def fitted(members: np.ndarray, labels: np.ndarray, blind: np.ndarray) -> Calibr
     common = fit_calibrator("t", members.mean(0), labels.astype(np.int64), hidden)
     present = [MODALITIES] * len(labels)
     return with_interval(common, members, present, labels, hidden)
+
+
+def moved_by(
+    *, slope: float = 1.0, intercept_sd: float, slope_sd: float = 0.0, covariance: float = 0.0
+) -> Recalibration:
+    return Recalibration(
+        slope=slope, intercept=0.0, n_cases=60, n_events=50, intercept_sd=intercept_sd,
+        slope_sd=slope_sd, covariance=covariance, labels_sha256="0", from_bundle_sha256="0",
+    )  # fmt: skip
 
 
 def ends(
@@ -90,16 +100,36 @@ def test_a_sites_own_map_stretches_the_interval_and_adds_its_own_doubt() -> None
     before = fitted(members, labels, members.mean(0))
 
     def moved(slope: float, sd: float) -> float:
-        site = Recalibration(
-            slope=slope, intercept=0.0, n_cases=60, n_events=50, intercept_sd=sd,
-            labels_sha256="0", from_bundle_sha256="0",
-        )  # fmt: skip
+        site = moved_by(slope=slope, intercept_sd=sd)
         after = before.model_copy(update={"recalibration": site})
         low, high = interval(after, np.array([0.1, 0.2, 0.3, 0.4]), MODALITIES) or (0.0, 0.0)
         return float(np.log(high / (1 - high)) - np.log(low / (1 - low)))
 
     assert moved(2.0, 0.0) == pytest.approx(2 * moved(1.0, 0.0))
     assert moved(1.0, 0.5) > moved(1.0, 0.0)
+
+
+def test_at_low_risk_the_interval_counts_how_uncertain_the_sites_slope_is() -> None:
+    _, labels, members = world(1000, error=0.3, seed=7)
+    before = fitted(members, labels, members.mean(0))
+    sites = (
+        moved_by(intercept_sd=0.2),
+        moved_by(intercept_sd=0.2, slope_sd=0.1, covariance=0.015),
+    )
+    case = np.array([-4.2, -4.1, -4.0, -3.9])
+    x = float(to_log_odds(before, case.mean()))
+    halves = []
+    for site in sites:
+        after = before.model_copy(update={"recalibration": site})
+        low, high = logit(ends(after, case[:, None])[0])
+        halves.append((high - low) / 2)
+    fit = before.interval
+    assert fit is not None
+    times = student.ppf((1 + fit.level) / 2, N_MEMBERS - 1 + fit.typical_df)
+    # Var(slope x + intercept) = Var(intercept) + 2 x Cov + x^2 Var(slope).
+    added = (halves[1] ** 2 - halves[0] ** 2) / times**2
+    assert x < -3.0
+    assert added == pytest.approx(2 * x * 0.015 + x**2 * 0.1**2)
 
 
 def test_two_networks_give_no_interval() -> None:

@@ -3,12 +3,14 @@ import pytest
 from scipy.special import expit, logit
 
 from pipeline.calibration import label_set, to_log_odds
+from pipeline.calibration.fit import fit_platt
 from pipeline.calibration.site import recalibrated
 from schemas.calibration import (
     CalibrationMap,
     Calibrator,
     ConformalThresholds,
     OperatingPoint,
+    Recalibration,
     SubsetThresholds,
 )
 from tests.pipeline.calibration.drawn import drawn
@@ -89,3 +91,67 @@ def test_a_second_site_comes_after_the_first() -> None:
     )  # fmt: skip
     assert second is not None
     assert to_log_odds(second, 0.4) == pytest.approx(0.4, abs=0.1)
+
+
+def line_sd(site: Recalibration, odds: float) -> float:
+    variance = site.intercept_sd**2 + 2 * odds * site.covariance + odds**2 * site.slope_sd**2
+    return float(np.sqrt(variance))
+
+
+@pytest.mark.parametrize("at", [-4.0, -1.0, 2.0])
+def test_the_error_of_slope_and_intercept_is_that_of_bootstraps(at: float) -> None:
+    new = updated(1500, shift=-1.0, slope=0.7)
+    assert new is not None
+    assert new.recalibration is not None
+    odds, labels, _ = drawn(1500, shift=-1.0, slope=0.7)
+    random, found = np.random.default_rng(0), []
+    for _ in range(150):
+        chosen = random.integers(len(odds), size=len(odds))
+        line = fit_platt(odds[chosen], labels[chosen].astype(np.float64))
+        found.append(line.slope * at + line.intercept)
+    # Relative standard error of a standard deviation of 150 draws: 0.06.
+    assert line_sd(new.recalibration, at) == pytest.approx(np.std(found, ddof=1), rel=0.2)
+
+
+def test_a_slope_that_was_not_refitted_has_no_error() -> None:
+    new = updated(400, shift=-1.0)
+    assert new is not None
+    assert new.recalibration is not None
+    assert (new.recalibration.slope_sd, new.recalibration.covariance) == (0.0, 0.0)
+
+
+def test_a_slope_of_an_earlier_site_keeps_its_error_away_from_the_later_sites_cases() -> None:
+    first = updated(1500, shift=-1.0, slope=0.7)
+    assert first is not None
+    odds, labels, _ = drawn(400, shift=0.5, seed=3)
+    second = recalibrated(
+        first, odds, labels.astype(np.float64), labels_sha256="c", from_bundle_sha256="d"
+    )
+    assert second is not None
+    assert first.recalibration is not None
+    assert second.recalibration is not None
+    one, two = first.recalibration, second.recalibration
+    assert two.slope == one.slope
+    # The later intercept holds at the mean of its own cases, weighed as its fit weighs them.
+    chance = expit(odds + (two.intercept - one.intercept))
+    weights = chance * (1 - chance)
+    centre = float(np.average((odds - one.intercept) / one.slope, weights=weights))
+    assert line_sd(two, centre) == pytest.approx(weights.sum() ** -0.5)
+    far = float(np.hypot(weights.sum() ** -0.5, 3.0 * one.slope_sd))
+    assert line_sd(two, centre - 3.0) == pytest.approx(far)
+
+
+def test_an_update_of_an_earlier_version_is_read_with_its_intercepts_error_alone() -> None:
+    new = updated(400, shift=-1.0)
+    assert new is not None
+    assert new.recalibration is not None
+    told = new.recalibration.model_dump(exclude={"slope_sd", "covariance"})
+    assert Recalibration.model_validate(told) == new.recalibration
+
+
+def test_a_covariance_beyond_both_errors_is_no_update() -> None:
+    new = updated(400, shift=-1.0)
+    assert new is not None
+    assert new.recalibration is not None
+    with pytest.raises(ValueError, match="exceeds their standard errors"):
+        Recalibration.model_validate(new.recalibration.model_dump() | {"covariance": 0.1})

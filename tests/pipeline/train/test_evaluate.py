@@ -3,14 +3,20 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipeline.bundle import Bundle
 from pipeline.errors import RecordsError, UsageError
 from pipeline.train import Source, labelled
 from pipeline.train import evaluate as judging
+from pipeline.train.scores import Scores
 from schemas.bundle import BundleIdentity
+from schemas.calibration import CalibrationMap, Calibrator, StepCalibrator, StepMap
+from schemas.evaluation import Comparison
 from schemas.protocol import Protocol
+from schemas.task import Task
+from tests.pipeline.calibration.step_cases import GRADE, KIND, YES
 from tests.pipeline.history.malformed import PROTOCOL
 
 IDENTITY = BundleIdentity(
@@ -91,3 +97,83 @@ def test_a_rival_that_reads_or_answers_something_else_is_refused(
     judging._require_comparable(one, one)
     with pytest.raises(UsageError, match=f"has other {what}"):
         judging._require_comparable(one, other)
+
+
+def answering(task: Task, *, number: int) -> Bundle:
+    """A bundle of one task whose calibration changes nothing."""
+    nothing: Any = None
+    count = {"n_cases": 90, "n_events": 30}
+    calibrator: Any = (
+        Calibrator(task=task.name, map=CalibrationMap(method="temperature"), **count)
+        if task.kind == "binary"
+        else StepCalibrator(
+            task=task.name, kind=task.kind, **count,
+            map=StepMap(method="temperature", slope=1.0, intercepts=(0.0,) * task.n_steps),
+        )
+    )  # fmt: skip
+    return Bundle(
+        PROTOCOL.model_copy(update={"tasks": (task,)}), nothing, nothing, nothing,
+        calibrators=(calibrator,), reference=nothing, metrics=(),
+        identity=IDENTITY.model_copy(update={"sha256": str(number) * 64}),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def compare(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Comparison]:
+    """Compare a bundle that says one thing with one that says another, on the same cases."""
+
+    def run(task: Task, labels: np.ndarray, ours: np.ndarray, its: np.ndarray) -> Comparison:
+        cases: Any = [
+            SimpleNamespace(patient_id=str(n), labels=np.array([label]), model_input=lambda _: None)
+            for n, label in enumerate(labels)
+        ]
+        told = [
+            Scores(steps, steps[None], steps, (("image", "notes", "table"),) * len(steps))
+            for steps in (ours, its)
+        ]
+        rival = answering(task, number=2)
+        monkeypatch.setattr(judging, "score", lambda bundle, _: told[bundle is rival])
+        (found,) = judging._compare(answering(task, number=1), cases, told[0], rival)
+        return found
+
+    return run
+
+
+def test_a_better_bundle_has_a_higher_auroc_and_a_lower_log_loss_than_its_rival(
+    compare: Callable[..., Comparison],
+) -> None:
+    random = np.random.default_rng(0)
+    truth = random.normal(size=(300, 1)) * 2.0
+    labels = (random.random(300) < 1 / (1 + np.exp(-truth[:, 0]))).astype(np.float64)
+    blurred = truth + 2.0 * random.normal(size=truth.shape)
+    better, worse, same = (
+        compare(YES, labels, *pair) for pair in ((truth, blurred), (blurred, truth), (truth, truth))
+    )
+    assert better.sha256 == "2" * 64
+    assert better.difference is not None
+    assert worse.difference is not None
+    assert worse.auroc is not None
+    assert better.auroc is not None
+    # Of the rival is its own AUROC; the difference is this bundle's less the rival's.
+    assert better.difference.lower > 0.0 > better.log_loss_difference.upper
+    assert better.difference.value == pytest.approx(worse.auroc.value - better.auroc.value)
+    assert worse.difference.value == pytest.approx(-better.difference.value)
+    assert worse.log_loss_difference.value == pytest.approx(-better.log_loss_difference.value)
+    assert same.difference is not None
+    for one in (same.difference, same.log_loss_difference):
+        assert (one.value, one.lower, one.upper) == (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("task", [KIND, GRADE], ids=lambda task: task.kind)
+def test_where_no_case_has_a_class_bundles_are_compared_by_log_loss_alone(
+    task: Task, compare: Callable[..., Comparison]
+) -> None:
+    random = np.random.default_rng(0)
+    labels = random.integers(2, size=120).astype(np.float64)
+    ours = np.sort(random.normal(size=(120, task.n_steps)))[:, ::-1]
+    found = compare(task, labels, ours, ours)
+    assert (found.auroc, found.difference) == (None, None)
+    assert found.log_loss_difference.value == 0.0
+    # With the third class there is an AUROC.
+    labels[:10] = 2.0
+    assert compare(task, labels, ours, ours).difference is not None

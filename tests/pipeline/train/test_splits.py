@@ -1,3 +1,4 @@
+import hashlib
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise, product
 
@@ -6,8 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.train.splits import PARTS, Member, Part, assign_parts, place_of, split_record, strata
+from pipeline.train.splits import (
+    PARTS,
+    Member,
+    Part,
+    assign_parts,
+    place_of,
+    split_record,
+    strata,
+    was_seen,
+    with_site,
+)
 from schemas.settings import SplitRule
+from schemas.splits import SplitRecord
 from schemas.task import Task
 
 NAN = float("nan")
@@ -122,10 +134,34 @@ def test_the_record_names_nobody_and_finds_everybody_who_is_known() -> None:
     parts: dict[str, Part] = {"BR-1": "train", "BR-2": "test"}
     record = split_record(parts, RULE, seed=5)
     assert "BR-" not in record.model_dump_json()
-    # printf 5:BR-2 | sha256sum
-    digest = "466e224a1084dc748d06029bda81ce20ff0ab043d26828c41281386deae0c339"
+    # printf 5:br2 | sha256sum
+    digest = "c39e293a0c19d00583daed553562dca46369b91bbf2ede7de0c6928e337db990"
     assert record.parts["test"] == (digest,)
     assert [part for part, hashes in record.parts.items() if hashes] == ["train", "test"]
+
+
+@pytest.mark.parametrize("spelling", ["BR-01", "br 1", "br1"])
+def test_a_patient_was_seen_under_every_spelling_but_not_if_only_judged(spelling: str) -> None:
+    record = split_record({"BR-01": "conformal", "BR-2": "test"}, RULE, seed=5)
+    assert was_seen(record, spelling)
+    assert not was_seen(record, "BR-2")
+    assert not was_seen(record, "BR-3")
+
+
+def test_a_record_of_an_earlier_version_finds_patients_as_they_were_written() -> None:
+    digest = hashlib.sha256(b"5:BR-01").hexdigest()
+    record = SplitRecord(by="hash", seed=5, parts={"train": (digest,), "test": ()})
+    assert was_seen(record, "BR-01")
+
+
+def test_whose_outcomes_recalibrated_a_bundle_was_seen_even_of_the_test_part() -> None:
+    record = split_record({"BR-1": "train", "BR-2": "test"}, RULE, seed=5)
+    once = with_site(record, ["BR-2", "BR-7"])
+    twice = with_site(once, ["BR-8"])
+    assert not was_seen(once, "BR-8")
+    assert [was_seen(twice, f"br{n}") for n in (1, 2, 7, 8, 9)] == [True] * 4 + [False]
+    assert twice.parts["train"] == record.parts["train"]
+    assert "BR-" not in twice.model_dump_json()
 
 
 @given(st.text(), st.integers(0, 2**31))
