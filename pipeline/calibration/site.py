@@ -97,7 +97,7 @@ def _errors(odds: Array, moved: Array, before: Recalibration | None, *, has_slop
         odds = (odds - before.intercept) / before.slope
     if has_slope:
         design = np.stack([np.ones_like(odds), odds])
-        return np.linalg.inv((weights * design) @ design.T)
+        return np.asarray(np.linalg.inv((weights * design) @ design.T), dtype=np.float64)
     centre = float(np.average(odds, weights=weights))
     kept = 0.0 if before is None else before.slope_sd**2
     turned = kept * np.array([[centre**2, -centre], [-centre, 1.0]])
