@@ -127,7 +127,7 @@ def test_a_missing_value_is_missing_and_not_zero():
 
 def test_a_region_has_its_share_size_and_side_and_its_peak_by_slice_mm_and_instance():
     text = text_of(report())
-    assert "1, cross 100 % <0.1 ml midline slice 7, row 6, column 15" in text
+    assert "1, cross >99 % <0.1 ml midline slice 7, row 6, column 15" in text
     # -20 + 14 * 2, -12 + 5 * 1, -25 + 6 * 5
     assert "left 8.0 mm, anterior 7.0 mm, superior 5.0 mm" in text
     assert "DICOM LPS 8.0, \u22127.0, 5.0 mm" in text
