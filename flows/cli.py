@@ -215,12 +215,13 @@ def evaluate(  # noqa: PLR0913, PLR0917
 ) -> None:
     """Judge a bundle on a labelled cohort: by task, group, modality, and against other bundles."""
     check_folders(cohort, bundle, *(against or []))
+    from flows.metrics_table import show_metrics  # noqa: PLC0415
     from flows.progress import progress_bars  # noqa: PLC0415
     from pipeline.files import require_writable  # noqa: PLC0415
     from pipeline.protocol import read_protocol  # noqa: PLC0415
     from pipeline.report.evaluation import write_evaluation  # noqa: PLC0415
     from pipeline.train import Source  # noqa: PLC0415
-    from pipeline.train.card import in_words, maps_in_words  # noqa: PLC0415
+    from pipeline.train.card import maps_in_words  # noqa: PLC0415
     from pipeline.train.evaluate import evaluate as judge_bundle  # noqa: PLC0415
 
     rules = None if protocol is None else read_protocol(protocol)
@@ -230,8 +231,8 @@ def evaluate(  # noqa: PLR0913, PLR0917
             Source(cohort, records, cache), bundle,
             others=against or [], protocol=rules, progress=progress,
         )  # fmt: skip
+    show_metrics(found.tasks, quiet=quiet)
     for metrics in found.tasks:
-        say(f"{metrics.task}: {in_words(metrics)}", quiet=quiet)
         _say_doubts(metrics, quiet=quiet)
     for line in maps_in_words(found.maps):
         say(line, quiet=quiet)

@@ -1,7 +1,7 @@
 """`synopt explain`: one study's image by another method, beside the report's own map."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -14,6 +14,7 @@ from flows.options import (
     check_folders,
     say,
 )
+from schemas.explanation import ExplainMethod
 
 
 def explain(  # noqa: PLR0913, PLR0917
@@ -21,8 +22,8 @@ def explain(  # noqa: PLR0913, PLR0917
     cohort: Annotated[Path, typer.Option("--cohort", help="Cohort folder that holds it.")],
     bundle: BundleFolder,
     method: Annotated[
-        Literal["occlusion", "integrated_gradients", "grad_cam", "hires_cam"],
-        typer.Option(help="How."),
+        ExplainMethod,
+        typer.Option(help="How; attention is raw attention, which is no evidence."),
     ],
     out: OutFolder,
     protocol: SiteProtocolFile = None,
@@ -43,6 +44,12 @@ def explain(  # noqa: PLR0913, PLR0917
     with progress_bars(quiet=quiet) as progress:
         opened = open_cohort(cohort, loaded.protocol, database=records, progress=progress)
         found = explain_study(opened, loaded, study_uid, method, out, progress=progress)
+    if found.null_share is not None:
+        say(
+            "Raw attention, not evidence: where variables and sentences looked, the same for all "
+            f"tasks; {found.null_share:.0%} of it went to nothing in the image",
+            quiet=quiet,
+        )
     for task in found.tasks:
         alike = "none" if task.rank_correlation is None else f"{task.rank_correlation:.2f}"
         apart = (

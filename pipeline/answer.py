@@ -13,12 +13,13 @@ from pipeline.calibration import (
     to_probability,
 )
 from pipeline.heatmap import Heatmap
+from pipeline.regions import regions_of
 from pipeline.report import heatmap_name
 from pipeline.volume import Volume
 from schemas.calibration import AnyCalibrator, Calibrator
 from schemas.maps import MapCheck, MapProof
 from schemas.prediction import Evidence, RiskEstimate
-from schemas.report import Decision, HeatmapPeak, Risk
+from schemas.report import Decision, Risk
 
 
 def estimate(
@@ -89,14 +90,14 @@ def with_heatmap(
     check: MapCheck | None = None,
     proof: MapProof | None = None,
 ) -> Risk:
-    """Return the entry with its heatmap's file name, peak and tests, or why there is no heatmap."""
+    """Return the entry with its heatmap's file name, regions and tests, or why there is none."""
     return risk.model_copy(
         update={
             "heatmap": None if heatmap is None else heatmap_name(risk.task),
             "heatmap_reason": reason,
             "map_check": check,
             "map_proof": proof,
-            "peak": _peak(heatmap, volume),
+            "regions": () if heatmap is None or volume is None else regions_of(heatmap, volume),
         }
     )
 
@@ -111,19 +112,4 @@ def _decisions(calibrator: Calibrator, probability: float) -> tuple[Decision, ..
             is_positive=None if point.threshold is None else probability >= point.threshold,
         )
         for point in calibrator.operating
-    )
-
-
-def _peak(heatmap: Heatmap | None, volume: Volume | None) -> HeatmapPeak | None:
-    index = None if heatmap is None else heatmap.peak_index()
-    if index is None or volume is None:
-        return None
-    source = volume.sources[index[0]]
-    x, y, z = np.round(volume.geometry.to_mm(index), 3).tolist()
-    return HeatmapPeak(
-        position_mm=(x, y, z),
-        index=index,
-        is_resampled=volume.scanned is not None,
-        sop_instance_uid=source.sop_instance_uid,
-        frame=source.frame,
     )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,7 +13,8 @@ from pipeline.cohort import Cohort, read_case
 from pipeline.errors import UsageError
 from pipeline.explain import heatmaps_of
 from pipeline.explain.agreement import agreement
-from pipeline.explain.explainers import Array, ImageScore, Method, Place, explain
+from pipeline.explain.attention import raw_attention
+from pipeline.explain.explainers import Array, ImageScore, Place, explain
 from pipeline.files import whole_folder, write_text
 from pipeline.inputs import main_volume, model_input
 from pipeline.model.image_encoder import token_mask
@@ -22,10 +24,11 @@ from pipeline.progress import Progress, silent
 from pipeline.shown import Shown, shown_of
 from pipeline.tensors import Batch, ImageInput, ModelInput, ModelOutput
 from pipeline.volume import Volume
-from schemas.explanation import Explanation, TaskExplanation
+from schemas.explanation import ExplainMethod, Explanation, TaskExplanation
 from schemas.issue import Severity, has_errors
 
 NAME = "explanation.json"
+RAW_ATTENTION = "raw_attention.nii.gz"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,11 +48,27 @@ class _Read:
         return Place(self.image, self.output.token_grid, usable)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """What a method says of each image token.
+
+    Parameters
+    ----------
+    tokens : shape (K, N)
+    files
+        Name of each task's map; tasks that share a map share its name.
+    """
+
+    tokens: Array
+    files: tuple[str, ...]
+    null_share: float | None = None
+
+
 def explain_study(
     cohort: Cohort,
     bundle: Bundle,
     study_uid: str,
-    method: Method,
+    method: ExplainMethod,
     out: Path,
     *,
     progress: Progress = silent,
@@ -66,20 +85,19 @@ def explain_study(
     Raises
     ------
     UsageError
-        If the cohort has no such study, it cannot be assessed or has no image to explain, or
-        ``out`` is not empty.
+        If the cohort has no such study, it cannot be assessed or has no image to explain,
+        ``out`` is not empty, or there is no attention to show.
     GeometryError
         If the scanner's slices lie too far apart to show a map.
     """
     with whole_folder(out) as folder:
         read = _read(cohort, bundle, study_uid)
-        networks = [_score_of(network, read) for network in bundle.networks]
-        additions = explain(method, networks, read.place, progress)
+        found = _found(read, method, progress)
         explanation = Explanation(
-            study_uid=study_uid, method=method, bundle=bundle.identity,
-            tasks=_tasks(read, method, additions),
+            study_uid=study_uid, method=method, null_share=found.null_share,
+            bundle=bundle.identity, tasks=_tasks(read, found),
         )  # fmt: skip
-        _save_maps(folder, read, additions, explanation)
+        _save_maps(folder, read, found)
         write_text(folder / NAME, explanation.model_dump_json(indent=2) + "\n")
     return explanation
 
@@ -104,6 +122,17 @@ def _read(cohort: Cohort, bundle: Bundle, study_uid: str) -> _Read:
     return _Read(inputs, inputs.image, volume, shown, shown.contrasted(output))
 
 
+def _found(read: _Read, method: ExplainMethod, progress: Progress) -> _Found:
+    tasks = read.shown.bundle.protocol.tasks
+    if method == "attention":
+        looked = raw_attention(read.output, read.inputs)
+        shared = np.tile(looked.weights, (len(tasks), 1))
+        return _Found(shared, (RAW_ATTENTION,) * len(tasks), looked.null_share)
+    networks = [_score_of(network, read) for network in read.shown.bundle.networks]
+    tokens = explain(method, networks, read.place, progress)
+    return _Found(tokens, tuple(f"{method}_{task.name}.nii.gz" for task in tasks))
+
+
 def _score_of(network: FusedNetwork, read: _Read) -> ImageScore:
     """Return one network's logits as a function of the image."""
     batch = read.shown.bundle.batch([read.inputs])
@@ -120,28 +149,27 @@ def _score_of(network: FusedNetwork, read: _Read) -> ImageScore:
     return ImageScore(encode, answer)
 
 
-def _tasks(read: _Read, method: Method, additions: Array) -> tuple[TaskExplanation, ...]:
+def _tasks(read: _Read, found: _Found) -> tuple[TaskExplanation, ...]:
     """Say of each task's map what it holds and how far it agrees with the network's own parts."""
     told, usable = [], read.place.usable
     for number, task in enumerate(read.shown.bundle.protocol.tasks):
         own = read.output.image[0, number].double().cpu().numpy()
-        grid = read.image.grid
-        found = agreement(additions[number], own, usable, read.output.token_grid, grid)
+        tokens, grid = found.tokens[number], read.image.grid
+        alike = agreement(tokens, own, usable, read.output.token_grid, grid)
         told.append(
             TaskExplanation(
-                task=task.name, file=f"{method}_{task.name}.nii.gz",
-                logit=float(read.output.logits[0, number]), sum=float(additions[number].sum()),
-                image=float(own.sum()), rank_correlation=found.rank_correlation,
-                peak_mm=found.peak_mm, peak_distance_mm=found.peak_distance_mm,
+                task=task.name, file=found.files[number],
+                logit=float(read.output.logits[0, number]), sum=float(tokens.sum()),
+                image=float(own.sum()), rank_correlation=alike.rank_correlation,
+                peak_mm=alike.peak_mm, peak_distance_mm=alike.peak_distance_mm,
             )
         )  # fmt: skip
     return tuple(told)
 
 
-def _save_maps(folder: Path, read: _Read, additions: Array, explanation: Explanation) -> None:
-    tasks = tuple(task.task for task in explanation.tasks)
-    other = replace(read.output, image=torch.from_numpy(additions)[None])
-    maps = heatmaps_of(other, tasks, read.place.usable, read.image.grid, read.volume.geometry)
-    for task in explanation.tasks:
-        heatmap = maps[task.task]
-        save_nifti(folder / task.file, heatmap.array, heatmap.geometry)
+def _save_maps(folder: Path, read: _Read, found: _Found) -> None:
+    tokens = dict(zip(found.files, found.tokens, strict=True))
+    other = replace(read.output, image=torch.from_numpy(np.stack([*tokens.values()]))[None])
+    grid, target = read.image.grid, read.volume.geometry
+    for file, heatmap in heatmaps_of(other, tuple(tokens), read.place.usable, grid, target).items():
+        save_nifti(folder / file, heatmap.array, heatmap.geometry)

@@ -34,11 +34,3 @@ class Heatmap:
         view = self.array.view()
         view.setflags(write=False)
         object.__setattr__(self, "array", view)
-
-    def peak_index(self) -> tuple[int, int, int] | None:
-        """Return (slice, row, column) of the largest value; None if nothing is positive."""
-        filled = np.nan_to_num(self.array, nan=-np.inf)
-        if not filled.max() > 0:
-            return None
-        where = np.unravel_index(int(filled.argmax()), filled.shape)
-        return int(where[0]), int(where[1]), int(where[2])

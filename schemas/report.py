@@ -15,20 +15,27 @@ from schemas.what_if import WhatIf
 INTENDED_USE = "Decision support for research; not a medical device."
 
 
-class HeatmapPeak(FrozenModel):
-    """The voxel that raised the risk most."""
+class HeatmapRegion(FrozenModel):
+    """Connected voxels that raised the risk at least half as much as the one that did most."""
 
     position_mm: tuple[float, float, float]
-    """DICOM's LPS."""
+    """Of its peak, the voxel that raised the risk most: DICOM's LPS."""
     index: tuple[int, int, int]
-    """Slice, row, column, from 0, in the volume's order; of a resampled volume they are not those
-    of the scanned image."""
+    """Of the same: slice, row, column, from 0, in the volume's order; of a resampled volume they
+    are not those of the scanned image."""
     is_resampled: bool
     """Whether the volume was resampled from tilted or unevenly spaced slices."""
     sop_instance_uid: str
     """The instance that holds the slice; of a resampled volume, the scanned image nearest to it."""
     frame: int = Field(ge=1)
     """Its frame number, from 1."""
+    share: float = Field(gt=0, le=1)
+    """Of all that raised the risk in the heatmap, the share that the region holds."""
+    volume_ml: float = Field(gt=0)
+    """Its size."""
+    side: Literal["left", "right", "midline"]
+    """The patient's own: where the centre of its evidence lies from the middle of the scanned head
+    or body, or from the image's centre if the image shows neither; up to 10 mm count as midline."""
 
 
 class Decision(FrozenModel):
@@ -89,8 +96,9 @@ class Risk(FrozenModel):
     map_proof: MapProof | None = None
     """Whether the bundle's maps of this task stood on its test cases; None if they were never
     proved."""
-    peak: HeatmapPeak | None = None
-    """Where the image raised the risk most; None if nowhere."""
+    regions: tuple[HeatmapRegion, ...] = ()
+    """Where the image raised the risk most: up to three, the one that holds most first; empty if it
+    did nowhere, or there is no heatmap."""
     evidence: Evidence | None = None
     """Where the logit came from; None if withheld."""
     what_if: WhatIf | None = None

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from pipeline.heatmap import Heatmap
+from pipeline.regions import regions_of
 from pipeline.volume import Volume
 from schemas.base import NAME_PATTERN
 from schemas.prediction import SUM_TOLERANCE
 from schemas.report import Risk, RiskReport
-
-PEAK_TOLERANCE_MM = 0.1
 
 
 def check_report(
@@ -24,7 +23,7 @@ def check_report(
     ------
     ValueError
         If a withheld risk has a number, parts do not sum to the logit, the logit does not become
-        the probability, a heatmap is not the one named, or a peak is not where it is said to be.
+        the probability, a heatmap is not the one named, or its regions are not those of the report.
     """
     names = [risk.task for risk in report.risks]
     if len(set(names)) != len(names) or not set(heatmaps) <= set(names):
@@ -59,9 +58,8 @@ def _check_withheld(risk: Risk) -> None:
         risk.evidence,
         risk.what_if,
         risk.heatmap,
-        risk.peak,
     )
-    if risk.set or any(value is not None for value in numbers):
+    if risk.set or risk.regions or any(value is not None for value in numbers):
         msg = f"task {risk.task}: without a probability there is no logit, interval or evidence"
         raise ValueError(msg)
 
@@ -109,8 +107,8 @@ def _check_heatmap(risk: Risk, volume: Volume | None, heatmap: Heatmap | None) -
         msg = f"task {risk.task}: the report names the heatmap {risk.heatmap}, given {expected}"
         raise ValueError(msg)
     if heatmap is None:
-        if risk.peak is not None:
-            msg = f"task {risk.task}: a peak needs its heatmap"
+        if risk.regions:
+            msg = f"task {risk.task}: regions need their heatmap"
             raise ValueError(msg)
         return
     _check_tests(risk)
@@ -123,7 +121,9 @@ def _check_heatmap(risk: Risk, volume: Volume | None, heatmap: Heatmap | None) -
     if np.isinf(heatmap.array).any():
         msg = f"task {risk.task}: a heatmap holds finite values, or NaN where it was not assessed"
         raise ValueError(msg)
-    _check_peak(risk, volume, heatmap)
+    if risk.regions != regions_of(heatmap, volume):
+        msg = f"task {risk.task}: the report's regions are not the heatmap's"
+        raise ValueError(msg)
 
 
 def _check_tests(risk: Risk) -> None:
@@ -132,22 +132,4 @@ def _check_tests(risk: Risk) -> None:
         raise ValueError(msg)
     if risk.map_proof is not None and risk.map_proof.status != "passed":
         msg = f"task {risk.task}: a heatmap of a task whose maps are not proved is not shown"
-        raise ValueError(msg)
-
-
-def _check_peak(risk: Risk, volume: Volume, heatmap: Heatmap) -> None:
-    found = heatmap.peak_index()
-    if risk.peak is None or found is None:
-        if (risk.peak is None) != (found is None):
-            msg = f"task {risk.task}: the report's peak is {risk.peak}, the heatmap's {found}"
-            raise ValueError(msg)
-        return
-    source = volume.sources[found[0]]
-    if risk.peak.is_resampled != (volume.scanned is not None):
-        msg = f"task {risk.task}: a peak must say whether its volume was resampled"
-        raise ValueError(msg)
-    said = (risk.peak.index, risk.peak.sop_instance_uid, risk.peak.frame)
-    away_mm = np.abs(volume.geometry.to_mm(found) - risk.peak.position_mm).max()
-    if said != (found, source.sop_instance_uid, source.frame) or not away_mm <= PEAK_TOLERANCE_MM:
-        msg = f"task {risk.task}: the report's peak {risk.peak.index} is not the heatmap's {found}"
         raise ValueError(msg)

@@ -100,7 +100,7 @@ def _focuses(
         return {}
     centre = centre_index(volume)
     shown = {
-        risk.task: centre if risk.peak is None else risk.peak.index
+        risk.task: risk.regions[0].index if risk.regions else centre
         for risk in report.risks
         if risk.task in heatmaps
     }
@@ -140,6 +140,7 @@ def _environment() -> Environment:
         "precise": words.precise,
         "scientific": words.scientific,
         "moment": words.moment,
+        "millilitres": words.millilitres,
         "position": words.position,
         "coordinates": words.coordinates,
         "short": words.short,

@@ -62,6 +62,11 @@ def moment(when: datetime | None) -> str:
     return when.strftime("%Y-%m-%d %H:%M") + (f" UTC{zone[:3]}:{zone[3:]}" if zone else "")
 
 
+def millilitres(ml: float) -> str:
+    """Return a volume with one decimal; ``<0.1 ml`` where that would be none."""
+    return f"{ml:.1f}{THIN}ml" if ml >= 0.05 else f"<0.1{THIN}ml"
+
+
 def position(mm: tuple[float, float, float]) -> str:
     """Return LPS coordinates as a reader's directions: ``left 12.0 mm, anterior 3.5 mm, ...``."""
     directions = (("right", "left"), ("anterior", "posterior"), ("inferior", "superior"))

@@ -104,7 +104,7 @@ def test_a_map_that_fails_on_its_case_is_not_shown_and_the_report_says_why(
         for risk in report.risks:
             assert risk.map_check is not None
             assert risk.map_check.status == "failed"
-            assert (risk.heatmap, risk.peak) == (None, None)
+            assert (risk.heatmap, risk.regions) == (None, ())
             assert risk.map_proof is not None
             why = {"passed": "failed its own test", "failed": "are not proved"}
             assert why[risk.map_proof.status] in risk.heatmap_reason

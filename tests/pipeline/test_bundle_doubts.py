@@ -77,7 +77,7 @@ def test_a_report_names_scanner_and_doubt_and_shows_only_maps_that_are_proved(
     assert lesion.map_proof is not None
     assert lesion.map_proof.status == "passed"
     for risk in others:
-        assert (risk.heatmap, risk.peak) == (None, None)
+        assert (risk.heatmap, risk.regions) == (None, ())
         assert "maps of this task are not proved" in risk.heatmap_reason
         assert not (tmp_path / "studies" / study.study_uid / f"heatmap_{risk.task}.nii.gz").exists()
     page = (tmp_path / "studies" / study.study_uid / "report.html").read_text()

@@ -7,13 +7,13 @@ import numpy as np
 
 from pipeline.geometry import Geometry
 from pipeline.heatmap import Heatmap
+from pipeline.regions import regions_of
 from pipeline.volume import Volume
 from schemas.bundle import BundleIdentity
 from schemas.issue import Issue, IssueCode, Severity
 from schemas.maps import MapCheck, MapProof
 from schemas.prediction import Evidence, NoteEvidence, TableEvidence
 from schemas.report import (
-    HeatmapPeak,
     HistoryUse,
     Risk,
     RiskReport,
@@ -79,13 +79,7 @@ def risk(*, task="mass", parts=None, has_heatmap=True, grid=None, **changes):
     """Return a risk of logit -0.175 with slope 2: probability = 1 / (1 + exp(0.35)) = 0.41338."""
     parts = parts or evidence()
     logit = parts.total()
-    peak = HeatmapPeak(
-        position_mm=tuple((grid or geometry()).to_mm(PEAK)),
-        index=PEAK,
-        is_resampled=False,
-        sop_instance_uid="1.2.840.99999.5.7",
-        frame=1,
-    )
+    regions = regions_of(heatmap(grid), volume(grid)) if has_heatmap else ()
     values = {
         "task": task,
         "question": "Is there an intracranial mass on this scan?",
@@ -97,7 +91,7 @@ def risk(*, task="mass", parts=None, has_heatmap=True, grid=None, **changes):
         "heatmap": f"heatmap_{task}.nii.gz" if has_heatmap else None,
         "heatmap_reason": "" if has_heatmap else "No image was read.",
         "map_check": PASSED if has_heatmap else None,
-        "peak": peak if has_heatmap else None,
+        "regions": regions,
         "evidence": parts,
     }
     return Risk(**(values | changes))

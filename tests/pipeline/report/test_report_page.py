@@ -125,9 +125,9 @@ def test_a_missing_value_is_missing_and_not_zero():
     assert "crp level missing \u22120.12" in text_of(report())
 
 
-def test_the_peak_is_given_in_slices_millimetres_and_by_its_instance():
+def test_a_region_has_its_share_size_and_side_and_its_peak_by_slice_mm_and_instance():
     text = text_of(report())
-    assert "slice 7, row 6, column 15, counted from 1" in text
+    assert "1, cross >99 % <0.1 ml midline slice 7, row 6, column 15" in text
     # -20 + 14 * 2, -12 + 5 * 1, -25 + 6 * 5
     assert "left 8.0 mm, anterior 7.0 mm, superior 5.0 mm" in text
     assert "DICOM LPS 8.0, \u22127.0, 5.0 mm" in text
@@ -141,8 +141,9 @@ def test_the_peak_of_a_resampled_volume_has_no_row_or_column_of_a_scanned_image(
     answer = with_heatmap(risk(has_heatmap=False), heatmap(), "", tilted)
     html = render_page(report(answer), volume=tilted, heatmaps={"mass": heatmap()})
     text = Page(html).text
-    assert "slice 7 of the resampled volume, counted from 1 (the cross)" in text
-    assert "Nearest scanned image, SOP Instance UID 1.2.840.99999.5.7" in text
+    assert "Peak: place, and nearest scanned image, SOP Instance UID" in text
+    assert "slice 7 of the resampled volume left 8.0 mm" in text
+    assert "1.2.840.99999.5.7" in text
     assert "row 6, column 15" not in text
 
 

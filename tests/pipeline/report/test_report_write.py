@@ -23,7 +23,6 @@ from pipeline.heatmap import Heatmap
 from pipeline.nifti import load_nifti
 from pipeline.report import write
 from pipeline.report.write import read_report, study_folder_name, write_report
-from schemas.report import HeatmapPeak
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "report.json"
 
@@ -181,8 +180,8 @@ def test_an_absent_report_is_none(tmp_path):
     assert read_report(tmp_path / "nowhere") is None
 
 
-def changed_peak(**changes):
-    return risk(peak=risk().peak.model_copy(update=changes))
+def changed_region(**changes):
+    return risk(regions=(risk().regions[0].model_copy(update=changes),))
 
 
 NO_NUMBER = "without a probability there is no logit"
@@ -205,12 +204,15 @@ NO_NUMBER = "without a probability there is no logit"
         pytest.param(report(risk(map_proof=UNPROVED)), "not proved", id="maps not proved"),
         pytest.param(report(risk(heatmap="x.nii.gz")), "names the heatmap", id="heatmap name"),
         pytest.param(report(risk(), risk()), "must differ", id="task twice"),
-        pytest.param(report(risk(peak=None)), "peak", id="no peak"),
-        pytest.param(report(changed_peak(index=(5, 5, 14))), "peak", id="peak index"),
-        pytest.param(report(changed_peak(position_mm=(8.0, -7.0, 6.0))), "peak", id="peak mm"),
-        pytest.param(report(changed_peak(sop_instance_uid="1.2")), "peak", id="peak instance"),
-        pytest.param(report(changed_peak(frame=2)), "peak", id="peak frame"),
-        pytest.param(report(changed_peak(is_resampled=True)), "resampled", id="peak resampled"),
+        pytest.param(report(risk(regions=())), "regions", id="no region"),
+        pytest.param(report(risk(regions=risk().regions * 2)), "regions", id="a region twice"),
+        pytest.param(report(changed_region(index=(5, 5, 14))), "regions", id="index"),
+        pytest.param(report(changed_region(position_mm=(8.0, -7.0, 6.0))), "regions", id="mm"),
+        pytest.param(report(changed_region(sop_instance_uid="1.2")), "regions", id="instance"),
+        pytest.param(report(changed_region(frame=2)), "regions", id="frame"),
+        pytest.param(report(changed_region(is_resampled=True)), "regions", id="resampled"),
+        pytest.param(report(changed_region(side="right")), "regions", id="side"),
+        pytest.param(report(changed_region(volume_ml=1.0)), "regions", id="size"),
     ],
 )
 def test_a_report_that_contradicts_itself_is_not_written(tmp_path, made, match):
@@ -227,15 +229,7 @@ def test_a_report_that_contradicts_itself_is_not_written(tmp_path, made, match):
         {"upper": 0.9},
         {"set": ("0",)},
         {"evidence": risk().evidence},
-        {
-            "peak": HeatmapPeak(
-                position_mm=(0, 0, 0),
-                index=(0, 0, 0),
-                is_resampled=False,
-                sop_instance_uid="1",
-                frame=1,
-            )
-        },
+        {"regions": risk().regions},
     ],
     ids=lambda number: next(iter(number)),
 )
