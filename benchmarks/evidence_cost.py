@@ -5,13 +5,14 @@
 Prints, for the sample cohort's studies and the bundle that ships, the seconds of a plain pass and
 those of each kind of evidence as ratios to it, all taken in one run, as means over the studies: a
 scan whose maps claim nothing has no test of its maps. The cost depends on the encoder: with a large
-one, what reads the same image again costs next to nothing.
+one, what reads the same image again costs next to nothing. Writes
+benchmarks/results/evidence_cost.json.
 """
 
 import json
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from statistics import mean, median
@@ -19,6 +20,7 @@ from statistics import mean, median
 import torch
 
 import flows  # noqa: F401  sets the environment's defaults
+from benchmarks.figures import RESULTS, Bound, Figure, write_figures
 from pipeline.bundle import Bundle, load_bundle
 from pipeline.case import Case
 from pipeline.case_answer import record_of, step_answers
@@ -34,7 +36,10 @@ from pipeline.tensors import ModelInput
 COHORT = Path("data_samples/brain_mr")
 BUNDLE = Path("data_samples/bundles/brain_mr")
 REPEATS = 5
+COMMAND = "python -m benchmarks.evidence_cost"
 PLAIN = "plain pass of the network"
+TEST = ("test of the maps: painting", "test of the maps: network")
+VARIANTS = "these three in one pass"
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -61,15 +66,15 @@ def times_of(bundle: Bundle, case: Case) -> dict[str, tuple[float, int]]:
     return {
         PLAIN: (seconds(lambda: bundle.predict([inputs])), 1),
         "reading image, notes (BERT) and table": (seconds(lambda: _read(bundle, case)), 0),
-        "test of the maps: painting": (seconds(lambda: deletion_of(inputs, spoken_of)), 0),
-        "test of the maps: network": (
+        TEST[0]: (seconds(lambda: deletion_of(inputs, spoken_of)), 0),
+        TEST[1]: (
             seconds(lambda: bundle.predict(deletion.cases)) if deletion.cases else 0.0,
             len(deletion.cases),
         ),
         "subsets of the modalities": (seconds(lambda: shown.read(parts)), len(parts)),
         "each fact and sentence left out": (seconds(lambda: shown.read(without)), len(without)),
         "facts turned round": (seconds(lambda: shown.read(turned)), len(turned)),
-        "these three in one pass": (
+        VARIANTS: (
             seconds(lambda: shown.read([*parts, *without, *turned])),
             len(parts) + len(without) + len(turned),
         ),
@@ -93,15 +98,31 @@ def main() -> None:
     }
     threads = torch.get_num_threads()
     result = {
-        "command": "python -m benchmarks.evidence_cost",
+        "command": COMMAND,
         "machine": f"{platform.machine()}, {threads} threads, torch {version('torch')}",
         "studies": len(found),
         "plain_pass_seconds": round(median(one[PLAIN][0] for one in found), 4),
         "times_a_plain_pass": ratios,
         "cases_read": {what: mean(one[what][1] for one in found) for what in found[0]},
-        "maps_that_claim_nothing": sum(one["test of the maps: network"][1] == 0 for one in found),
+        "maps_that_claim_nothing": sum(one[TEST[1]][1] == 0 for one in found),
     }
     print(json.dumps(result, indent=1))
+    write_figures(RESULTS / "evidence_cost.json", figures(ratios))
+
+
+def figures(ratios: Mapping[str, float]) -> list[Figure]:
+    """List what a report's evidence costs on top of a plain pass, and each of its parts.
+
+    The evidence of every token comes with the plain pass itself.
+    """
+    parts = (*TEST, VARIANTS)
+    whole: tuple[Bound, Bound] = (2.0, 1.3)
+    rows = [("all evidence of a report", sum(ratios[part] for part in parts), whole)]
+    rows += [(part, ratios[part], (None, None)) for part in parts]
+    return [
+        Figure(f"{what}, plain passes on top of one", value, None, *wanted, COMMAND)
+        for what, value, wanted in rows
+    ]
 
 
 if __name__ == "__main__":

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 Bound = float | tuple[float, float] | None
+RESULTS = Path(__file__).parent / "results"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +22,9 @@ class Figure:
     interval
         Of 95 %, over patients; None if none was estimated.
     at_least, aim
-        What it must reach and what is wished for: a bound, on the side that the name implies, or
-        the lower and the upper one; None if nothing is asked.
+        What it must reach and what is wished for: a bound, which the value may not exceed where
+        `aim` is the smaller of the two, or the lower and the upper one; None if nothing is asked.
+        Of one alone, or of two that are equal, the name says the side.
     command
         Gives it again.
     """
@@ -43,6 +46,12 @@ def with_interval(values: NDArray[np.float64]) -> list[float]:
         Of all patients, then of B bootstraps (``pipeline.calibration.statistics``).
     """
     return [float(values[0]), *np.nanpercentile(values[1:], [2.5, 97.5]).tolist()]
+
+
+def exact_share(hits: int, n: int) -> tuple[float, tuple[float, float]]:
+    """Return a share and its exact 95 % interval (Clopper and Pearson)."""
+    low, high = binomtest(hits, n).proportion_ci()
+    return hits / n, (float(low), float(high))
 
 
 def write_figures(path: Path, figures: Sequence[Figure]) -> None:

@@ -2,9 +2,10 @@
 
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from benchmarks.figures import Figure, write_figures
@@ -22,6 +23,7 @@ def write(
 ) -> None:
     """Write name.json and name.md."""
     found = [_excess_figure(row, command) for row in results]
+    found += [figure for row in results for figure in _further_figures(row, command)]
     found += [_gain_figure(row, command) for row in gains]
     write_figures(RESULTS / f"{name}.json", found)
     lines = [
@@ -49,6 +51,18 @@ def _excess_figure(row: Mapping[str, Any], command: str) -> Figure:
     name = f"excess AUROC, mean over tasks: {row['what']}, seed {row['seed']}"
     wanted = (0.9, 0.97) if row["what"] == "cross" else (None, None)
     return Figure(name, row["excess"], row["interval"], *wanted, command)
+
+
+def _further_figures(row: Mapping[str, Any], command: str) -> Iterator[Figure]:
+    """Yield the distance from the true probability, and how long the shipped fusion trained."""
+    of = f"{row['what']}, seed {row['seed']}"
+    is_shipped = row["what"] == "cross"
+    points = 100 * mean(task["error"] for task in row["tasks"].values())
+    name = f"points from the true probability, mean over tasks, before calibration: {of}"
+    wanted = (4.0, 2.0) if is_shipped else (None, None)
+    yield Figure(name, points, None, *wanted, command)
+    if is_shipped:
+        yield Figure(f"minutes of training: {of}", row["seconds"] / 60, None, 60.0, 20.0, command)
 
 
 def _gain_figure(row: Mapping[str, Any], command: str) -> Figure:

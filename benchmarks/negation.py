@@ -9,20 +9,20 @@ benchmarks/results/negation.json and negation.md. Simulated patients (seed 99), 
 benchmarks.truth; nothing here says anything about real ones.
 """
 
-import json
 import platform
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit
-from scipy.stats import binomtest
 
 import flows  # noqa: F401  sets the environment's defaults
+from benchmarks.figures import RESULTS, Figure, exact_share, write_figures
 from benchmarks.simulated import Simulated, simulated
 from flows.progress import progress_bars
 from pipeline.bundle import Bundle, load_bundle
@@ -37,8 +37,8 @@ from pipeline.phantom.records import draw_records
 from pipeline.train.examples import Example
 
 BUNDLE = Path("data_samples/bundles/brain_mr")
-RESULTS = Path(__file__).parent / "results"
 SEED, N_PATIENTS, LEAST_MOVE = 99, 2000, 0.1
+AT_LEAST_AND_AIM = 0.95, 0.99
 TURNS = (
     ("weakness", "left", "none"),
     ("weakness", "right", "none"),
@@ -82,8 +82,7 @@ def main(n_patients: int) -> None:
         "rows": rows,
         "all": _judged([pair for pairs in moved.values() for pair in pairs], names),
     }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "negation.json").write_text(json.dumps(result, indent=1) + "\n")
+    write_figures(RESULTS / "negation.json", figures(result))
     (RESULTS / "negation.md").write_text(_markdown(result, names))
     print((RESULTS / "negation.md").read_text())
 
@@ -149,23 +148,39 @@ def _share(right: NDArray[np.bool_]) -> dict[str, float | int | None]:
     """Return a share with its exact 95 % interval."""
     if not len(right):
         return {"moves": 0, "right": None, "low": None, "high": None}
-    low, high = binomtest(int(right.sum()), len(right)).proportion_ci()
-    return {"moves": len(right), "right": float(right.mean()), "low": float(low),
-            "high": float(high)}  # fmt: skip
+    share, (low, high) = exact_share(int(right.sum()), len(right))
+    return {"moves": len(right), "right": share, "low": low, "high": high}
 
 
-def _markdown(result: Mapping[str, object], names: Sequence[str]) -> str:
+def figures(result: Mapping[str, Any]) -> list[Figure]:
+    """List the share of risks that moved the right way: of all, by task, by what was turned."""
+    whole = result["all"]
+    shares = {"all": whole["whole"], **whole["tasks"]} | {
+        f"{row['topic']}, {row['from']} to {row['to']}": row["whole"] for row in result["rows"]
+    }
+    return [
+        Figure(
+            f"{name}: risk moves the right way", share["right"], (share["low"], share["high"]),
+            *AT_LEAST_AND_AIM, result["command"],
+        )
+        for name, share in shares.items()
+        if share["moves"]
+    ]  # fmt: skip
+
+
+def _markdown(result: Mapping[str, Any], names: Sequence[str]) -> str:
     lines = [
         "# Does the risk follow the notes (simulated patients)",
         "",
-        f"`{result['command']}`, {result['machine']}, seed {result['seed']}. A topic of the notes "
-        "is turned into its opposite; counted are the answers that this should move by at least "
-        f"{LEAST_MOVE} log-odds: how many, and the share that moved that way.",
+        f"`{result['command']}`, {result['machine']}, seed {result['seed']}, bundle "
+        f"{result['bundle'][:12]}. A topic of the notes is turned into its opposite; counted are "
+        f"the answers that this should move by at least {LEAST_MOVE} log-odds: how many, and the "
+        "share that moved that way.",
         "",
         f"| notes | patients | all tasks | {' | '.join(names)} |",
         "| --- " * (len(names) + 3) + "|",
     ]
-    rows = [*result["rows"], {"topic": "all", "from": "", "to": ""} | result["all"]]  # type: ignore[misc,operator]
+    rows = [*result["rows"], {"topic": "all", "from": "", "to": ""} | result["all"]]
     for row in rows:
         what = f"{row['topic']}: {row['from']} to {row['to']}" if row["from"] else "all"
         cells = [_shown(row["whole"]), *(_shown(row["tasks"].get(name)) for name in names)]

@@ -4,7 +4,8 @@
 
 Labels shuffled in the calibration part, a wrong prior there, a scanner that training never saw, and
 maps that belong to other patients; each beside cohorts without a fault. Scores are simulated but
-for the maps, which are the shipped bundle's on simulated patients.
+for the maps, which are the shipped bundle's on simulated patients. Writes
+benchmarks/results/planted.json.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 import flows  # noqa: F401  sets the environment's defaults
+from benchmarks.figures import RESULTS, Figure, exact_share, write_figures
 from benchmarks.simulated import simulated
 from flows.progress import progress_bars
 from pipeline.bundle import Bundle, load_bundle
@@ -34,12 +36,13 @@ from schemas.issue import Severity
 from schemas.maps import MapProofs
 
 BUNDLE = Path("data_samples/bundles/brain_mr")
+COMMAND = "python -m benchmarks.planted"
 N_COHORTS = 200
 N_PATIENTS, SEED = 250, 99
 
 Array = NDArray[np.float64]
 Scored = tuple[Array, NDArray[np.int64]]
-Plant = Callable[[Scored, np.random.Generator], Scored]
+Plant = Callable[[Scored, np.random.Generator], Scored] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,8 @@ class Outcome:
     n: int
     refused: int
     flagged: int
+    is_planted: bool = True
+    """Whether there was a fault to find."""
 
     @property
     def missed(self) -> int:
@@ -71,7 +76,7 @@ class Outcome:
 
 
 def main() -> None:
-    """Plant, count, print."""
+    """Plant, count, print, write."""
     outcomes = [
         *(_cohorts(*fault, sizes) for sizes in (SHIPPED, SMALL) for fault in FAULTS),
         *_scanners(),
@@ -81,13 +86,27 @@ def main() -> None:
     print("| --- | --- | --- | --- | --- |")
     for one in outcomes:
         print(f"| {one.fault} | {one.n} | {one.refused} | {one.flagged} | {one.missed} |")
+    write_figures(RESULTS / "planted.json", figures(outcomes))
+
+
+def figures(outcomes: Sequence[Outcome]) -> list[Figure]:
+    """List the share that was refused or flagged: all where a fault was planted."""
+    rows = [(one, *exact_share(one.refused + one.flagged, one.n)) for one in outcomes]
+    return [
+        Figure(
+            f"{one.fault}: refused or flagged", share, interval,
+            *((1.0, 1.0) if one.is_planted else (None, None)), COMMAND,
+        )
+        for one, share, interval in rows
+    ]  # fmt: skip
 
 
 def _cohorts(fault: str, plant: Plant, sizes: Sizes) -> Outcome:
     refused = flagged = 0
     for seed in range(N_COHORTS):
         random = np.random.default_rng(seed)
-        calibration = plant(_drawn(sizes.calibration, random), random)
+        drawn = _drawn(sizes.calibration, random)
+        calibration = drawn if plant is None else plant(drawn, random)
         others = {name: _judged(_drawn(n, random)) for name, n in
                   (("train", sizes.train), ("test", sizes.test))}  # fmt: skip
         try:
@@ -97,7 +116,7 @@ def _cohorts(fault: str, plant: Plant, sizes: Sizes) -> Outcome:
             continue
         flagged += bool(ranks_by_chance(fitted) or parts_differ(_judged(calibration), others))
     of = f"{fault}, {sizes.calibration} calibration patients"
-    return Outcome(of, N_COHORTS, refused, flagged)
+    return Outcome(of, N_COHORTS, refused, flagged, plant is not None)
 
 
 def _drawn(n: int, random: np.random.Generator) -> Scored:
@@ -122,7 +141,7 @@ def _wrong_prior(part: Scored, random: np.random.Generator) -> Scored:
 
 
 FAULTS: tuple[tuple[str, Plant], ...] = (
-    ("calibration part as drawn (no fault)", lambda part, _: part),
+    ("calibration part as drawn (no fault)", None),
     ("labels shuffled in the calibration part", _shuffled),
     ("half of those without the outcome left out of it (prior)", _wrong_prior),
 )
@@ -139,7 +158,7 @@ def _scanners() -> list[Outcome]:
         found["unseen"] += bool(unseen_scanner(reference, left_out, severity=Severity.WARNING))
         found["known"] += bool(unseen_scanner(reference, known[0], severity=Severity.WARNING))
     return [
-        Outcome("a scanner that training saw (no fault)", len(names), 0, found["known"]),
+        Outcome("a scanner that training saw (no fault)", len(names), 0, found["known"], False),
         Outcome("a scanner that training never saw", len(names), 0, found["unseen"]),
     ]
 
@@ -166,8 +185,8 @@ def _maps() -> list[Outcome]:
             FusedNetwork.forward = whole  # type: ignore[method-assign]
     _print(honest)
     return [
-        _of_maps("maps as they are (no fault), tasks", honest),
-        _of_maps("maps permuted, tasks", planted),
+        _of_maps("maps as they are (no fault), tasks", honest, is_planted=False),
+        _of_maps("maps permuted, tasks", planted, is_planted=True),
     ]
 
 
@@ -178,9 +197,9 @@ def _examples(bundle: Bundle, progress: Progress) -> Sequence[Example]:
     return [case.example for case in cases]
 
 
-def _of_maps(fault: str, proofs: MapProofs) -> Outcome:
+def _of_maps(fault: str, proofs: MapProofs, *, is_planted: bool) -> Outcome:
     refused = sum(proof.status != "passed" for proof in proofs.tasks)
-    return Outcome(fault, len(proofs.tasks), refused, 0)
+    return Outcome(fault, len(proofs.tasks), refused, 0, is_planted)
 
 
 def _print(proofs: MapProofs) -> None:

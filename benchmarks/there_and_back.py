@@ -5,7 +5,8 @@
 A blob lies at a known place in mm, in scans of all 24 orientations that axes can have, straight and
 oblique, with anisotropic voxels. The scan is brought to the network's grid; the token that is then
 brightest is all that a map holds; the map goes back to the scanner's grid. The blob's place is the
-centre of a token, worked out here by hand, so the exact answer is known.
+centre of a token, worked out here by hand, so the exact answer is known. Writes
+benchmarks/results/there_and_back.json.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ from scipy.spatial.transform import Rotation
 from torch.nn.functional import avg_pool3d
 
 import flows  # noqa: F401  sets the environment's defaults
+from benchmarks.figures import RESULTS, Bound, Figure, write_figures
 from pipeline.explain import heatmaps_of
 from pipeline.geometry import Geometry
 from pipeline.model.image_encoder import STRIDE, token_mask
@@ -38,6 +40,14 @@ OBLIQUE_DEGREES = (12.0, -7.0, 20.0)
 BLOB_MM = 6.0
 MARGIN_MM = 20.0
 SEED = 4
+
+COMMAND = "python -m benchmarks.there_and_back"
+ASKED: dict[str, tuple[str, tuple[Bound, Bound]]] = {
+    "there": ("voxels of the network's grid, there", (1.0, 0.5)),
+    "back": ("voxels of the scanner's grid, there and back", (1.0, 0.5)),
+    "back_mm": ("mm, there and back", (None, None)),
+    "peak": ("peak along an axis, voxels of the scanner's grid (0.5 is the grid's)", (None, None)),
+}
 
 Array = NDArray[np.float64]
 
@@ -61,7 +71,7 @@ class Trip:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, print, write."""
     protocol = read_protocol(PROTOCOL)
     trips = trips_of(protocol, SPACING_MM)
     print("| scans | | network's voxels, there | scanner's voxels, back | mm, back | peak |")
@@ -75,6 +85,20 @@ def main() -> None:
             ]
             print(f"| {len(chosen)} {kind} | {what} | {' | '.join(cells)} |")
     print(f"own token: {sum(trip.is_own_token for trip in trips)} of {len(trips)}")
+    write_figures(RESULTS / "there_and_back.json", figures(trips))
+
+
+def figures(trips: Sequence[Trip]) -> list[Figure]:
+    """List the furthest of each kind of scan, which is what the bounds ask of."""
+    return [
+        Figure(
+            f"{kind} scans, furthest off: {what}",
+            max(float(getattr(trip, field)) for trip in trips if trip.name.endswith(kind)),
+            None, *wanted, COMMAND,
+        )
+        for kind in ("straight", "oblique")
+        for field, (what, wanted) in ASKED.items()
+    ]  # fmt: skip
 
 
 def trips_of(protocol: Protocol, spacing_mm: Sequence[float]) -> list[Trip]:

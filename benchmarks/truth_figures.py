@@ -23,6 +23,10 @@ def figures(result: Mapping[str, Any]) -> list[Figure]:
         (f"{task}: logit's fall by deletion over that by random patches", row["ratio"], (5.0, 15.0))
         for task, row in result["deletion"].items()
     ]
+    rows += [
+        (f"{task}: correlation of maps after all weights are randomised", value, (0.1, 0.05))
+        for task, value in result["redrawn"].items()
+    ]
     return [_figure(*row, command=result["command"]) for row in rows]
 
 

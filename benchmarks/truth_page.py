@@ -22,6 +22,7 @@ def markdown(result: Mapping[str, object], tasks: Mapping[str, Mapping[str, obje
         *_group_lines(tasks),
         *_map_lines(next(iter(tasks)), result["maps"]),  # type: ignore[arg-type]
         *_deletion_lines(result["deletion"]),  # type: ignore[arg-type]
+        *_redrawn_lines(result["redrawn"]),  # type: ignore[arg-type]
         "",
     ]
     return "\n".join(lines)
@@ -92,6 +93,16 @@ def _deletion_lines(deletion: Mapping[str, Mapping[str, float]]) -> list[str]:
         for task, row in deletion.items()
     ]
     return lines
+
+
+def _redrawn_lines(redrawn: Mapping[str, float]) -> list[str]:
+    if not redrawn:
+        return []
+    values = ", ".join(f"{task} {value:.3f}" for task, value in redrawn.items())
+    return [
+        "",
+        f"Correlation of the maps after all weights are drawn anew (the bundle's proof): {values}.",
+    ]
 
 
 def _sure_lines(tasks: Mapping[str, Mapping[str, object]]) -> list[str]:
