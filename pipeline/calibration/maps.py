@@ -67,11 +67,9 @@ def map_log_odds(fitted: CalibrationMap, logits: ArrayLike) -> NDArray[np.float6
     match fitted.method:
         case "beta":
             # Kull et al. (2017) in log-odds: a ln s - b ln(1 - s) + c with s = sigmoid(x).
-            return np.asarray(
-                fitted.slope * np.logaddexp(0.0, x)
-                - fitted.slope_low * np.logaddexp(0.0, -x)
-                + fitted.intercept
-            )
+            with np.errstate(invalid="ignore"):  # NaN, of a case that was not read so, stays NaN
+                rise, fall = np.logaddexp(0.0, x), np.logaddexp(0.0, -x)
+            return np.asarray(fitted.slope * rise - fitted.slope_low * fall + fitted.intercept)
         case "isotonic":
             return np.asarray(logit(np.interp(x, fitted.knots, fitted.levels)))
         case _:

@@ -7,7 +7,7 @@ from pipeline.calibration.choose import fit_map, left_out_losses
 from pipeline.calibration.fit import CANDIDATES, fit_isotonic, fit_platt, fit_temperature
 from pipeline.calibration.maps import in_words, map_log_odds, to_log_odds, to_probability
 from pipeline.errors import CalibrationError
-from schemas.calibration import CalibrationMap, Calibrator, Recalibration, SubsetShift
+from schemas.calibration import CalibrationMap, Calibrator, Method, Recalibration, SubsetShift
 from tests.pipeline.calibration.drawn import drawn
 
 
@@ -142,3 +142,10 @@ def test_few_patients_with_many_studies_are_few() -> None:
     patients = np.append(np.repeat(["a", "b", "c"], 20), np.arange(140).astype(str))
     with pytest.raises(CalibrationError, match="3 positive of 143 calibration patients"):
         fit_map(np.linspace(2, -2, 200), labels, task="t", patients=patients)
+
+
+@pytest.mark.parametrize("method", ["temperature", "platt", "beta"])
+def test_a_case_that_was_not_read_has_no_log_odds(method: Method) -> None:
+    found = map_log_odds(CalibrationMap(method=method), np.array([np.nan, 0.5]))
+    assert np.isnan(found[0])
+    assert found[1] == pytest.approx(0.5)
