@@ -67,7 +67,7 @@ def test_many_events_move_the_slope_as_well() -> None:
 def test_the_same_cases_keep_the_same_sets() -> None:
     new = updated(6000, shift=-1.0, slope=0.7)
     assert new is not None
-    for p in np.linspace(0.02, 0.98, 49):
+    for p in np.linspace(0.021, 0.981, 49):  # no threshold among them: a tie may fall either way
         moved = float(expit(to_log_odds(new, logit(p))))
         assert label_set(new.conformal, moved) == label_set(OLD.conformal, p)
         assert label_set(new.conformal_apart[0], moved) == label_set(APART, p)
