@@ -12,7 +12,7 @@ from flows import serve as serving
 from flows.cli import app
 
 SYNOPT = Path(sys.executable).parent / "synopt"
-WAIT_S = 200
+WAIT_S = 500
 
 
 def _heed_interrupts() -> None:
@@ -38,7 +38,7 @@ def test_a_watched_folder_is_assessed_on_schedule(
                 time.sleep(1.0)
         finally:
             server.send_signal(signal.SIGINT)
-            shown, _ = server.communicate(timeout=60)
+            shown, _ = server.communicate(timeout=180)
     assert index.exists(), shown
     assert "Watching" in shown
     assert "Prefect" not in shown
