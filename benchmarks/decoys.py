@@ -28,7 +28,7 @@ from benchmarks.figures import RESULTS, Bound, Figure, exact_share, write_figure
 from benchmarks.simulated import Simulated, simulated
 from flows.progress import progress_bars
 from pipeline.bundle import Bundle, load_bundle
-from pipeline.explain.deletion import QUIET_LOGIT, regions_of
+from pipeline.explain.deletion import QUIET_LOGIT, strongest_regions
 from pipeline.explain.reading import additions_of
 from pipeline.geometry import Geometry
 from pipeline.model.image_encoder import STRIDE, token_mask
@@ -100,7 +100,7 @@ def peaks_of(bundle: Bundle, design: Design, number: int, case: Simulated) -> li
         return []
     output = bundle.predict([inputs])
     additions = additions_of(output)
-    regions = regions_of(inputs, additions, output.token_grid)
+    regions = strongest_regions(inputs, additions, output.token_grid)
     claims = [task for task, (_, claimed) in enumerate(regions) if claimed >= QUIET_LOGIT]
     if not claims:
         return []

@@ -32,16 +32,16 @@ def show_metrics(tasks: Sequence[AnyMetrics], *, quiet: bool) -> None:
 
 
 def _row(name: str, found: Performance | StepPerformance) -> tuple[str, ...]:
-    more: tuple[Interval | None, ...] = (
-        None,
-        None,
-        None,
-    )  # of several questions together there is none
-    if isinstance(found, Performance):
-        more = found.auprc, found.slope, found.intercept
-    auprc, slope, intercept = more
+    auprc, slope, intercept = _of_one_question(found)
     statistics = (found.auroc, auprc, found.brier, found.log_loss, slope, intercept)
     return name, str(found.n_cases), str(found.n_events), *map(_cell, statistics)
+
+
+def _of_one_question(found: Performance | StepPerformance) -> tuple[Interval | None, ...]:
+    """Return AUPRC, slope and intercept; several questions together have none."""
+    if isinstance(found, Performance):
+        return found.auprc, found.slope, found.intercept
+    return None, None, None
 
 
 def _cell(interval: Interval | None) -> str:

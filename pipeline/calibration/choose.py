@@ -78,11 +78,11 @@ def checked(
         If a class has too few patients, or a logit is not finite.
     """
     score, truth = np.asarray(logits, dtype=np.float64), np.asarray(labels, dtype=np.float64)
-    worst = by_patient(truth, patients)[0]
-    n_events = int(worst.sum())
-    if not min(n_events, len(worst) - n_events) >= MIN_OF_EACH_CLASS:
+    highest = by_patient(truth, patients)[0]
+    n_events = int(highest.sum())
+    if not min(n_events, len(highest) - n_events) >= MIN_OF_EACH_CLASS:
         msg = (
-            f"task {task}: {n_events} positive of {len(worst)} calibration patients; each class "
+            f"task {task}: {n_events} positive of {len(highest)} calibration patients; each class "
             f"needs at least {MIN_OF_EACH_CLASS}: use a larger cohort"
         )
         raise CalibrationError(msg)
@@ -115,10 +115,10 @@ def left_out_losses(
         Whose cases they are; None if each is another's.
     """
     total = np.zeros(len(groups))
-    worst, of = by_patient(groups, patients)
+    highest, of = by_patient(groups, patients)
     for seed in range(N_REPEATS):
         folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=seed)
-        for _, chosen in folds.split(worst, worst):
+        for _, chosen in folds.split(highest, highest):
             is_out = np.isin(of, chosen)
             left_out = np.flatnonzero(is_out)
             total[left_out] += losses_without(np.flatnonzero(~is_out), left_out)
@@ -139,9 +139,9 @@ def by_patient(
     if patients is None:
         return groups, np.arange(len(groups))
     _, of = np.unique(patients, return_inverse=True)
-    worst = np.full(of.max() + 1, groups.min())
-    np.maximum.at(worst, of, groups)
-    return worst, of
+    highest = np.full(of.max() + 1, groups.min())
+    np.maximum.at(highest, of, groups)
+    return highest, of
 
 
 def simplest(losses: dict[Name, NDArray[np.float64]]) -> Name:

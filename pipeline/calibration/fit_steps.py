@@ -65,29 +65,11 @@ def fit_step_calibrator(
         better than chance.
     """
     groups = outcome_groups(task, labels)
-    worst, of = by_patient(groups, patients)
-    _check(task, steps, worst)
+    highest, of = by_patient(groups, patients)
+    _check(task, steps, highest)
     chosen = cases_of_the_map(hidden, of, groups)
-    own, known = steps[chosen], labels[chosen]
-
-    def losses_without(
-        method: StepMethod, kept: NDArray[np.int64], left_out: NDArray[np.int64]
-    ) -> Array:
-        fitted = fit_step_map(task, method, own[kept], known[kept])
-        return step_losses(task, moved_steps(fitted, own[left_out]), known[left_out])
-
     whose = None if patients is None else patients[chosen]
-    losses = {
-        method: left_out_losses(groups[chosen], partial(losses_without, method), whose)
-        for method in _methods(task)
-    }
-    common = fit_step_map(task, simplest(losses), own, known)
-    if not common.slope > LEAST_SLOPE * 1.01:
-        msg = (
-            f"task {task.name}: the score does not rank the calibration cases ({common.method} "
-            f"slope {common.slope:.2f}): use a larger cohort"
-        )
-        raise CalibrationError(msg)
+    common = _common_map(task, steps[chosen], labels[chosen], whose)
     asked = questions(task, outcome_probabilities(task.kind, steps), labels)
     chance = require_better_than_chance(asked, task=task.name, patients=patients)
     counts = np.bincount(groups)
@@ -97,6 +79,30 @@ def fit_step_calibrator(
         shifts=_shifts(task, common, hidden, labels), n_cases=len(labels), n_events=n_events,
         chance_p=chance,
     )  # fmt: skip
+
+
+def _common_map(task: Task, steps: Array, labels: Array, patients: Patients | None) -> StepMap:
+    """Choose a method by cross-validated loss, fit it, and refuse a map that ranks nothing."""
+
+    def losses_without(
+        method: StepMethod, kept: NDArray[np.int64], left_out: NDArray[np.int64]
+    ) -> Array:
+        fitted = fit_step_map(task, method, steps[kept], labels[kept])
+        return step_losses(task, moved_steps(fitted, steps[left_out]), labels[left_out])
+
+    groups = outcome_groups(task, labels)
+    losses = {
+        method: left_out_losses(groups, partial(losses_without, method), patients)
+        for method in _methods(task)
+    }
+    fitted = fit_step_map(task, simplest(losses), steps, labels)
+    if not fitted.slope > LEAST_SLOPE:
+        msg = (
+            f"task {task.name}: the score does not rank the calibration cases ({fitted.method} "
+            f"slope {fitted.slope:.2f}): use a larger cohort"
+        )
+        raise CalibrationError(msg)
+    return fitted
 
 
 def outcome_groups(task: Task, labels: Array) -> NDArray[np.int64]:
@@ -175,7 +181,7 @@ def _fitted(
         return float((total + ((p[0] - 1.0) / SLOPE_SD) ** 2 / 2.0) / len(labels))
 
     start = np.array([1.0] + [0.0] * free)
-    bounds = [(LEAST_SLOPE, MAX_SLOPE), *[(None, None)] * free]
+    bounds = [(LEAST_SLOPE / 2.0, MAX_SLOPE), *[(None, None)] * free]
     found = minimize(loss, start, bounds=bounds, method="L-BFGS-B").x
     intercepts = spread(found)
     if task.kind == "multiclass":

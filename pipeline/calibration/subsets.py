@@ -11,6 +11,8 @@ from schemas.calibration import CalibrationMap, SubsetShift
 
 MIN_CASES = 20
 LEAST_WHOLE, ENOUGH = 0.5, 20
+"""Share of the cases with every modality, and their patients of each outcome, from which the common
+map is fitted on them alone: of fewer it would be less certain than it is now mixed."""
 PRIOR_SD_INTERCEPT, PRIOR_SD_SLOPE = 1.0, 0.3
 
 Subset = tuple[str, ...]

@@ -70,7 +70,7 @@ def deletion_of(case: ModelInput, output: ModelOutput) -> Deletion:
     ValueError
         If the case has no image.
     """
-    found = regions_of(case, additions_of(output), output.token_grid)
+    found = strongest_regions(case, additions_of(output), output.token_grid)
     regions = [region for region, claimed in found if claimed >= QUIET_LOGIT]
     patches = _patches(case, regions) if regions else []
     numbers = iter(range(len(regions)))
@@ -113,7 +113,7 @@ def judged(
     return tuple(checks)
 
 
-def regions_of(
+def strongest_regions(
     case: ModelInput, additions: Array, token_grid: tuple[int, int, int]
 ) -> list[tuple[Mask, float]]:
     """Return :func:`strongest_region` of each logit, for additions of shape (Q, N)."""

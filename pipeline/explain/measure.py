@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.explain.deletion import N_RANDOM, QUIET_LOGIT, SEED, check_maps, regions_of
+from pipeline.explain.deletion import N_RANDOM, QUIET_LOGIT, SEED, check_maps, strongest_regions
 from pipeline.explain.occlusion import correlated
 from pipeline.explain.paint import (
     blurred,
@@ -75,7 +75,7 @@ def claims_of(case: ModelInput, output: ModelOutput) -> Array:
     output
         Of the case alone.
     """
-    regions = regions_of(case, additions_of(output), output.token_grid)
+    regions = strongest_regions(case, additions_of(output), output.token_grid)
     return np.array([claimed for _, claimed in regions])
 
 
@@ -123,7 +123,9 @@ def measure(
 
 
 def _inserted(predict: Predict, case: ModelInput, output: ModelOutput) -> Array:
-    regions = [region for region, _ in regions_of(case, additions_of(output), output.token_grid)]
+    regions = [
+        region for region, _ in strongest_regions(case, additions_of(output), output.token_grid)
+    ]
     avoid = np.any(regions, axis=0)
     patches = random_patches(case, avoid, int(regions[0].sum()), N_RANDOM, seed=SEED)
     before = output.logits[0].double().cpu().numpy()
@@ -140,7 +142,7 @@ def _inserted(predict: Predict, case: ModelInput, output: ModelOutput) -> Array:
 def _average_moved(
     predict: Predict, case: ModelInput, output: ModelOutput, average: Array
 ) -> Array:
-    regions = regions_of(case, average, output.token_grid)
+    regions = strongest_regions(case, average, output.token_grid)
     before = output.logits[0].double().cpu().numpy()
     falls = before - logits_of(predict, [painted(case, region) for region, _ in regions])
     return np.array(np.diagonal(falls))
