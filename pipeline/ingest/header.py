@@ -1,6 +1,5 @@
 """One file's bytes become an Instance, or the reason for which it is none."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +11,7 @@ from pipeline.ingest.about import ABOUT_KEYWORDS, about_of
 from pipeline.ingest.dicomdir import DIRECTORY_KEYWORD, referenced_files
 from pipeline.ingest.elements import MOMENT_KEYWORDS, acquired_at, tag_of, text_of, text_of_bytes
 from pipeline.ingest.frames import FRAME_KEYWORDS, frames_of
-from pipeline.ingest.header_walk import PREAMBLE_BYTES
+from pipeline.ingest.header_walk import EXPLICIT_VR, PREAMBLE_BYTES
 from pipeline.ingest.instance import Instance, Unread
 from pipeline.ingest.kept import Header, Raw, kept
 from pipeline.ingest.mosaic import MOSAIC_TAGS
@@ -68,7 +67,6 @@ _KINDS = {
 _SOP_UID_TAGS = frozenset(
     int(tag_of(word)) for word in ("SOPInstanceUID", "MediaStorageSOPInstanceUID")
 )
-_EXPLICIT_VR = re.compile(rb"[A-Z]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +92,7 @@ def looks_like_dicom(head: bytes) -> bool:
         return True
     if len(head) < 16 or head[:2] not in (b"\x02\x00", b"\x08\x00", b"\x00\x08"):
         return False
-    is_explicit = _EXPLICIT_VR.fullmatch(head[4:6]) is not None
+    is_explicit = EXPLICIT_VR.fullmatch(head[4:6]) is not None
     return is_explicit or int.from_bytes(head[4:8], "little") <= 1024
 
 

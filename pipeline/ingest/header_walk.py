@@ -4,6 +4,7 @@ It leaves to pydicom what is unusual: a header that is not little endian, that i
 or damaged, or has a wanted sequence.
 """
 
+import re
 import struct
 from functools import cache, lru_cache
 
@@ -12,6 +13,8 @@ from pydicom.tag import BaseTag
 
 PREAMBLE_BYTES = 128
 UNDEFINED = 0xFFFFFFFF
+EXPLICIT_VR = re.compile(rb"[A-Z]{2}")
+"""What stands after a tag where the value representation is written."""
 PIXEL_TAGS = {tag_for_keyword(f"{kind}PixelData") for kind in ("", "Float", "DoubleFloat")}
 META_TAGS = {0x00020002, 0x00020003, 0x00020010}
 _MAX_DEPTH = 64

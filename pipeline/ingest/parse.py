@@ -6,7 +6,6 @@ which reads every other file.
 """
 
 import io
-import re
 import struct
 import zlib
 from dataclasses import replace
@@ -25,7 +24,7 @@ from pydicom.uid import (
 )
 
 from pipeline.ingest.elements import tag_of, text_of
-from pipeline.ingest.header_walk import UnusualError, Walk
+from pipeline.ingest.header_walk import EXPLICIT_VR, UnusualError, Walk
 from pipeline.ingest.kept import Header, dataset_of
 from pipeline.ingest.layout import Layout, Layouts
 from pipeline.ingest.pixel_data import PixelData, pixel_data_at
@@ -34,7 +33,6 @@ _MAX_INFLATED_HEADER = 64 * 2**20
 _DEFLATED = DeflatedExplicitVRLittleEndian.encode()
 _NOT_DEFLATED = ExplicitVRLittleEndian.encode().ljust(len(_DEFLATED), b"\0")
 _CHARACTER_SET, _SYNTAX = tag_of("SpecificCharacterSet"), tag_of("TransferSyntaxUID")
-_EXPLICIT_VR = re.compile(rb"[A-Z]{2}")
 _LAYOUTS = Layouts()
 
 
@@ -116,7 +114,7 @@ def _walked(walk: Walk, syntax: UID, start: int, wanted: frozenset[int]) -> Layo
         raise UnusualError
     is_implicit = syntax == ImplicitVRLittleEndian
     # Some writers say one and write the other.
-    if is_implicit == (_EXPLICIT_VR.match(walk.head, start + 4) is not None):
+    if is_implicit == (EXPLICIT_VR.match(walk.head, start + 4) is not None):
         raise UnusualError
     at = walk.elements(start, wanted, is_implicit=is_implicit)
     charset = _encodings(walk) if _CHARACTER_SET in walk.values else ()

@@ -1,16 +1,14 @@
 """Where the pixel data of a file lies, told without reading it."""
 
-import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
 from pydicom.uid import UID
 
-from pipeline.ingest.header_walk import PIXEL_TAGS, UNDEFINED
+from pipeline.ingest.header_walk import EXPLICIT_VR, PIXEL_TAGS, UNDEFINED
 
 _INTEGER_PIXEL_TAG = 0x7FE00010
-_EXPLICIT_VR = re.compile(rb"[A-Z]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ def pixel_data_at(head: bytes, at: int, syntax: UID, *, is_little: bool) -> Pixe
     tag = int.from_bytes(element[:2], order) << 16 | int.from_bytes(element[2:4], order)
     if tag not in PIXEL_TAGS:
         return PixelData(syntax, is_present=False)
-    is_long = _EXPLICIT_VR.match(element, 4) is not None
+    is_long = EXPLICIT_VR.match(element, 4) is not None
     start = 8 if is_long else 4
     length = int.from_bytes(element[start : start + 4], order)
     return PixelData(
