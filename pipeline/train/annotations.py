@@ -1,5 +1,6 @@
 """Masks of what a finding looks like, as targets for the network's tokens."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,11 @@ from pipeline.geometry import Geometry
 from pipeline.model.image_encoder import STRIDE
 from pipeline.nifti import load_nifti
 from schemas.protocol import Protocol
+from schemas.task import Task
 
 MIN_SHARE = 0.2
+
+Tasks = Sequence[Task]
 
 
 def token_masks(
@@ -75,3 +79,34 @@ def mask_tokens(
     counts = np.zeros(size, dtype=np.float32)
     np.add.at(counts, tuple(tokens.T), 1.0)
     return (counts >= max(MIN_SHARE * float(counts.max()), 1.0)).astype(np.float32)
+
+
+def with_empty_masks(
+    masks: Sequence[NDArray[np.float32]], labels: Sequence[NDArray[np.float32]], tasks: Tasks
+) -> list[NDArray[np.float32]]:
+    """Return the masks of cases, empty where the finding is known to be absent.
+
+    Where the label of the finding's own task is 0 there is nothing to mark, so that none need be
+    drawn to teach a network that what it sees there, bright as it may be, is not the finding.
+    Only for tasks of which any case has a mask: of the others it is not known where they show.
+
+    Parameters
+    ----------
+    masks : each of shape (K, S/4, P/4, L/4)
+        NaN for a task without a mask; one that was drawn stays as it is.
+    labels : each of shape (L,)
+        In the order of the tasks' ``label_columns``, NaN where unknown.
+    """
+    columns = [column for task in tasks for column in task.label_columns]
+    binary = {task.name for task in tasks if task.kind == "binary"}
+    found = [own.copy() for own in masks]
+    for number, task in enumerate(tasks):
+        finding = task.annotation or task.name
+        is_marked = any(not np.isnan(own[number]).all() for own in masks)
+        if finding not in binary or not is_marked:
+            continue
+        column = columns.index(finding)
+        for own, said in zip(found, labels, strict=True):
+            if said[column] == 0 and np.isnan(own[number]).all():
+                own[number] = 0.0
+    return found

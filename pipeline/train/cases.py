@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 from pipeline.model.collate import collate
 from pipeline.preprocess import TableTransform
 from pipeline.tensors import ModelInput
+from pipeline.train.annotations import with_empty_masks
 from pipeline.train.augment import STILL, Motion, augmented
 from pipeline.train.examples import Example
 from schemas.protocol import Protocol
@@ -46,7 +47,13 @@ class Cases(Dataset[Case]):
     ) -> None:
         self.inputs = [example.model_input(transform) for example in examples]
         self.labels = [torch.from_numpy(example.labels) for example in examples]
-        self.masks = [torch.from_numpy(example.masks) for example in examples]
+        masks, labels = (
+            [example.masks for example in examples],
+            [example.labels for example in examples],
+        )
+        self.masks = [
+            torch.from_numpy(own) for own in with_empty_masks(masks, labels, protocol.tasks)
+        ]
         self.protocol, self.phase, self.epoch = protocol, phase, 0
 
     def __len__(self) -> int:

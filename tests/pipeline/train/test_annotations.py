@@ -2,11 +2,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from pipeline.errors import UsageError
 from pipeline.nifti import save_nifti
 from pipeline.preprocess import model_grid
-from pipeline.train.annotations import token_masks
+from pipeline.train.annotations import token_masks, with_empty_masks
 from pipeline.volume import Volume
 from schemas.protocol import Protocol
 
@@ -46,3 +47,30 @@ def test_an_unreadable_mask_is_named(volume: Volume, protocol: Protocol, tmp_pat
     (tmp_path / "annotations" / "1.2__lesion.nii.gz").write_bytes(b"no")
     with pytest.raises(UsageError, match=r"1\.2__lesion"):
         token_masks(tmp_path, "1.2", model_grid(volume.geometry, protocol.grid), protocol)
+
+
+def _masks(*, lesion: float, other: float) -> NDArray[np.float32]:
+    masks = np.zeros((2, 2, 2, 2), np.float32)
+    masks[0], masks[1] = lesion, other
+    return masks
+
+
+def test_what_is_known_to_be_absent_has_an_empty_mask(protocol: Protocol) -> None:
+    tasks = (
+        protocol.tasks[0], protocol.tasks[1].model_copy(update={"annotation": "lesion"}),
+    )  # fmt: skip
+    drawn, none = _masks(lesion=1.0, other=1.0), _masks(lesion=np.nan, other=np.nan)
+    labels = [np.array(own, np.float32) for own in ([1, 0], [0, 1], [1, 0], [np.nan, 0], [0, 0])]
+    found = with_empty_masks([drawn, none, none, none, drawn], labels, tasks)
+    assert np.array_equal(found[0], drawn)
+    assert (found[1] == 0.0).all(), "of both tasks, since both are about the lesion"
+    assert np.isnan(found[2]).all(), "it is there, but was not drawn"
+    assert np.isnan(found[3]).all(), "nobody knows"
+    assert np.array_equal(found[4], drawn), "what was drawn stays"
+    assert np.isnan(none).all(), "the cases' own masks are not touched"
+
+
+def test_a_task_without_any_mask_is_left_alone(protocol: Protocol) -> None:
+    none = _masks(lesion=np.nan, other=np.nan)
+    found = with_empty_masks([none], [np.zeros(2, np.float32)], protocol.tasks[:2])
+    assert np.isnan(found[0]).all()
