@@ -28,8 +28,8 @@ from schemas.history import History
 from schemas.protocol import Protocol
 
 DRAWN_BY = (
-    "phantom", "history", "preprocess", "sentences.py", "inputs.py", "volume.py", "geometry.py",
-    "tensors.py", "case.py", "model/text_encoder.py", "train/annotations.py",
+    "phantom", "history", "preprocess", "sentences.py", "flags.py", "inputs.py", "volume.py",
+    "geometry.py", "tensors.py", "case.py", "model/text_encoder.py", "train/annotations.py",
 )  # fmt: skip
 AT_ONCE = 250
 
@@ -149,6 +149,7 @@ def _save(path: Path, cases: Sequence[Simulated]) -> None:
             arrays[f"text_{number}"] = text.features.half().numpy()
             arrays[f"kinds_{number}"] = text.kinds.half().numpy()
             arrays[f"ages_{number}"] = text.age_days.numpy()
+            arrays[f"flags_{number}"] = text.flags.bool().numpy()
             arrays[f"sentences_{number}"] = np.array([
                 json.dumps([sentence.written_at.isoformat(), sentence.kind, sentence.text])
                 for sentence in text.sentences
@@ -206,6 +207,7 @@ def _text(arrays: Mapping[str, NDArray[np.generic]], number: int) -> TextInput |
         features=torch.from_numpy(arrays[f"text_{number}"].astype(np.float32)),
         kinds=torch.from_numpy(arrays[f"kinds_{number}"].astype(np.float32)),
         age_days=torch.from_numpy(arrays[f"ages_{number}"].astype(np.float32)),
+        flags=torch.from_numpy(arrays[f"flags_{number}"].astype(np.float32)),
         sentences=tuple(
             Sentence(datetime.fromisoformat(written_at), kind, text)
             for written_at, kind, text in told

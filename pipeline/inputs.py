@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from pipeline.case import Case
+from pipeline.flags import flags_of
 from pipeline.model.text_encoder import Phrases, TextEncoder, encode_notes, encode_phrases
 from pipeline.preprocess import TableTransform, image_input, table_input
 from pipeline.tensors import ImageInput, ModelInput, TextInput
@@ -47,7 +48,7 @@ def read_notes(
     phrases
         What reads the sentences.
     """
-    return encode_notes(encoder, history.notes, history.at, phrases)
+    return encode_notes(encoder, history.notes, history.at, flags_of(history.notes), phrases)
 
 
 def quantities(volume: Volume | None, history: History) -> Mapping[str, float]:

@@ -3,11 +3,15 @@
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import NotRequired, TypedDict
+from typing import NotRequired, TypedDict, get_args
 
 from torch import Tensor
 
 from pipeline.geometry import Geometry
+from schemas.history import Context
+
+FLAGS: tuple[Context, ...] = get_args(Context)
+"""Ways in which a sentence may speak of what it names, in the order of their columns."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,6 +76,8 @@ class TextInput:
         The same for the word that names the kind of note.
     age_days : shape (T,), float32
         Age of the note at the scan.
+    flags : shape (T, F), float32
+        1 where one of ``FLAGS``, such as a denial, holds of a word in the sentence; else 0.
     sentences
         The T sentences, in the order of the notes.
     windows
@@ -81,6 +87,7 @@ class TextInput:
     features: Tensor
     kinds: Tensor
     age_days: Tensor
+    flags: Tensor
     sentences: tuple[Sentence, ...]
     windows: tuple[TextWindow, ...] = ()
 
@@ -93,6 +100,7 @@ class TextInput:
             features=self.features[kept],
             kinds=self.kinds[kept],
             age_days=self.age_days[kept],
+            flags=self.flags[kept],
             sentences=tuple(self.sentences[number] for number in kept),
             windows=tuple(
                 replace(window, sentence=kept.index(window.sentence))
@@ -197,6 +205,8 @@ class Batch(TypedDict):
     """(B, T, D) float32"""
     age_days: Tensor
     """(B, T) float32"""
+    flags: Tensor
+    """(B, T, len(FLAGS)) float32, 0 on padding"""
     is_token: Tensor
     """(B, T) bool, False on padding"""
     table: Tensor

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pipeline.tensors import Batch, ImageInput, ModelInput, TextInput
+from pipeline.tensors import FLAGS, Batch, ImageInput, ModelInput, TextInput
 from schemas.protocol import Protocol
 
 
@@ -25,6 +25,7 @@ def collate(
     no_table = torch.zeros(n_variables, table_width)
     nothing_known = torch.zeros(n_variables, dtype=torch.bool)
     no_text = torch.zeros(0, text_width)
+    no_flags = torch.zeros(0, len(FLAGS))
     held = [case.image for case in inputs]
     images = _distinct(held)
     texts = [case.text for case in inputs]
@@ -38,6 +39,7 @@ def collate(
         text=_pad([text.features if text else no_text for text in texts], n_tokens),
         kinds=_pad([text.kinds if text else no_text for text in texts], n_tokens),
         age_days=_pad([text.age_days if text else no_text[:, 0] for text in texts], n_tokens),
+        flags=_pad([text.flags if text else no_flags for text in texts], n_tokens),
         is_token=torch.arange(n_tokens)[None] < lengths[:, None],
         table=torch.stack([table.values if table else no_table for table in tables]),
         is_known=torch.stack([table.is_known if table else nothing_known for table in tables]),

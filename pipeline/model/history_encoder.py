@@ -4,12 +4,12 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.model.fusion import start_at_zero
-from pipeline.tensors import Batch
+from pipeline.tensors import FLAGS, Batch
 from schemas.settings import ModelSettings
 
 
 class TextProjection(nn.Module):
-    """A sentence's feature, the kind of its note and that note's age to one token.
+    """A sentence's feature, its flags, the kind of its note and that note's age to one token.
 
     Parameters
     ----------
@@ -29,16 +29,18 @@ class TextProjection(nn.Module):
         self.words = nn.Linear(text_width, settings.width)
         self.kind = nn.Linear(text_width, settings.width, bias=False)
         self.age = nn.Sequential(nn.Linear(1, 16), nn.GELU(), nn.Linear(16, settings.width))
+        self.flags = nn.Parameter(torch.zeros(len(FLAGS), settings.width))
         self.norm = nn.LayerNorm(settings.width)
         self.dropout = nn.Dropout(settings.dropout)
         start_at_zero(self.kind)
         start_at_zero(self.age[-1])
 
-    def forward(self, text: Tensor, kinds: Tensor, age_days: Tensor) -> Tensor:
-        """Take (B, T, D_text) twice and (B, T) to (B, T, D)."""
+    def forward(self, text: Tensor, kinds: Tensor, age_days: Tensor, flags: Tensor) -> Tensor:
+        """Take (B, T, D_text) twice, (B, T) and (B, T, F) to (B, T, D)."""
         age = self.age(torch.log1p(age_days.clamp(min=0.0))[..., None])
         words = self.words(self.dropout((text - self.mean) / self.scale))
-        tokens: Tensor = self.dropout(self.norm(words + self.kind(kinds) + age))
+        spoken = words + self.kind(kinds) + age + flags @ self.flags
+        tokens: Tensor = self.dropout(self.norm(spoken))
         return tokens
 
 

@@ -105,7 +105,7 @@ class FusedNetwork(nn.Module):
     def forward(self, batch: Batch) -> ModelOutput:
         """Score a batch and keep the parts of each score."""
         features = batch["text"] if self.tunable_text is None else self.tunable_text(batch)
-        text_BTD = self.text(features, batch["kinds"], batch["age_days"])
+        text_BTD = self.text(features, batch["kinds"], batch["age_days"], batch["flags"])
         table_BVD = self.table(batch["table"], batch["is_known"])
         text_mask, table_mask = self._history_masks(batch)
         history_BHD = torch.cat([table_BVD, text_BTD], 1)

@@ -14,7 +14,7 @@ from transformers.utils.logging import disable_progress_bar
 from pipeline.errors import CheckpointError
 from pipeline.files import file_sha256
 from pipeline.sentences import sentence_spans
-from pipeline.tensors import Sentence, TextInput, TextWindow
+from pipeline.tensors import FLAGS, Sentence, TextInput, TextWindow
 from schemas.history import Note
 from schemas.settings import ModelSettings
 
@@ -150,6 +150,7 @@ def encode_notes(
     encoder: TextEncoder,
     notes: Sequence[Note],
     at: datetime | None,
+    flags: Sequence[Sequence[bool]],
     phrases: Phrases = encode_phrases,
 ) -> TextInput | None:
     """Return one feature for every sentence of every note; None if there is no sentence.
@@ -165,6 +166,8 @@ def encode_notes(
         Oldest first.
     at
         The scan's time, from which a note's age is counted.
+    flags
+        Of each sentence, which of ``FLAGS`` hold.
     phrases
         What reads the sentences, as :func:`encode_phrases` does.
     """
@@ -185,6 +188,7 @@ def encode_notes(
         features=means[: len(sentences)],
         kinds=means[kind_numbers],
         age_days=torch.tensor(ages, dtype=torch.float32),
+        flags=torch.tensor(flags, dtype=torch.float32).view(len(sentences), len(FLAGS)),
         sentences=tuple(sentences),
         windows=tuple(
             TextWindow(number, tuple(window.ids), window.counts)

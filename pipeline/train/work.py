@@ -119,7 +119,7 @@ def _sha256(example: Example) -> str:
         arrays += [example.image.voxels.numpy(), example.image.scanned.numpy()]
     if example.text is not None:
         arrays += [example.text.features.numpy(), example.text.kinds.numpy()]
-        arrays += [example.text.age_days.numpy()]
+        arrays += [example.text.age_days.numpy(), example.text.flags.numpy()]
     for array in arrays:
         digest.update(f"{array.dtype}{array.shape}".encode())
         digest.update(array.tobytes())

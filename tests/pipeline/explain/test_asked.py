@@ -15,6 +15,7 @@ from pipeline.geometry import Geometry
 from pipeline.preprocess import TableTransform, table_input
 from pipeline.sentences import sentence_spans
 from pipeline.tensors import (
+    FLAGS,
     ImageInput,
     ModelInput,
     Sentence,
@@ -93,7 +94,8 @@ def notes(told: History) -> TextInput:
     n = len(sentences)
     return TextInput(
         features=torch.arange(1.0, n + 1)[:, None], kinds=torch.zeros(n, 1),
-        age_days=torch.zeros(n), sentences=tuple(sentences),
+        age_days=torch.zeros(n), flags=torch.arange(n)[:, None].expand(n, len(FLAGS)).float(),
+        sentences=tuple(sentences),
         windows=tuple(TextWindow(number, (number,), slice(0, 1)) for number in range(n)),
     )  # fmt: skip
 
@@ -264,5 +266,14 @@ def test_what_is_left_out_last_leaves_nothing() -> None:
     one = TableInput(torch.ones(2, 1), torch.tensor([False, True]), 1)
     assert one.without(1) is None
     assert one.without(0) is not None
-    text = TextInput(torch.ones(1, 1), torch.ones(1, 1), torch.ones(1), (Sentence(SCAN, "x", "y"),))
+    text = TextInput(
+        torch.ones(1, 1), torch.ones(1, 1), torch.ones(1), torch.ones(1, len(FLAGS)),
+        (Sentence(SCAN, "x", "y"),),
+    )  # fmt: skip
     assert text.without({0}) is None
+
+
+def test_sentences_that_stay_keep_their_flags() -> None:
+    left = notes(history()).without({1})
+    assert left is not None
+    assert left.flags[:, 0].tolist() == [0.0, *range(2, len(left.sentences) + 1)]

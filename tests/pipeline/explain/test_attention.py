@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pipeline.errors import UsageError
 from pipeline.explain.attention import raw_attention
-from pipeline.tensors import ModelInput, ModelOutput, TableInput, TextInput
+from pipeline.tensors import FLAGS, ModelInput, ModelOutput, TableInput, TextInput
 
 LOOKED = torch.tensor([[0.5, 0.1, 0.0], [0.1, 0.1, 0.0], [0.0, 0.6, 0.0], [0.9, 0.0, 0.1]])
 """Of two variables, a sentence, and what pads a second."""
@@ -25,7 +25,10 @@ def output(attention: Tensor | None) -> ModelOutput:
 
 def sentence() -> TextInput:
     one = torch.zeros(1, 4)
-    return TextInput(features=one, kinds=one, age_days=torch.zeros(1), sentences=())
+    return TextInput(
+        features=one, kinds=one, age_days=torch.zeros(1), flags=torch.zeros(1, len(FLAGS)),
+        sentences=(),
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pipeline.model.collate import collate
 from pipeline.model.image_encoder import token_positions
 from pipeline.model.network import FusedNetwork
 from pipeline.preprocess import image_input
-from pipeline.tensors import Batch, ModelInput, ModelOutput, TableInput, TextInput
+from pipeline.tensors import FLAGS, Batch, ModelInput, ModelOutput, TableInput, TextInput
 from pipeline.volume import Volume
 from schemas.protocol import Protocol
 from schemas.settings import Fusion, ImageEncoderName
@@ -43,6 +43,7 @@ def text(n_tokens: int) -> TextInput:
         features=torch.randn(n_tokens, TEXT_WIDTH, generator=random),
         kinds=torch.randn(n_tokens, TEXT_WIDTH, generator=random),
         age_days=torch.full((n_tokens,), 3.0),
+        flags=torch.randint(2, (n_tokens, len(FLAGS)), generator=random).float(),
         sentences=(),
     )
 
@@ -80,6 +81,32 @@ def test_padding_changes_no_score(
     beside = score(network, protocol, whole, longer)
     assert torch.allclose(alone.logits[0], beside.logits[0], atol=1e-5)
     assert (beside.text[0, :, 7:] == 0).all()
+
+
+def test_flags_move_a_score_by_their_weights_alone(
+    network: FusedNetwork, protocol: Protocol, whole: ModelInput
+) -> None:
+    assert whole.text is not None
+    plain = replace(whole, text=replace(whole.text, flags=torch.zeros_like(whole.text.flags)))
+    logits = [score(network, protocol, case).logits for case in (whole, plain)]
+    assert (logits[0] - logits[1]).abs().max() > 1e-4
+    network.text.flags.data.zero_()
+    logits = [score(network, protocol, case).logits for case in (whole, plain)]
+    assert torch.equal(*logits)
+
+
+def test_flags_weigh_nothing_before_training(protocol: Protocol) -> None:
+    assert (new_network(protocol, 2).text.flags == 0).all()
+
+
+def test_a_batch_pads_flags_with_zeros(protocol: Protocol, whole: ModelInput) -> None:
+    cases = [replace(whole, text=text(9)), whole, replace(whole, text=None)]
+    flags = collate(cases, protocol, text_width=TEXT_WIDTH, table_width=2)["flags"]
+    assert whole.text is not None
+    assert flags.shape == (3, 9, len(FLAGS))
+    assert torch.equal(flags[1, :7], whole.text.flags)
+    assert (flags[1, 7:] == 0).all()
+    assert (flags[2] == 0).all()
 
 
 def test_without_its_evidence_the_image_leaves_the_historys_own_logit(
@@ -232,8 +259,9 @@ def test_the_order_of_the_notes_changes_no_score(
     assert whole.text is not None
     order = torch.tensor([3, 0, 6, 5, 1, 2, 4])
     shuffled = replace(
-        whole.text, features=whole.text.features[order], kinds=whole.text.kinds[order]
-    )
+        whole.text, features=whole.text.features[order], kinds=whole.text.kinds[order],
+        flags=whole.text.flags[order],
+    )  # fmt: skip
     output = score(network, protocol, whole)
     other = score(network, protocol, replace(whole, text=shuffled))
     assert torch.allclose(output.logits, other.logits, atol=1e-5)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from pipeline.errors import CheckpointError
+from pipeline.flags import flags_of
 from pipeline.model.text_encoder import (
     MINILM,
     OVERLAP_SHARE,
@@ -17,6 +18,7 @@ from pipeline.model.text_encoder import (
     load_text_encoder,
 )
 from pipeline.sentences import sentence_spans
+from pipeline.tensors import FLAGS
 from schemas.history import Note
 from schemas.settings import ModelSettings
 
@@ -58,11 +60,12 @@ def test_windows_overlap_and_every_word_piece_counts_once(encoder: TextEncoder) 
 
 def test_each_sentence_is_one_token_with_its_notes_kind_and_age(encoder: TextEncoder) -> None:
     notes = [note("No fever. Denies fits.", days=2), note("Walks well.", kind="letter")]
-    encoded = encode_notes(encoder, notes, SCAN)
+    encoded = encode_notes(encoder, notes, SCAN, flags_of(notes))
     assert encoded is not None
     shown = [(sentence.text, sentence.kind) for sentence in encoded.sentences]
     assert shown == [("No fever.", "clinic"), ("Denies fits.", "clinic"), ("Walks well.", "letter")]
     assert encoded.age_days.tolist() == [2.0, 2.0, 1.0]
+    assert encoded.flags[:, FLAGS.index("negated")].tolist() == [1.0, 1.0, 0.0]
     assert encoded.features.shape == encoded.kinds.shape == (3, encoder.width)
     assert torch.equal(encoded.kinds[0], encoded.kinds[1])
     assert not torch.equal(encoded.kinds[1], encoded.kinds[2])
@@ -70,15 +73,15 @@ def test_each_sentence_is_one_token_with_its_notes_kind_and_age(encoder: TextEnc
 
 def test_a_sentence_reads_the_same_beside_others(encoder: TextEncoder) -> None:
     first, other = note("Known epilepsy.", days=3), note("A much longer note of many more words.")
-    alone = encode_notes(encoder, [first], SCAN)
-    beside = encode_notes(encoder, [first, other], SCAN)
+    alone = encode_notes(encoder, [first], SCAN, flags_of([first]))
+    beside = encode_notes(encoder, [first, other], SCAN, flags_of([first, other]))
     assert alone is not None
     assert beside is not None
     assert torch.allclose(alone.features[0], beside.features[0], atol=1e-4)
 
 
 def test_no_note_is_no_text(encoder: TextEncoder) -> None:
-    assert encode_notes(encoder, [], SCAN) is None
+    assert encode_notes(encoder, [], SCAN, ()) is None
 
 
 @pytest.mark.parametrize(

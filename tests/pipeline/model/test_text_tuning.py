@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from pipeline.flags import flags_of
 from pipeline.model.collate import collate
 from pipeline.model.network import FusedNetwork
 from pipeline.model.text_encoder import (
@@ -44,7 +45,7 @@ def read(encoder: TextEncoder, protocol: Protocol) -> Batch:
         notes = [
             Note(written_at=SCAN - timedelta(days=3), kind="clinic", text=text) for text in texts
         ]
-        cases.append(ModelInput(None, encode_notes(encoder, notes, SCAN), None))
+        cases.append(ModelInput(None, encode_notes(encoder, notes, SCAN, flags_of(notes)), None))
     return collate(cases, protocol, text_width=encoder.width, table_width=2)
 
 

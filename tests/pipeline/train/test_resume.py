@@ -12,6 +12,7 @@ from transformers import Trainer
 from pipeline.errors import UsageError
 from pipeline.model.text_encoder import TextEncoder
 from pipeline.progress import silent
+from pipeline.tensors import FLAGS, TextInput
 from pipeline.train.checkpoints import Work, last_checkpoint
 from pipeline.train.work import Keeping, remove_work, training_key, work_beside, work_folder
 from schemas.protocol import Protocol
@@ -149,7 +150,12 @@ def test_other_cases_another_protocol_or_another_bert_have_another_key(protocol:
 
     image = replace(cases[0].image, voxels=cases[0].image.voxels + 1e-6)
     history = cases[0].history.model_copy(update={"values": cases[1].history.values})
+    text = TextInput(
+        torch.ones(1, 4), torch.ones(1, 4), torch.ones(1), torch.zeros(1, len(FLAGS)), ()
+    )
     others = [
+        key(text=text),
+        key(text=replace(text, flags=1 - text.flags)),
         key(asked(protocol, learning_rate=1e-3)),
         key(bert=replace(ENCODER, sha256="1" * 64)),
         key(image=image),
@@ -159,7 +165,7 @@ def test_other_cases_another_protocol_or_another_bert_have_another_key(protocol:
         key(masks=np.zeros_like(cases[0].masks)),
     ]
     assert key() == key()
-    assert len({key(), *others}) == 8
+    assert len({key(), *others}) == 10
 
 
 def test_work_of_the_same_key_is_kept_and_of_another_removed(tmp_path: Path) -> None:

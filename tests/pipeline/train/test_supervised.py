@@ -7,7 +7,7 @@ import torch
 from pipeline.geometry import Geometry
 from pipeline.model.collate import collate
 from pipeline.model.network import FusedNetwork
-from pipeline.tensors import Batch, ImageInput, ModelInput, TableInput, TextInput
+from pipeline.tensors import FLAGS, Batch, ImageInput, ModelInput, TableInput, TextInput
 from pipeline.train.supervised import Supervised
 from schemas.protocol import Protocol
 from schemas.settings import Fusion
@@ -25,7 +25,7 @@ def case(seed: int) -> ModelInput:
         ),
         TextInput(
             torch.randn(4, WIDTH, generator=random), torch.randn(4, WIDTH, generator=random),
-            torch.ones(4), (),
+            torch.ones(4), torch.zeros(4, len(FLAGS)), (),
         ),
         TableInput(torch.randn(3, 2, generator=random), torch.tensor([True, True, False]), 0),
     )  # fmt: skip

@@ -10,7 +10,7 @@ import torch
 from pipeline.bundle import load_bundle
 from pipeline.errors import UsageError
 from pipeline.model.text_encoder import load_text_encoder
-from pipeline.tensors import TextInput
+from pipeline.tensors import FLAGS, TextInput
 from pipeline.train import Keeping, train_on
 from pipeline.train.examples import Example
 from pipeline.train.work import work_folder
@@ -29,7 +29,7 @@ def told(number: int, width: int) -> Example:
     features = random.normal(0, 1, (1, width)) + np.repeat(causes, width // 2)
     text = TextInput(
         torch.from_numpy(features.astype(np.float32)),
-        torch.zeros(1, width), torch.ones(1), sentences=(),
+        torch.zeros(1, width), torch.ones(1), torch.zeros(1, len(FLAGS)), sentences=(),
     )  # fmt: skip
     return replace(example(number), text=text, labels=labels)
 

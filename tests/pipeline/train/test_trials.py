@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from pipeline.errors import LeakError, UsageError
+from pipeline.flags import flags_of
 from pipeline.model.text_encoder import TextEncoder, encode_notes, load_text_encoder
 from pipeline.progress import silent
 from pipeline.protocol import read_protocol
@@ -56,7 +57,8 @@ def examples(encoder: TextEncoder) -> list[Example]:
     found = [example(number) for number in range(N_CASES)]
     at = found[0].history.at
     assert at is not None
-    text = encode_notes(encoder, [Note(written_at=at, kind="clinic", text="Well.")], at)
+    notes = [Note(written_at=at, kind="clinic", text="Well.")]
+    text = encode_notes(encoder, notes, at, flags_of(notes))
     return [replace(case, text=text) for case in found]
 
 
