@@ -10,11 +10,17 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pipeline.bundle import Bundle
-from pipeline.calibration import doubt_issues, outside_reference, unseen_scanner
+from pipeline.calibration import (
+    Summary,
+    doubt_issues,
+    outside_reference,
+    unseen_body_parts,
+    unseen_scanner,
+)
 from pipeline.case import Case
 from pipeline.case_answer import CaseReading
 from pipeline.code_version import code_sha256
-from pipeline.cohort import Cohort, read_case
+from pipeline.cohort import Cohort, read_case, stated_body_parts
 from pipeline.errors import UsageError
 from pipeline.heatmap import Heatmap
 from pipeline.inputs import main_volume, model_input, quantities
@@ -132,7 +138,7 @@ class Assessor:
         issues = (
             *issues,
             *unlike_training(self.bundle, output, inputs, case),
-            *scanner_issues(self.bundle, study),
+            *header_issues(self.bundle, study, case),
             *doubt_issues(self.bundle.metrics, self.bundle.calibrators),
         )
         if has_errors(issues):
@@ -193,18 +199,39 @@ def unlike_training(
         What the bundle says of this case alone.
     """
     policy = bundle.protocol.assessment.out_of_distribution
-    summary = output.summary[0].double().cpu().numpy() if inputs.image else None
+    measured = quantities(main_volume(case, bundle.protocol), inputs.image, case.history)
     return outside_reference(
-        bundle.reference, summary, quantities(main_volume(case, bundle.protocol), case.history),
-        severity=Severity.ERROR if policy == "withhold" else Severity.WARNING,
+        bundle.reference, summary_of(output, inputs), measured, severity=_severity(policy)
+    )
+
+
+def summary_of(output: ModelOutput, inputs: ModelInput) -> Summary:
+    """Return the pooled features of the one case that was read."""
+    image = output.summary[0].double().cpu().numpy()
+    history = output.history_summary[0].double().cpu().numpy()
+    return Summary(
+        image=None if inputs.image is None else image,
+        history=history if inputs.has_history else None,
+    )
+
+
+def header_issues(bundle: Bundle, study: Study, case: Case) -> list[Issue]:
+    """Say if training saw no case of a scanner or a body part; by the policy error or warning."""
+    policy, reference = bundle.protocol.assessment, bundle.reference
+    found = unseen_scanner(
+        reference, study.scanner, severity=_severity(policy.unseen_scanner)
     )  # fmt: skip
+    if case.volumes:
+        found += unseen_body_parts(
+            reference,
+            stated_body_parts(study, case),
+            severity=_severity(policy.unseen_body_part),
+        )
+    return found
 
 
-def scanner_issues(bundle: Bundle, study: Study) -> list[Issue]:
-    """Say if training saw no case of a study's scanner; by the policy an error or a warning."""
-    policy = bundle.protocol.assessment.unseen_scanner
-    severity = Severity.ERROR if policy == "withhold" else Severity.WARNING
-    return unseen_scanner(bundle.reference, study.scanner, severity=severity)
+def _severity(policy: str) -> Severity:
+    return Severity.ERROR if policy == "withhold" else Severity.WARNING
 
 
 def _nothing_to_read(case: Case) -> tuple[Issue, ...]:

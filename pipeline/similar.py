@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.assess import is_readable, scanner_issues, unlike_training
+from pipeline.assess import header_issues, is_readable, unlike_training
 from pipeline.bundle import Bundle
 from pipeline.case import Case
 from pipeline.cohort import Cohort, read_case
@@ -149,7 +149,7 @@ def place(cohort: Cohort, bundle: Bundle, study: Study) -> Place | LeftOut:
     first = replace(bundle, networks=bundle.networks[:1])
     inputs = model_input(case, bundle.protocol, bundle.text_encoder, bundle.table_transform)
     output = first.predict([inputs])
-    unlike = [*unlike_training(bundle, output, inputs, case), *scanner_issues(bundle, study)]
+    unlike = [*unlike_training(bundle, output, inputs, case), *header_issues(bundle, study, case)]
     if has_errors(unlike):
         return LeftOut(study_uid=study.study_uid, status="withheld", reasons=_errors(unlike))
     is_unlike = any(issue.severity is Severity.WARNING for issue in unlike)
