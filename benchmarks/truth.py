@@ -28,7 +28,6 @@ from benchmarks.simulated import Simulated, simulated
 from benchmarks.truth_figures import figures
 from benchmarks.truth_page import MIN_GROUP, QUIET_LOGIT, markdown
 from flows.progress import progress_bars
-from pipeline.assess import summary_of
 from pipeline.bundle import Bundle, load_bundle
 from pipeline.calibration import (
     interval,
@@ -49,6 +48,7 @@ from pipeline.model.image_encoder import STRIDE
 from pipeline.phantom import WORLDS, Design
 from pipeline.phantom.patient import Patient, draw_patient
 from pipeline.tensors import ModelInput, ModelOutput
+from pipeline.unlike import summary_of
 from schemas.calibration import ConformalThresholds
 from schemas.issue import Severity
 from schemas.maps import MapCheck

@@ -10,22 +10,16 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pipeline.bundle import Bundle
-from pipeline.calibration import (
-    Summary,
-    doubt_issues,
-    outside_reference,
-    unseen_body_parts,
-    unseen_scanner,
-)
+from pipeline.calibration import doubt_issues
 from pipeline.case import Case
 from pipeline.case_answer import CaseReading
 from pipeline.code_version import code_sha256
-from pipeline.cohort import Cohort, read_case, stated_body_parts
+from pipeline.cohort import Cohort, read_case
 from pipeline.errors import UsageError
 from pipeline.heatmap import Heatmap
-from pipeline.inputs import main_volume, model_input, quantities
+from pipeline.inputs import main_volume, model_input
 from pipeline.report import read_report, study_folder_name, write_report
-from pipeline.tensors import ModelInput, ModelOutput
+from pipeline.unlike import header_issues, unlike_training
 from pipeline.volume import Volume
 from schemas.history import History
 from schemas.issue import Issue, IssueCode, Severity, has_errors
@@ -186,52 +180,6 @@ def is_readable(study: Study, case: Case) -> bool:
     """Say whether ingest stands by any image; a rule may have admitted what it refused at first."""
     is_usable = bool(case.volumes) or any(series.is_usable for series in study.series)
     return is_usable and not has_errors(study.issues)
-
-
-def unlike_training(
-    bundle: Bundle, output: ModelOutput, inputs: ModelInput, case: Case
-) -> list[Issue]:
-    """Say in what a case is unlike the training cases; by the policy an error or a warning.
-
-    Parameters
-    ----------
-    output
-        What the bundle says of this case alone.
-    """
-    policy = bundle.protocol.assessment.out_of_distribution
-    measured = quantities(main_volume(case, bundle.protocol), inputs.image, case.history)
-    return outside_reference(
-        bundle.reference, summary_of(output, inputs), measured, severity=_severity(policy)
-    )
-
-
-def summary_of(output: ModelOutput, inputs: ModelInput) -> Summary:
-    """Return the pooled features of the one case that was read."""
-    image = output.summary[0].double().cpu().numpy()
-    history = output.history_summary[0].double().cpu().numpy()
-    return Summary(
-        image=None if inputs.image is None else image,
-        history=history if inputs.has_history else None,
-    )
-
-
-def header_issues(bundle: Bundle, study: Study, case: Case) -> list[Issue]:
-    """Say if training saw no case of a scanner or a body part; by the policy error or warning."""
-    policy, reference = bundle.protocol.assessment, bundle.reference
-    found = unseen_scanner(
-        reference, study.scanner, severity=_severity(policy.unseen_scanner)
-    )  # fmt: skip
-    if case.volumes:
-        found += unseen_body_parts(
-            reference,
-            stated_body_parts(study, case),
-            severity=_severity(policy.unseen_body_part),
-        )
-    return found
-
-
-def _severity(policy: str) -> Severity:
-    return Severity.ERROR if policy == "withhold" else Severity.WARNING
 
 
 def _nothing_to_read(case: Case) -> tuple[Issue, ...]:

@@ -25,7 +25,8 @@ from schemas.series import Study
 NOT_READING = (
     "pipeline/train", "pipeline/report", "pipeline/explain", "pipeline/calibration",
     "pipeline/phantom", "pipeline/inspect", "pipeline/assess.py", "pipeline/bundle",
-    "pipeline/recalibrate.py", "pipeline/model/backbones.py", "pipeline/model/collate.py",
+    "pipeline/recalibrate.py", "pipeline/unlike.py", "pipeline/model/backbones.py",
+    "pipeline/model/collate.py",
     "pipeline/model/ensemble.py", "pipeline/model/fusion.py", "pipeline/model/heads.py",
     "pipeline/model/history_encoder.py", "pipeline/model/image_encoder.py",
     "pipeline/model/join.py", "pipeline/model/network.py", "pipeline/model/readout.py",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.assess import header_issues, is_readable, unlike_training
+from pipeline.assess import is_readable
 from pipeline.bundle import Bundle
 from pipeline.case import Case
 from pipeline.cohort import Cohort, read_case
@@ -14,6 +14,7 @@ from pipeline.errors import UsageError
 from pipeline.history.identifiers import normalised
 from pipeline.inputs import model_input
 from pipeline.progress import Progress, silent
+from pipeline.unlike import header_issues, unlike_training
 from schemas.issue import Issue, IssueCode, Severity, has_errors
 from schemas.series import Study
 from schemas.similar import (

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.assess import Assessor, unlike_training
+from pipeline.assess import Assessor
 from pipeline.bundle import MAPS, Bundle, load_bundle, making_of, save_bundle
 from pipeline.cohort import Cohort, open_cohort, read_case
 from pipeline.errors import CheckpointError
@@ -16,6 +16,7 @@ from pipeline.inputs import model_input
 from pipeline.similar import Place, place
 from pipeline.tensors import ModelInput
 from pipeline.train.card import maps_in_words
+from pipeline.unlike import unlike_training
 from schemas.doubt import Doubt
 from schemas.issue import IssueCode, Severity
 from schemas.maps import MapFigure, MapProof, MapProofs

@@ -112,7 +112,7 @@ def test_quartiles_are_of_scanned_voxels_alone_and_a_missing_series_has_none() -
     scanned = torch.zeros_like(voxels, dtype=torch.bool)
     voxels[1, 0, 0] = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0])
     scanned[1, 0, 0] = True
-    found = intensities(ImageInput(voxels, scanned, Geometry(np.eye(4), (1, 2, 5))))
+    found = intensities(ImageInput(voxels, scanned, Geometry(np.eye(4)[[2, 1, 0, 3]], (1, 2, 5))))
     of = "of the intensities of series 2 (scaled)"
     assert found == {
         f"lower quartile {of}": 0.25, f"median {of}": 0.5, f"upper quartile {of}": 0.75,
