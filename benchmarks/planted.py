@@ -24,7 +24,7 @@ from flows.progress import progress_bars
 from pipeline.bundle import Bundle, load_bundle
 from pipeline.calibration import Judged, fit_calibrator, parts_differ, ranks_by_chance
 from pipeline.calibration.questions import Question
-from pipeline.calibration.reference import Reference, unseen_scanner
+from pipeline.calibration.reference import Reference, Space, unseen_scanner
 from pipeline.errors import CalibrationError
 from pipeline.model.network import FusedNetwork
 from pipeline.phantom import WORLDS, Design
@@ -154,7 +154,7 @@ def _scanners() -> list[Outcome]:
     found = {"known": 0, "unseen": 0}
     for left_out in names:
         known = tuple(name for name in names if name != left_out)
-        reference = Reference(np.zeros(1), np.eye(1), np.inf, (), known)
+        reference = Reference(Space(np.zeros(1), np.eye(1), np.inf), None, (), known)
         found["unseen"] += bool(unseen_scanner(reference, left_out, severity=Severity.WARNING))
         found["known"] += bool(unseen_scanner(reference, known[0], severity=Severity.WARNING))
     return [

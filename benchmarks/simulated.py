@@ -77,11 +77,15 @@ def simulated(
 
 
 def _scanned(case: Simulated, design: Design, number: int) -> Simulated:
-    """Name the scanner, as a header would, of a case that has an image."""
+    """Name scanner and body part, as a header would, of a case that has an image."""
     if case.example.image is None:
         return case
     site = draw_patient(design, number).site
-    named = replace(case.example, scanner=f"{site.manufacturer} {site.model_name}")
+    named = replace(
+        case.example,
+        scanner=f"{site.manufacturer} {site.model_name}",
+        body_parts=(design.world.body_part,),
+    )
     return replace(case, example=named)
 
 
@@ -118,7 +122,7 @@ def _simulate(case: BenchmarkCase, protocol: Protocol, encoder: TextEncoder) -> 
             history=case.case.history,
             labels=np.array([np.nan if label is None else label for label in known], np.float32),
             masks=masks,
-            quantities=quantities(volume, case.case.history),
+            quantities=quantities(volume, image, case.case.history),
         ),
         true=np.array([case.true[name] for name in names]),
         observable=np.array([case.observable[name] for name in names]),

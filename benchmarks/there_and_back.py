@@ -191,7 +191,7 @@ def _output(added: torch.Tensor, token_grid: tuple[int, int, int]) -> ModelOutpu
     return ModelOutput(
         logits=added.sum(-1), bias=torch.zeros(1), image=added, text=nothing, table=nothing,
         presence=added, cuts=torch.zeros(1, 0), image_alone=added.sum(-1), attention=None,
-        token_grid=token_grid, summary=nothing, embedding=nothing,
+        token_grid=token_grid, summary=nothing, history_summary=nothing, embedding=nothing,
     )  # fmt: skip
 
 

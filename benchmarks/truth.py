@@ -48,6 +48,7 @@ from pipeline.model.image_encoder import STRIDE
 from pipeline.phantom import WORLDS, Design
 from pipeline.phantom.patient import Patient, draw_patient
 from pipeline.tensors import ModelInput, ModelOutput
+from pipeline.unlike import summary_of
 from schemas.calibration import ConformalThresholds
 from schemas.issue import Severity
 from schemas.maps import MapCheck
@@ -185,11 +186,11 @@ def _map(
 ) -> dict[str, float]:
     parts = output.history_alone[0] + output.image[0].sum(-1)
     seen = {"unsummed": float((parts - output.logits[0]).abs().max())}
-    summary = output.summary[0].double().cpu().numpy() if inputs.image is not None else None
     unlike = outside_reference(
-        bundle.reference, summary, case.example.quantities, severity=Severity.INFO
-    )
-    seen["is_unlike"] = float(bool(unlike))
+        bundle.reference, summary_of(output, inputs), case.example.quantities,
+        severity=Severity.WARNING,
+    )  # fmt: skip
+    seen["is_unlike"] = float(any(issue.severity is Severity.WARNING for issue in unlike))
     if inputs.image is None:
         return seen
     additions = output.image[0, FINDING].double().cpu().numpy().reshape(output.token_grid)

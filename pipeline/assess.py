@@ -10,16 +10,16 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pipeline.bundle import Bundle
-from pipeline.calibration import doubt_issues, outside_reference, unseen_scanner
+from pipeline.calibration import doubt_issues
 from pipeline.case import Case
 from pipeline.case_answer import CaseReading
 from pipeline.code_version import code_sha256
 from pipeline.cohort import Cohort, read_case
 from pipeline.errors import UsageError
 from pipeline.heatmap import Heatmap
-from pipeline.inputs import main_volume, model_input, quantities
+from pipeline.inputs import main_volume, model_input
 from pipeline.report import read_report, study_folder_name, write_report
-from pipeline.tensors import ModelInput, ModelOutput
+from pipeline.unlike import header_issues, unlike_training
 from pipeline.volume import Volume
 from schemas.history import History
 from schemas.issue import Issue, IssueCode, Severity, has_errors
@@ -132,7 +132,7 @@ class Assessor:
         issues = (
             *issues,
             *unlike_training(self.bundle, output, inputs, case),
-            *scanner_issues(self.bundle, study),
+            *header_issues(self.bundle, study, case),
             *doubt_issues(self.bundle.metrics, self.bundle.calibrators),
         )
         if has_errors(issues):
@@ -180,31 +180,6 @@ def is_readable(study: Study, case: Case) -> bool:
     """Say whether ingest stands by any image; a rule may have admitted what it refused at first."""
     is_usable = bool(case.volumes) or any(series.is_usable for series in study.series)
     return is_usable and not has_errors(study.issues)
-
-
-def unlike_training(
-    bundle: Bundle, output: ModelOutput, inputs: ModelInput, case: Case
-) -> list[Issue]:
-    """Say in what a case is unlike the training cases; by the policy an error or a warning.
-
-    Parameters
-    ----------
-    output
-        What the bundle says of this case alone.
-    """
-    policy = bundle.protocol.assessment.out_of_distribution
-    summary = output.summary[0].double().cpu().numpy() if inputs.image else None
-    return outside_reference(
-        bundle.reference, summary, quantities(main_volume(case, bundle.protocol), case.history),
-        severity=Severity.ERROR if policy == "withhold" else Severity.WARNING,
-    )  # fmt: skip
-
-
-def scanner_issues(bundle: Bundle, study: Study) -> list[Issue]:
-    """Say if training saw no case of a study's scanner; by the policy an error or a warning."""
-    policy = bundle.protocol.assessment.unseen_scanner
-    severity = Severity.ERROR if policy == "withhold" else Severity.WARNING
-    return unseen_scanner(bundle.reference, study.scanner, severity=severity)
 
 
 def _nothing_to_read(case: Case) -> tuple[Issue, ...]:

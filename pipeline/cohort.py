@@ -20,6 +20,9 @@ from schemas.series import Inventory, Series, Study
 
 logger = logging.getLogger(__name__)
 
+BODY_PART_LENGTH = 16
+"""Characters of Body Part Examined that count; DICOM allows no more (value representation CS)."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cohort:
@@ -124,6 +127,17 @@ def read_case(cohort: Cohort, study: Study, history: History | None = None) -> C
     history = history or cohort.history(study)
     issues = (*study.issues, *found, *history.issues)
     return Case(study.study_uid, volumes, history, choice.uses, issues)
+
+
+def stated_body_parts(study: Study, case: Case) -> tuple[str, ...]:
+    """Return the body parts that headers state of the series that a case was read from.
+
+    Headers may say anything: capitals, single spaces, and no more than DICOM allows.
+    """
+    chosen = {use.series_uid for use in case.series if use.name in case.volumes}
+    stated = [series.body_part for series in study.series if series.series_uid in chosen]
+    words = {" ".join(part.upper().split())[:BODY_PART_LENGTH].strip() for part in stated}
+    return tuple(sorted(words - {""}))
 
 
 def _load(folder: Path, name: str, series: Series, issues: list[Issue]) -> Volume | None:

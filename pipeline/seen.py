@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pipeline.code_version import code_sha256
-from pipeline.cohort import Cohort, read_case
+from pipeline.cohort import Cohort, read_case, stated_body_parts
 from pipeline.geometry import Geometry
 from pipeline.inputs import main_volume, quantities, read_image
 from pipeline.model.text_encoder import TextEncoder, encode_phrases
@@ -25,7 +25,8 @@ from schemas.series import Study
 NOT_READING = (
     "pipeline/train", "pipeline/report", "pipeline/explain", "pipeline/calibration",
     "pipeline/phantom", "pipeline/inspect", "pipeline/assess.py", "pipeline/bundle",
-    "pipeline/recalibrate.py", "pipeline/model/backbones.py", "pipeline/model/collate.py",
+    "pipeline/recalibrate.py", "pipeline/unlike.py", "pipeline/model/backbones.py",
+    "pipeline/model/collate.py",
     "pipeline/model/ensemble.py", "pipeline/model/fusion.py", "pipeline/model/heads.py",
     "pipeline/model/history_encoder.py", "pipeline/model/image_encoder.py",
     "pipeline/model/join.py", "pipeline/model/network.py", "pipeline/model/readout.py",
@@ -46,13 +47,16 @@ class SeenImage:
     image
         None if the study has none that the protocol asks for.
     quantities
-        Of the main volume, for the out-of-distribution check.
+        Of volume and image, for the out-of-distribution check.
+    body_parts
+        Stated by the headers of the chosen series.
     has_errors
         Whether ingest refuses the study or one of the chosen series.
     """
 
     image: ImageInput | None
     quantities: Mapping[str, float]
+    body_parts: tuple[str, ...]
     has_errors: bool
 
 
@@ -106,9 +110,12 @@ def _asked(protocol: Protocol) -> object:
 def _read(cohort: Cohort, study: Study) -> SeenImage:
     nothing = History(at=None)
     case = read_case(cohort, study, nothing)
-    volume = main_volume(case, cohort.protocol)
+    volume, image = main_volume(case, cohort.protocol), read_image(case, cohort.protocol)
     return SeenImage(
-        read_image(case, cohort.protocol), quantities(volume, nothing), has_errors(case.issues)
+        image,
+        quantities(volume, image, nothing),
+        stated_body_parts(study, case),
+        has_errors(case.issues),
     )
 
 
@@ -121,20 +128,26 @@ def _packed(seen: SeenImage) -> Kept:
         "scanned": seen.image.scanned,
         "affine": torch.from_numpy(np.array(grid.affine)),
     }
-    return Kept(tensors, {"frame": grid.frame_of_reference_uid, "quantities": seen.quantities})
+    facts = {
+        "frame": grid.frame_of_reference_uid,
+        "quantities": seen.quantities,
+        "body_parts": seen.body_parts,
+    }
+    return Kept(tensors, facts)
 
 
 def _unpacked(kept: Kept) -> SeenImage:
     if not kept.tensors:
-        return SeenImage(None, {}, has_errors=False)
+        return SeenImage(None, {}, (), has_errors=False)
     facts = _Facts.model_validate(kept.facts)
     voxels = kept.tensors["voxels"]
     slices, rows, columns = voxels.shape[1:]
     grid = Geometry(kept.tensors["affine"].numpy(), (slices, rows, columns), facts.frame)
     image = ImageInput(voxels, kept.tensors["scanned"], grid)
-    return SeenImage(image, facts.quantities, has_errors=False)
+    return SeenImage(image, facts.quantities, facts.body_parts, has_errors=False)
 
 
 class _Facts(FrozenModel):
     frame: str
     quantities: dict[str, float]
+    body_parts: tuple[str, ...]

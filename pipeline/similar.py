@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.assess import is_readable, scanner_issues, unlike_training
+from pipeline.assess import is_readable
 from pipeline.bundle import Bundle
 from pipeline.case import Case
 from pipeline.cohort import Cohort, read_case
@@ -14,6 +14,7 @@ from pipeline.errors import UsageError
 from pipeline.history.identifiers import normalised
 from pipeline.inputs import model_input
 from pipeline.progress import Progress, silent
+from pipeline.unlike import header_issues, unlike_training
 from schemas.issue import Issue, IssueCode, Severity, has_errors
 from schemas.series import Study
 from schemas.similar import (
@@ -149,7 +150,7 @@ def place(cohort: Cohort, bundle: Bundle, study: Study) -> Place | LeftOut:
     first = replace(bundle, networks=bundle.networks[:1])
     inputs = model_input(case, bundle.protocol, bundle.text_encoder, bundle.table_transform)
     output = first.predict([inputs])
-    unlike = [*unlike_training(bundle, output, inputs, case), *scanner_issues(bundle, study)]
+    unlike = [*unlike_training(bundle, output, inputs, case), *header_issues(bundle, study, case)]
     if has_errors(unlike):
         return LeftOut(study_uid=study.study_uid, status="withheld", reasons=_errors(unlike))
     is_unlike = any(issue.severity is Severity.WARNING for issue in unlike)

@@ -162,6 +162,11 @@ class ModelInput:
     table: TableInput | None
 
     @property
+    def has_history(self) -> bool:
+        """Whether any sentence or variable is there."""
+        return self.text is not None or self.table is not None
+
+    @property
     def present(self) -> tuple[str, ...]:
         """The modalities that are there, in the order image, notes, table."""
         parts = {
@@ -264,6 +269,8 @@ class ModelOutput:
         Tokens along S, P and L.
     summary : shape (B, C)
         Pooled image features, for the out-of-distribution check.
+    history_summary : shape (B, D)
+        Mean of the history's tokens as they were read, for the same; zeros where absent.
     embedding : shape (B, 2, E)
         Image and history in one space, unit length; zeros where absent.
     member_logits : shape (M, B, Q), or None
@@ -281,6 +288,7 @@ class ModelOutput:
     attention: Tensor | None
     token_grid: tuple[int, int, int]
     summary: Tensor
+    history_summary: Tensor
     embedding: Tensor
     member_logits: Tensor | None = None
 

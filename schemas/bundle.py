@@ -49,10 +49,14 @@ class BundleManifest(FrozenModel):
     n_train: int = Field(ge=1)
     """Training cases."""
     distance_limit: float
-    """Of the out-of-distribution check."""
+    """Of the out-of-distribution check, for image features."""
+    history_limit: float | None
+    """The same for the history's; None if too few cases had a history to set one."""
     ranges: tuple[TrainedRange, ...]
     """Of the out-of-distribution check."""
-    scanners: tuple[str, ...] = ()
+    scanners: tuple[str, ...]
     """Manufacturers and models that training cases came from; empty if no header named one."""
+    body_parts: tuple[str, ...]
+    """Stated by the headers of the training images; empty if none did."""
     files: dict[str, str]
     """SHA-256 of every other file, by its path below the bundle."""

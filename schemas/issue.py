@@ -126,6 +126,8 @@ class IssueCode(StrEnum):
     """The case is unlike those that the bundle was trained on."""
     SCANNER_UNSEEN = "scanner-unseen"
     """No training case came from a scanner of this manufacturer and model."""
+    BODY_PART_UNSEEN = "body-part-unseen"
+    """The header of an image that was read states a body part that no training case's did."""
     CALIBRATION_DOUBTED = "calibration-doubted"
     """What was seen when the bundle was made speaks against its probabilities of a task."""
     NOTHING_TO_READ = "nothing-to-read"

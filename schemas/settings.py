@@ -174,3 +174,5 @@ class AssessmentPolicy(FrozenModel):
     unseen_scanner: Literal["caution", "withhold"] = "caution"
     """What happens to a case from a scanner, by manufacturer and model, that no training case came
     from."""
+    unseen_body_part: Literal["caution", "withhold"] = "caution"
+    """What happens to a case whose header states a body part that no training case's did."""

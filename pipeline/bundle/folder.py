@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import yaml
+from numpy.typing import NDArray
 from pydantic import TypeAdapter
 from safetensors import SafetensorError
 from safetensors.numpy import load_file as load_arrays
@@ -16,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from pipeline.bundle.bundle import Bundle, bundle_identity
 from pipeline.bundle.metadata import monai_metadata
-from pipeline.calibration import Reference
+from pipeline.calibration import Reference, Space
 from pipeline.errors import CheckpointError, UsageError
 from pipeline.files import file_sha256
 from pipeline.model.network import FusedNetwork
@@ -84,19 +85,18 @@ def save_bundle(
         save_file(weights, folder / weights_file(number))
     if bundle.protocol.model.text_tuning != "frozen":
         save_text_encoder(bundle.text_encoder, folder / TEXT)
-    reference = {"mean": bundle.reference.mean, "precision": bundle.reference.precision}
-    save_arrays(
-        {name: np.ascontiguousarray(value, dtype=np.float64) for name, value in reference.items()},
-        folder / REFERENCE,
-    )
+    save_arrays(_arrays(bundle.reference), folder / REFERENCE)
+    history = bundle.reference.history
     manifest = BundleManifest(
         synopt_version=version("synopt"),
         text_encoder=bundle.text_encoder.name,
         text_sha256=bundle.text_encoder.sha256,
         n_train=bundle.identity.n_train,
-        distance_limit=bundle.reference.distance_limit,
+        distance_limit=bundle.reference.image.limit,
+        history_limit=None if history is None else history.limit,
         ranges=bundle.reference.ranges,
         scanners=bundle.reference.scanners,
+        body_parts=bundle.reference.body_parts,
         files=_hashes(folder),
     )
     _write(folder / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
@@ -153,25 +153,41 @@ def _load(folder: Path) -> Bundle:
         for number in range(protocol.training.ensemble)
     )
     torch.nn.Module.to(encoder.bert, device)
-    arrays = load_arrays(folder / REFERENCE)
     return Bundle(
         protocol=protocol,
         networks=networks,
         text_encoder=encoder,
         table_transform=transform,
         calibrators=_CALIBRATORS.validate_json(_read(folder / CALIBRATORS)),
-        reference=Reference(
-            arrays["mean"],
-            arrays["precision"],
-            manifest.distance_limit,
-            manifest.ranges,
-            manifest.scanners,
-        ),
+        reference=_reference(load_arrays(folder / REFERENCE), manifest),
         metrics=_METRICS.validate_json(_read(folder / METRICS)),
         identity=bundle_identity(
             protocol, encoder, manifest.n_train, file_sha256(folder / MANIFEST)
         ),
         maps=_maps(folder / MAPS),
+    )
+
+
+def _arrays(reference: Reference) -> dict[str, NDArray[np.float64]]:
+    arrays = {"mean": reference.image.mean, "precision": reference.image.precision}
+    if reference.history is not None:
+        arrays["history_mean"] = reference.history.mean
+        arrays["history_precision"] = reference.history.precision
+    return {name: np.ascontiguousarray(value, dtype=np.float64) for name, value in arrays.items()}
+
+
+def _reference(arrays: Mapping[str, NDArray[np.float64]], manifest: BundleManifest) -> Reference:
+    history = None
+    if manifest.history_limit is not None:
+        history = Space(
+            arrays["history_mean"], arrays["history_precision"], manifest.history_limit
+        )  # fmt: skip
+    return Reference(
+        image=Space(arrays["mean"], arrays["precision"], manifest.distance_limit),
+        history=history,
+        ranges=manifest.ranges,
+        scanners=manifest.scanners,
+        body_parts=manifest.body_parts,
     )
 
 

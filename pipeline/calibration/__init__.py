@@ -20,19 +20,24 @@ from pipeline.calibration.maps import MODALITIES, in_words, to_log_odds, to_prob
 from pipeline.calibration.questions import mean_auroc, questions, task_log_loss, train_shares
 from pipeline.calibration.reference import (
     Reference,
+    Space,
+    Summary,
     fit_reference,
+    fit_space,
     outside_reference,
+    unseen_body_parts,
     unseen_scanner,
 )
 from pipeline.calibration.shown import shown_log_odds
 from pipeline.calibration.steps import outcome_probabilities, step_probabilities, steps_in_words
 
 __all__ = [
-    "COVERAGE", "MODALITIES", "Answers", "Judged", "Reference", "class_set", "doubt_issues",
-    "doubts_about", "fit_calibrator", "fit_class_sets", "fit_reference", "fit_step_calibrator",
-    "in_words", "interval", "is_answered", "judge", "judge_steps", "label_set", "mean_auroc",
-    "outcome_probabilities", "outside_reference", "paired_difference", "parts_differ", "questions",
-    "ranks_by_chance", "short_sets", "shown_log_odds", "step_probabilities", "steps_in_words",
-    "task_log_loss", "thresholds_of", "to_log_odds", "to_probability", "train_shares",
-    "unseen_scanner", "with_class_sets", "with_interval", "with_thresholds",
+    "COVERAGE", "MODALITIES", "Answers", "Judged", "Reference", "Space", "Summary", "class_set",
+    "doubt_issues", "doubts_about", "fit_calibrator", "fit_class_sets", "fit_reference",
+    "fit_space", "fit_step_calibrator", "in_words", "interval", "is_answered", "judge",
+    "judge_steps", "label_set", "mean_auroc", "outcome_probabilities", "outside_reference",
+    "paired_difference", "parts_differ", "questions", "ranks_by_chance", "short_sets",
+    "shown_log_odds", "step_probabilities", "steps_in_words", "task_log_loss", "thresholds_of",
+    "to_log_odds", "to_probability", "train_shares", "unseen_body_parts", "unseen_scanner",
+    "with_class_sets", "with_interval", "with_thresholds",
 ]  # fmt: skip

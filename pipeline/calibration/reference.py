@@ -1,7 +1,7 @@
 """What the training cases looked like, and whether a new case is like them."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,70 +17,117 @@ MIN_SLACK = 0.01
 MIN_CASES = 20
 
 
+Array = NDArray[np.float64]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class Reference:
-    """Reference statistics of the training cases.
+class Space:
+    """Where the training cases lie among pooled features of one kind.
 
     Parameters
     ----------
     mean : shape (C,)
-        Of the pooled image features.
     precision : shape (C, C)
-        Inverse of their shrunk covariance (Ledoit and Wolf, 2004).
-    distance_limit
+        Inverse of the shrunk covariance (Ledoit and Wolf, 2004).
+    limit
         The ``QUANTILE`` of the Mahalanobis distances of validation and calibration cases.
-    ranges
-        Smallest and largest value of each input quantity.
-    scanners
-        Manufacturers and models that they came from; empty if no header named one.
     """
 
-    mean: NDArray[np.float64]
-    precision: NDArray[np.float64]
-    distance_limit: float
-    ranges: tuple[TrainedRange, ...]
-    scanners: tuple[str, ...] = ()
+    mean: Array
+    precision: Array
+    limit: float
 
-    def distance(self, summary: NDArray[np.float64]) -> NDArray[np.float64]:
+    def distance(self, summary: Array) -> Array:
         """Return the Mahalanobis distance of features, shape (..., C) to (...)."""
         offset = summary - self.mean
         squared = np.einsum("...i,ij,...j->...", offset, self.precision, offset)
         return np.asarray(np.sqrt(np.clip(squared, 0.0, None)))
 
 
-def fit_reference(
-    train: NDArray[np.float64],
-    held_out: NDArray[np.float64],
-    quantities: list[Mapping[str, float]],
-    scanners: Iterable[str] = (),
-) -> Reference:
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """Reference statistics of the training cases.
+
+    Parameters
+    ----------
+    image
+        Of the pooled image features.
+    history
+        Of the pooled history tokens; None if fewer than ``MIN_CASES`` cases had a history, so
+        that there is nothing to compare with.
+    ranges
+        Smallest and largest value of each input quantity.
+    scanners
+        Manufacturers and models that they came from; empty if no header named one.
+    body_parts
+        Stated by the headers of the images that were read; empty if none did.
+    """
+
+    image: Space
+    history: Space | None
+    ranges: tuple[TrainedRange, ...]
+    scanners: tuple[str, ...] = ()
+    body_parts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Summary:
+    """Pooled features of one case, shape (C,) and (D,); None where image or history is absent."""
+
+    image: Array | None
+    history: Array | None
+
+
+def fit_space(train: Array, held_out: Array) -> Space | None:
     """Fit on training features, shape (n, C); set the limit on held-out ones, shape (m, C).
+
+    Returns
+    -------
+    Space or None
+        None if there are fewer than ``MIN_CASES`` of either.
+    """
+    if not min(len(train), len(held_out)) >= MIN_CASES:
+        return None
+    covariance = LedoitWolf().fit(train)
+    space = Space(covariance.location_, covariance.precision_, np.inf)
+    return replace(space, limit=float(np.quantile(space.distance(held_out), QUANTILE)))
+
+
+def fit_reference(
+    image: Space | None,
+    history: Space | None,
+    quantities: Sequence[Mapping[str, float]],
+    *,
+    scanners: Iterable[str] = (),
+    body_parts: Iterable[str] = (),
+) -> Reference:
+    """Gather what training cases look like.
 
     Parameters
     ----------
     quantities
         Of each training case, by name; a case may lack some.
-    scanners
-        Of each training case; empty where its header names none.
+    scanners, body_parts
+        Of training cases; empty where a header names none.
 
     Raises
     ------
     CalibrationError
-        If there are fewer than ``MIN_CASES`` of either.
+        If there were too few images for a space of them.
     """
-    if not min(len(train), len(held_out)) >= MIN_CASES:
+    if image is None:
         msg = (
-            f"the out-of-distribution check needs {MIN_CASES} training and held-out images, "
-            f"got {len(train)} and {len(held_out)}: use a larger cohort"
+            f"the out-of-distribution check needs {MIN_CASES} training and as many held-out "
+            "images: use a larger cohort"
         )
         raise CalibrationError(msg)
-    covariance = LedoitWolf().fit(train)
-    open_limit = Reference(covariance.location_, covariance.precision_, np.inf, ())
     names = sorted({name for case in quantities for name in case})
     ranges = [_range(name, [case[name] for case in quantities if name in case]) for name in names]
-    limit = float(np.quantile(open_limit.distance(held_out), QUANTILE))
-    known = tuple(sorted({scanner for scanner in scanners if scanner}))
-    return Reference(covariance.location_, covariance.precision_, limit, tuple(ranges), known)
+    return Reference(image, history, tuple(ranges), _named(scanners), _named(body_parts))
+
+
+def _named(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted({name for name in names if name}))
 
 
 def _range(name: str, values: list[float]) -> TrainedRange:
@@ -88,30 +135,21 @@ def _range(name: str, values: list[float]) -> TrainedRange:
 
 
 def outside_reference(
-    reference: Reference,
-    summary: NDArray[np.float64] | None,
-    quantities: Mapping[str, float],
-    *,
-    severity: Severity,
+    reference: Reference, summary: Summary, quantities: Mapping[str, float], *, severity: Severity
 ) -> list[Issue]:
     """Say in what a case is unlike the training cases.
 
     Parameters
     ----------
-    summary : shape (C,)
-        Pooled image features; None without an image.
     quantities
         Of the case, by name. Each may leave the training range by ``MARGIN`` of the range's
         width, or by ``MIN_SLACK`` of its size where training cases hardly differed.
     severity
         Of the issues: the protocol's policy.
     """
-    messages = []
-    if summary is not None:
-        distance = float(reference.distance(summary))
-        if not distance <= reference.distance_limit:
-            limit = reference.distance_limit
-            messages.append(f"image features lie at {distance:.1f}, the limit is {limit:.1f}")
+    messages = _far("image features", summary.image, reference.image)
+    if reference.history is not None:
+        messages += _far("features of the history", summary.history, reference.history)
     ranges = {known.name: known for known in reference.ranges}
     for name, value in quantities.items():
         known = ranges.get(name)
@@ -123,7 +161,23 @@ def outside_reference(
             )
     text = "outside what the bundle was trained on: "
     code = IssueCode.OUT_OF_DISTRIBUTION
-    return [Issue(code=code, severity=severity, message=text + message) for message in messages]
+    found = [Issue(code=code, severity=severity, message=text + message) for message in messages]
+    if reference.history is None and summary.history is not None:
+        message = (
+            f"fewer than {MIN_CASES} training or held-out cases had a history, so this one's "
+            "cannot be compared with theirs"
+        )
+        found.append(Issue(code=code, severity=Severity.INFO, message=message))
+    return found
+
+
+def _far(what: str, summary: Array | None, space: Space) -> list[str]:
+    if summary is None:
+        return []
+    distance = float(space.distance(summary))
+    if distance <= space.limit:
+        return []
+    return [f"{what} lie at {distance:.1f}, the limit is {space.limit:.1f}"]
 
 
 def unseen_scanner(reference: Reference, scanner: str, *, severity: Severity) -> list[Issue]:
@@ -144,6 +198,39 @@ def unseen_scanner(reference: Reference, scanner: str, *, severity: Severity) ->
             "training cases came from"
         )
     return [Issue(code=IssueCode.SCANNER_UNSEEN, severity=severity, message=message)]
+
+
+def unseen_body_parts(
+    reference: Reference, stated: Sequence[str], *, severity: Severity
+) -> list[Issue]:
+    """Say which body parts, as headers state them, no training case had.
+
+    Parameters
+    ----------
+    stated
+        By the headers of the images that are read.
+    """
+    if not reference.body_parts:
+        return []
+    code = IssueCode.BODY_PART_UNSEEN
+    if not stated:
+        message = (
+            "no header states the body part, so it cannot be compared with those of the training "
+            "cases"
+        )
+        return [Issue(code=code, severity=Severity.INFO, message=message)]
+    return [
+        Issue(
+            code=code,
+            severity=severity,
+            message=(
+                f"a header states the body part {part!r}, those of training cases state "
+                f"{len(reference.body_parts)} others: check that the right images were read"
+            ),
+        )
+        for part in stated
+        if part not in reference.body_parts
+    ]
 
 
 def _within(value: float, known: TrainedRange) -> bool:

@@ -121,6 +121,7 @@ class FusedNetwork(nn.Module):
         placed_BND = image_BND + self.place(self.places)
         seen = self.read_image(question_QD, placed_BND, image_mask)
         summary = _summary(image_BND, image_mask)
+        history_summary = _mean(history_BHD, history_mask)
         if "image_of" in batch:  # so far one row an image, from here on one a case
             of = batch["image_of"]
             image_BND, placed_BND, image_mask = image_BND[of], placed_BND[of], image_mask[of]
@@ -148,7 +149,8 @@ class FusedNetwork(nn.Module):
             attention=attention,
             token_grid=self.token_grid,
             summary=summary.detach(),
-            embedding=self._embedding(summary, image_mask, history_BHD, history_mask),
+            history_summary=history_summary.detach(),
+            embedding=self._embedding(summary, image_mask, history_summary, history_mask),
         )
 
     def see(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -186,11 +188,10 @@ class FusedNetwork(nn.Module):
         return text, table
 
     def _embedding(
-        self, summary: Tensor, image_mask: Tensor, history_BHD: Tensor, history_mask: Tensor
+        self, summary: Tensor, image_mask: Tensor, history_summary: Tensor, history_mask: Tensor
     ) -> Tensor:
         image = functional.normalize(self.embed_image(summary), dim=-1)
-        mean = _mean(history_BHD, history_mask)
-        history = functional.normalize(self.embed_history(mean), dim=-1)
+        history = functional.normalize(self.embed_history(history_summary), dim=-1)
         there = torch.stack([image_mask.any(1), history_mask.any(1)], 1)
         return torch.stack([image, history], 1) * there[..., None]
 

@@ -10,8 +10,10 @@ from pipeline.bundle import Bundle
 from pipeline.calibration import (
     COVERAGE,
     MODALITIES,
+    Reference,
     fit_calibrator,
     fit_reference,
+    fit_space,
     fit_step_calibrator,
     parts_differ,
     ranks_by_chance,
@@ -64,12 +66,7 @@ def calibrated(bundle: Bundle, parts: Parts, *, progress: Progress) -> Bundle:
         progress("scoring held-out patients", number, len(parts) + len(SUBSETS) + 1)
         scores[part] = score(bundle, inputs[part])
     held_out = [part for part in HELD_OUT if part in scores]
-    reference = fit_reference(
-        scores["train"].summaries,
-        np.concatenate([scores[part].summaries for part in held_out]),
-        [example.quantities for example in parts["train"]],
-        [example.scanner for example in parts["train"]],
-    )
+    reference = _reference(parts["train"], scores["train"], [scores[part] for part in held_out])
     hidden: dict[Part, dict[tuple[str, ...], Array]] = {"calibration": {}, "conformal": {}}
     for number, subset in enumerate((*SUBSETS, NOTHING)):
         progress("scoring held-out patients", len(parts) + number, len(parts) + len(SUBSETS) + 1)
@@ -91,6 +88,17 @@ def calibrated(bundle: Bundle, parts: Parts, *, progress: Progress) -> Bundle:
     return replace(bundle, metrics=tuple(
         _doubted(bundle, number, one, parts, scores) for number, one in enumerate(metrics)
     ))  # fmt: skip
+
+
+def _reference(train: Sequence[Example], own: Scores, held_out: Sequence[Scores]) -> Reference:
+    """Fit what the training examples look like, with limits from held-out ones."""
+    return fit_reference(
+        fit_space(own.summaries, np.concatenate([one.summaries for one in held_out])),
+        fit_space(own.histories, np.concatenate([one.histories for one in held_out])),
+        [example.quantities for example in train],
+        scanners=[example.scanner for example in train],
+        body_parts=[part for example in train for part in example.body_parts],
+    )
 
 
 def _doubted(

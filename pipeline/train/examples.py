@@ -44,7 +44,7 @@ class Example:
     fingerprint
         Of the image on the model's grid; None without one.
     quantities
-        For the out-of-distribution check.
+        For the out-of-distribution check, as the scanner and the body parts that headers name.
     """
 
     study_uid: str
@@ -57,6 +57,7 @@ class Example:
     masks: NDArray[np.float32]
     quantities: Mapping[str, float]
     scanner: str = ""
+    body_parts: tuple[str, ...] = ()
 
     def model_input(self, transform: TableTransform) -> ModelInput:
         """Return what the network reads, its table transformed."""
@@ -125,8 +126,9 @@ def _read_example(
         history=history,
         labels=np.array([np.nan if label is None else label for label in labels], np.float32),
         masks=_masks(cohort.folder, study, image, cohort.protocol),
-        quantities={**seen.quantities, **quantities(None, history)},
+        quantities={**seen.quantities, **quantities(None, None, history)},
         scanner=study.scanner,
+        body_parts=seen.body_parts,
     )
 
 

@@ -29,6 +29,8 @@ class Scores:
         The same by each network of the ensemble.
     summaries : shape (m, C)
         Pooled features of the m examples that have an image.
+    histories : shape (h, D)
+        Pooled history tokens of the h examples that have a history.
     present
         The modalities of each example.
     """
@@ -36,12 +38,13 @@ class Scores:
     logits: Array
     members: Array
     summaries: Array
+    histories: Array
     present: tuple[tuple[str, ...], ...]
 
 
 def score(bundle: Bundle, inputs: Sequence[ModelInput]) -> Scores:
     """Run the network over cases."""
-    logits, members, summaries = [], [], []
+    logits, members, summaries, histories = [], [], [], []
     for start in range(0, len(inputs), BATCH):
         chosen = inputs[start : start + BATCH]
         output = bundle.predict(chosen)
@@ -53,10 +56,13 @@ def score(bundle: Bundle, inputs: Sequence[ModelInput]) -> Scores:
         members.append(np.stack(told[1:]))
         has_image = [case.image is not None for case in chosen]
         summaries.append(output.summary.double().cpu().numpy()[has_image])
+        has_history = [case.has_history for case in chosen]
+        histories.append(output.history_summary.double().cpu().numpy()[has_history])
     return Scores(
         np.concatenate(logits),
         np.concatenate(members, axis=1),
         np.concatenate(summaries),
+        np.concatenate(histories),
         tuple(case.present for case in inputs),
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from pipeline.bundle import Bundle, bundle_identity, load_bundle, save_bundle
-from pipeline.calibration import Reference
+from pipeline.calibration import Reference, Space
 from pipeline.errors import UsageError
 from pipeline.files import whole_folder, write_text
 from pipeline.inputs import read_notes
@@ -268,6 +268,6 @@ def _uncalibrated(
     protocol: Protocol,
     n_train: int,
 ) -> Bundle:
-    nothing = Reference(np.zeros(1), np.eye(1), np.inf, ())
+    nothing = Reference(Space(np.zeros(1), np.eye(1), np.inf), None, ())
     identity = bundle_identity(protocol, encoder, n_train, sha256="")
     return Bundle(protocol, networks, encoder, transform, (), nothing, (), identity)

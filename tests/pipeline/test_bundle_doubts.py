@@ -4,14 +4,19 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from pipeline.assess import Assessor
 from pipeline.bundle import MAPS, Bundle, load_bundle, making_of, save_bundle
-from pipeline.cohort import Cohort, open_cohort
+from pipeline.cohort import Cohort, open_cohort, read_case
 from pipeline.errors import CheckpointError
+from pipeline.inputs import model_input
 from pipeline.similar import Place, place
+from pipeline.tensors import ModelInput
 from pipeline.train.card import maps_in_words
+from pipeline.unlike import unlike_training
 from schemas.doubt import Doubt
 from schemas.issue import IssueCode, Severity
 from schemas.maps import MapFigure, MapProof, MapProofs
@@ -48,7 +53,7 @@ def bundle() -> Bundle:
             doubted,
             *(one.model_copy(update={"doubts": ()}) for one in shipped.metrics[1:]),
         ),
-        reference=replace(shipped.reference, scanners=("Acme One",)),
+        reference=replace(shipped.reference, scanners=("Acme One",), body_parts=("CHEST",)),
     )
 
 
@@ -71,6 +76,8 @@ def test_a_report_names_scanner_and_doubt_and_shows_only_maps_that_are_proved(
     report, _ = Assessor(cohort, bundle, tmp_path).assess(study)
     said = {issue.code: issue for issue in report.issues}
     assert said[IssueCode.SCANNER_UNSEEN].severity is Severity.WARNING
+    assert said[IssueCode.BODY_PART_UNSEEN].severity is Severity.WARNING
+    assert "'HEAD'" in said[IssueCode.BODY_PART_UNSEEN].message
     assert said[IssueCode.CALIBRATION_DOUBTED].message == "lesion: the prior is wrong"
     assert report.status == "assessed"
     lesion, *others = report.risks
@@ -85,17 +92,24 @@ def test_a_report_names_scanner_and_doubt_and_shows_only_maps_that_are_proved(
     assert "Proof of the maps of this task, on 40 of 60 test cases: passed" in page
 
 
-def test_a_protocol_may_withhold_cases_of_a_scanner_that_training_never_saw(
-    cohort: Cohort, bundle: Bundle, tmp_path: Path
+@pytest.mark.parametrize(
+    ("part", "code"),
+    [
+        ("unseen_scanner", IssueCode.SCANNER_UNSEEN),
+        ("unseen_body_part", IssueCode.BODY_PART_UNSEEN),
+    ],
+)
+def test_a_protocol_may_withhold_cases_of_a_scanner_or_body_part_that_training_never_saw(
+    cohort: Cohort, bundle: Bundle, tmp_path: Path, part: str, code: IssueCode
 ) -> None:
-    policy = bundle.protocol.assessment.model_copy(update={"unseen_scanner": "withhold"})
+    policy = bundle.protocol.assessment.model_copy(update={part: "withhold"})
     strict = replace(bundle, protocol=bundle.protocol.model_copy(update={"assessment": policy}))
     (study,) = cohort.inventory.studies
     report, _ = Assessor(cohort, strict, tmp_path).assess(study)
     assert report.status == "withheld"
     # Nor is such a study listed among the nearest to another.
     assert place(cohort, strict, study) == LeftOut(
-        study_uid=study.study_uid, status="withheld", reasons=(IssueCode.SCANNER_UNSEEN,)
+        study_uid=study.study_uid, status="withheld", reasons=(code,)
     )
 
 
@@ -103,8 +117,10 @@ def test_a_neighbour_from_a_scanner_that_training_never_saw_is_marked(
     cohort: Cohort, bundle: Bundle
 ) -> None:
     (study,) = cohort.inventory.studies
-    seen = replace(bundle, reference=replace(bundle.reference, scanners=(study.scanner,)))
-    for known, is_marked in ((seen, False), (bundle, True)):
+    like = replace(bundle.reference, scanners=(study.scanner,), body_parts=("HEAD",))
+    seen = replace(bundle, reference=like)
+    other = replace(bundle, reference=replace(like, body_parts=("CHEST",)))
+    for known, is_marked in ((seen, False), (bundle, True), (other, True)):
         found = place(cohort, known, study)
         assert isinstance(found, Place)
         assert found.is_unlike_training == is_marked
@@ -127,7 +143,34 @@ def test_proof_scanners_and_doubts_are_kept_with_the_bundle_and_hashed(
     read = load_bundle(tmp_path)
     assert read.maps == bundle.maps
     assert read.reference.scanners == ("Acme One",)
+    assert read.reference.body_parts == ("CHEST",)
+    assert read.reference.history is not None
+    assert bundle.reference.history is not None
+    assert read.reference.history.limit == bundle.reference.history.limit
+    assert np.array_equal(read.reference.history.precision, bundle.reference.history.precision)
     assert read.metrics[0].doubts == (PRIOR,)
     (tmp_path / MAPS).unlink()
     with pytest.raises(CheckpointError, match=r"maps\.json differs"):
         load_bundle(tmp_path)
+
+
+def test_a_history_with_extreme_features_is_far_from_those_of_training_and_a_usual_one_is_not(
+    cohort: Cohort, bundle: Bundle
+) -> None:
+    (study,) = cohort.inventory.studies
+    case = read_case(cohort, study)
+    usual = model_input(case, bundle.protocol, bundle.text_encoder, bundle.table_transform)
+    assert usual.text is not None
+    assert usual.table is not None
+
+    def said(inputs: ModelInput) -> list[str]:
+        found = unlike_training(bundle, bundle.predict([inputs]), inputs, case)
+        return [issue.message for issue in found]
+
+    assert said(usual) == []
+    assert said(replace(usual, text=None, table=None)) == []
+    columns = torch.full_like(usual.table.values, 8.0)
+    (message,) = said(replace(usual, text=None, table=replace(usual.table, values=columns)))
+    assert "features of the history lie at" in message
+    (message,) = said(replace(usual, text=replace(usual.text, features=-9 * usual.text.features)))
+    assert "features of the history lie at" in message

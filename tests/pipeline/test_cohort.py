@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.assess import is_readable
 from pipeline.case import Case as PatientCase
-from pipeline.cohort import open_cohort, read_case
+from pipeline.cohort import open_cohort, read_case, stated_body_parts
 from pipeline.geometry import Geometry
 from pipeline.inputs import main_volume, read_image
 from pipeline.inspect.gather import inspect_studies
@@ -205,3 +205,27 @@ def test_what_a_case_says_of_a_file_does_not_hold_its_path(
     (message,) = [one.message for one in case.issues if "could not be loaded" in one.message]
     assert message.startswith("series ax could not be loaded: file 5 of 9 of the series")
     assert not any("NOBODY" in one.message or path.name in one.message for one in case.issues)
+
+
+@pytest.mark.parametrize(
+    ("written", "stated"),
+    [
+        (" head ", ("HEAD",)),
+        ("", ()),
+        ("<b>neck</b> and   much more", ("<B>NECK</B> AND",)),
+    ],
+)
+def test_the_body_part_is_that_of_the_chosen_series_as_one_short_word(
+    tmp_path: Path, two_series: Protocol, written: str, stated: tuple[str, ...]
+) -> None:
+    write(tmp_path, "axial", "1.2.8")
+    write(tmp_path, "coronal", "1.2.7")
+    cohort = open_cohort(tmp_path, two_series)
+    (study,) = cohort.inventory.studies
+    case = read_case(cohort, study)
+    assert list(case.volumes) == ["ax"]
+    parts = {"1.2.8": written, "1.2.7": "CHEST"}
+    series = tuple(
+        one.model_copy(update={"body_part": parts[one.series_uid]}) for one in study.series
+    )
+    assert stated_body_parts(study.model_copy(update={"series": series}), case) == stated

@@ -19,7 +19,8 @@ def output(attention: Tensor | None) -> ModelOutput:
     return ModelOutput(
         logits=torch.zeros(1, 1), bias=torch.zeros(1), image=torch.zeros(1, 1, 3), text=two,
         table=two, presence=nothing, cuts=torch.zeros(1, 0), image_alone=torch.zeros(1, 1),
-        attention=attention, token_grid=(1, 1, 3), summary=nothing, embedding=nothing,
+        attention=attention, token_grid=(1, 1, 3), summary=nothing,
+        history_summary=nothing, embedding=nothing,
     )  # fmt: skip
 
 

@@ -37,7 +37,7 @@ def said(logits: torch.Tensor, image: torch.Tensor) -> ModelOutput:
     return ModelOutput(
         logits=logits, bias=torch.zeros(1), image=image, text=nothing, table=nothing,
         presence=image, cuts=torch.zeros(1, 0), image_alone=logits, attention=None,
-        token_grid=TOKENS, summary=nothing, embedding=nothing,
+        token_grid=TOKENS, summary=nothing, history_summary=nothing, embedding=nothing,
     )  # fmt: skip
 
 

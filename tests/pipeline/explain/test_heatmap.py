@@ -21,7 +21,7 @@ def output(additions: np.ndarray) -> ModelOutput:
     return ModelOutput(
         logits=image.sum(-1), bias=torch.zeros(1), image=image, text=nothing, table=nothing,
         presence=image, cuts=torch.zeros(1, 0), image_alone=image.sum(-1), attention=None,
-        token_grid=TOKENS, summary=nothing, embedding=nothing,
+        token_grid=TOKENS, summary=nothing, history_summary=nothing, embedding=nothing,
     )  # fmt: skip
 
 

@@ -51,7 +51,7 @@ def said(image: Tensor, logits: Tensor | None = None) -> ModelOutput:
     return ModelOutput(
         logits=logits, bias=(logits - image.sum(-1))[0], image=image, text=nothing, table=nothing,
         presence=image, cuts=torch.zeros(1, 0), image_alone=logits, attention=None,
-        token_grid=TOKENS, summary=nothing, embedding=nothing,
+        token_grid=TOKENS, summary=nothing, history_summary=nothing, embedding=nothing,
     )  # fmt: skip
 
 

@@ -412,3 +412,15 @@ def test_cases_that_share_an_image_encode_it_once_and_score_as_if_they_did_not(
     for name in ("logits", "image", "presence", "summary", "embedding", "image_alone"):
         apart = torch.cat([getattr(one, name) for one in alone])
         assert torch.allclose(getattr(together, name), apart, atol=1e-5), name
+
+
+def test_the_historys_summary_does_not_depend_on_padding_or_image_and_is_0_without_a_history(
+    network: FusedNetwork, protocol: Protocol, whole: ModelInput
+) -> None:
+    alone = score(network, protocol, replace(whole, image=None)).history_summary
+    longer = replace(whole, text=text(9))
+    bare = replace(whole, text=None, table=None)
+    together = score(network, protocol, whole, longer, bare).history_summary
+    assert torch.allclose(together[0], alone[0], atol=1e-5)
+    assert not torch.allclose(together[1], alone[0], atol=1e-3)
+    assert (together[2] == 0).all()
