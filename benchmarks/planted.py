@@ -154,7 +154,7 @@ def _scanners() -> list[Outcome]:
     found = {"known": 0, "unseen": 0}
     for left_out in names:
         known = tuple(name for name in names if name != left_out)
-        reference = Reference(Space(np.zeros(1), np.eye(1), np.inf), None, (), known)
+        reference = Reference(Space(np.zeros(1), np.eye(1), np.inf), None, (), scanners=known)
         found["unseen"] += bool(unseen_scanner(reference, left_out, severity=Severity.WARNING))
         found["known"] += bool(unseen_scanner(reference, known[0], severity=Severity.WARNING))
     return [

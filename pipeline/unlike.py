@@ -1,7 +1,13 @@
 """In what a case is unlike those that a bundle was trained on, by the protocol's policy."""
 
 from pipeline.bundle import Bundle
-from pipeline.calibration import Summary, outside_reference, unseen_body_parts, unseen_scanner
+from pipeline.calibration import (
+    Summary,
+    history_of,
+    outside_reference,
+    unseen_body_parts,
+    unseen_scanner,
+)
 from pipeline.case import Case
 from pipeline.cohort import stated_body_parts
 from pipeline.inputs import main_volume, quantities
@@ -34,6 +40,7 @@ def summary_of(output: ModelOutput, inputs: ModelInput) -> Summary:
     return Summary(
         image=None if inputs.image is None else image,
         history=history if inputs.has_history else None,
+        history_of=history_of(inputs.present),
     )
 
 

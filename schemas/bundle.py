@@ -52,6 +52,8 @@ class BundleManifest(FrozenModel):
     """Of the out-of-distribution check, for image features."""
     history_limit: float | None
     """The same for the history's; None if too few cases had a history to set one."""
+    history_of: tuple[str, ...]
+    """Modalities of the histories that it holds for."""
     ranges: tuple[TrainedRange, ...]
     """Of the out-of-distribution check."""
     scanners: tuple[str, ...]

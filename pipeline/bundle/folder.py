@@ -94,6 +94,7 @@ def save_bundle(
         n_train=bundle.identity.n_train,
         distance_limit=bundle.reference.image.limit,
         history_limit=None if history is None else history.limit,
+        history_of=bundle.reference.history_of,
         ranges=bundle.reference.ranges,
         scanners=bundle.reference.scanners,
         body_parts=bundle.reference.body_parts,
@@ -186,6 +187,7 @@ def _reference(arrays: Mapping[str, NDArray[np.float64]], manifest: BundleManife
         image=Space(arrays["mean"], arrays["precision"], manifest.distance_limit),
         history=history,
         ranges=manifest.ranges,
+        history_of=manifest.history_of,
         scanners=manifest.scanners,
         body_parts=manifest.body_parts,
     )

@@ -24,6 +24,7 @@ from pipeline.calibration.reference import (
     Summary,
     fit_reference,
     fit_space,
+    history_of,
     outside_reference,
     unseen_body_parts,
     unseen_scanner,
@@ -34,8 +35,8 @@ from pipeline.calibration.steps import outcome_probabilities, step_probabilities
 __all__ = [
     "COVERAGE", "MODALITIES", "Answers", "Judged", "Reference", "Space", "Summary", "class_set",
     "doubt_issues", "doubts_about", "fit_calibrator", "fit_class_sets", "fit_reference",
-    "fit_space", "fit_step_calibrator", "in_words", "interval", "is_answered", "judge",
-    "judge_steps", "label_set", "mean_auroc", "outcome_probabilities", "outside_reference",
+    "fit_space", "fit_step_calibrator", "history_of", "in_words", "interval", "is_answered",
+    "judge", "judge_steps", "label_set", "mean_auroc", "outcome_probabilities", "outside_reference",
     "paired_difference", "parts_differ", "questions", "ranks_by_chance", "short_sets",
     "shown_log_odds", "step_probabilities", "steps_in_words", "task_log_loss", "thresholds_of",
     "to_log_odds", "to_probability", "train_shares", "unseen_body_parts", "unseen_scanner",

@@ -53,8 +53,10 @@ class Reference:
     image
         Of the pooled image features.
     history
-        Of the pooled history tokens; None if fewer than ``MIN_CASES`` cases had a history, so
-        that there is nothing to compare with.
+        Of the pooled history tokens of cases with the usual modalities; None if fewer than
+        ``MIN_CASES`` had them, so that there is nothing to compare with.
+    history_of
+        Those modalities: what most training cases had beside an image.
     ranges
         Smallest and largest value of each input quantity.
     scanners
@@ -66,16 +68,32 @@ class Reference:
     image: Space
     history: Space | None
     ranges: tuple[TrainedRange, ...]
+    history_of: tuple[str, ...] = ()
     scanners: tuple[str, ...] = ()
     body_parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Summary:
-    """Pooled features of one case, shape (C,) and (D,); None where image or history is absent."""
+    """Pooled features of one case.
+
+    Parameters
+    ----------
+    image : shape (C,)
+    history : shape (D,)
+        Each None where there is nothing of it.
+    history_of
+        The modalities of the history.
+    """
 
     image: Array | None
     history: Array | None
+    history_of: tuple[str, ...] = ()
+
+
+def history_of(present: Iterable[str]) -> tuple[str, ...]:
+    """Return the modalities of a history, of all those that a case has."""
+    return tuple(name for name in present if name != "image")
 
 
 def fit_space(train: Array, held_out: Array) -> Space | None:
@@ -98,6 +116,7 @@ def fit_reference(
     history: Space | None,
     quantities: Sequence[Mapping[str, float]],
     *,
+    history_of: tuple[str, ...] = (),
     scanners: Iterable[str] = (),
     body_parts: Iterable[str] = (),
 ) -> Reference:
@@ -107,6 +126,8 @@ def fit_reference(
     ----------
     quantities
         Of each training case, by name; a case may lack some.
+    history_of
+        The modalities of the histories behind their space.
     scanners, body_parts
         Of training cases; empty where a header names none.
 
@@ -123,7 +144,9 @@ def fit_reference(
         raise CalibrationError(msg)
     names = sorted({name for case in quantities for name in case})
     ranges = [_range(name, [case[name] for case in quantities if name in case]) for name in names]
-    return Reference(image, history, tuple(ranges), _named(scanners), _named(body_parts))
+    return Reference(
+        image, history, tuple(ranges), history_of, _named(scanners), _named(body_parts)
+    )
 
 
 def _named(names: Iterable[str]) -> tuple[str, ...]:
@@ -148,7 +171,7 @@ def outside_reference(
         Of the issues: the protocol's policy.
     """
     messages = _far("image features", summary.image, reference.image)
-    if reference.history is not None:
+    if reference.history is not None and summary.history_of == reference.history_of:
         messages += _far("features of the history", summary.history, reference.history)
     ranges = {known.name: known for known in reference.ranges}
     for name, value in quantities.items():

@@ -1,5 +1,6 @@
 """A trained network's scores on held-out patients to a calibrated, judged bundle."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
@@ -15,6 +16,7 @@ from pipeline.calibration import (
     fit_reference,
     fit_space,
     fit_step_calibrator,
+    history_of,
     parts_differ,
     ranks_by_chance,
     train_shares,
@@ -92,13 +94,22 @@ def calibrated(bundle: Bundle, parts: Parts, *, progress: Progress) -> Bundle:
 
 def _reference(train: Sequence[Example], own: Scores, held_out: Sequence[Scores]) -> Reference:
     """Fit what the training examples look like, with limits from held-out ones."""
+    usual = Counter(history_of(present) for present in own.present).most_common(1)[0][0]
     return fit_reference(
         fit_space(own.summaries, np.concatenate([one.summaries for one in held_out])),
-        fit_space(own.histories, np.concatenate([one.histories for one in held_out])),
+        fit_space(
+            _histories(own, usual), np.concatenate([_histories(one, usual) for one in held_out])
+        ),
         [example.quantities for example in train],
+        history_of=usual,
         scanners=[example.scanner for example in train],
         body_parts=[part for example in train for part in example.body_parts],
     )
+
+
+def _histories(scores: Scores, modalities: tuple[str, ...]) -> Array:
+    """Return the pooled histories that have just these modalities."""
+    return scores.histories[[history_of(present) == modalities for present in scores.present]]
 
 
 def _doubted(

@@ -29,8 +29,8 @@ class Scores:
         The same by each network of the ensemble.
     summaries : shape (m, C)
         Pooled features of the m examples that have an image.
-    histories : shape (h, D)
-        Pooled history tokens of the h examples that have a history.
+    histories : shape (n, D)
+        Pooled history tokens.
     present
         The modalities of each example.
     """
@@ -56,8 +56,7 @@ def score(bundle: Bundle, inputs: Sequence[ModelInput]) -> Scores:
         members.append(np.stack(told[1:]))
         has_image = [case.image is not None for case in chosen]
         summaries.append(output.summary.double().cpu().numpy()[has_image])
-        has_history = [case.has_history for case in chosen]
-        histories.append(output.history_summary.double().cpu().numpy()[has_history])
+        histories.append(output.history_summary.double().cpu().numpy())
     return Scores(
         np.concatenate(logits),
         np.concatenate(members, axis=1),
