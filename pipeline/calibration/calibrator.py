@@ -10,6 +10,7 @@ from pipeline.calibration.chance import require_better_than_chance
 from pipeline.calibration.choose import Patients, by_patient, checked, fit_map
 from pipeline.calibration.conformal import fit_conformal
 from pipeline.calibration.interval import fit_interval
+from pipeline.calibration.nested import nested_loss
 from pipeline.calibration.operating import fit_operating_point
 from pipeline.calibration.questions import Question
 from pipeline.calibration.subsets import Subset, cases_of_the_map, fit_shifts
@@ -57,6 +58,7 @@ def fit_calibrator(
     return Calibrator(
         task=task, map=common, shifts=fit_shifts(common, hidden, truth), n_cases=len(truth),
         n_events=int(truth.sum()), chance_p=chance,
+        nested=nested_loss(score[chosen], truth[chosen], of),
     )  # fmt: skip
 
 
