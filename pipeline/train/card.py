@@ -222,14 +222,15 @@ def _guard(leaks: LeakReport) -> str:
 def _calibration(bundle: Bundle) -> str:
     maps = ", ".join(f"{known.task} by {known.map.method}" for known in bundle.calibrators)
     losses = "".join(
-        f"\n  - {known.task}: {_nested(known.nested)}"
+        f"\n  - {known.task}: {nested_in_words(known.nested)}"
         for known in bundle.calibrators
         if isinstance(known, Calibrator)
     )
     return f"{maps}, on the calibration part; thresholds on the conformal part{losses}"
 
 
-def _nested(nested: NestedLoss | None) -> str:
+def nested_in_words(nested: NestedLoss | None) -> str:
+    """Say what choice and fit of a task's map lose together on patients left out of both."""
     if nested is None:
         return "too few calibration patients for a nested cross-validation, or none was done"
     chosen = ", ".join(f"{name} {count}" for name, count in Counter(nested.methods).most_common())
