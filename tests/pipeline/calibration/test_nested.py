@@ -3,7 +3,7 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
-from pipeline.calibration import choose, fit_calibrator, nested
+from pipeline.calibration import choose, fit_calibrator, nested, with_nested_loss
 from pipeline.calibration.fit import fit_platt
 from pipeline.calibration.nested import nested_loss
 from schemas.calibration import CalibrationMap
@@ -81,5 +81,6 @@ def test_too_few_patients_have_no_nested_loss() -> None:
 def test_a_calibrator_keeps_it_and_its_own_map_is_chosen_on_all() -> None:
     logits, labels, _ = drawn(120, slope=0.5)
     fitted = fit_calibrator("t", logits, labels, hidden={})
+    fitted = with_nested_loss(fitted, logits, labels, hidden={})
     assert fitted.nested == nested_loss(logits, labels.astype(np.float64), None)
     assert fitted.map == choose.fit_map(logits, labels, task="t")
