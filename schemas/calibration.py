@@ -1,22 +1,51 @@
 """How a task's raw score becomes a probability, a set and a decision."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from schemas.base import FrozenModel
 
-Method = Literal["temperature", "platt", "beta", "isotonic"]
+Method = Literal["temperature", "platt", "beta", "isotonic", "venn_abers"]
 StepMethod = Literal["temperature", "platt", "vector"]
 StepKind = Literal["multiclass", "ordinal", "survival"]
 ROUNDING = 1e-9
+
+
+class VennAbersRange(FrozenModel):
+    """p0 and p1 of an inductive Venn-Abers predictor (Vovk and Petej, 2014), by score.
+
+    What isotonic regression on the calibration cases says of a case if it is added to them without
+    the outcome, and with it. Both are step functions that never fall.
+    """
+
+    lower_knots: tuple[float, ...] = Field(min_length=1)
+    """Scores, rising; p0 is 0 below the first of them."""
+    lower: tuple[Annotated[float, Field(ge=0, lt=1)], ...]
+    """p0 from each of them on, up to the next."""
+    upper_knots: tuple[float, ...] = Field(min_length=1)
+    """Scores, rising; p1 is 1 above the last of them."""
+    upper: tuple[Annotated[float, Field(gt=0, le=1)], ...]
+    """p1 up to each of them, it included, from the one before on."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> "VennAbersRange":
+        sides = ((self.lower_knots, self.lower), (self.upper_knots, self.upper))
+        if any(len(knots) != len(levels) for knots, levels in sides):
+            msg = "a Venn-Abers range needs as many levels as knots"
+            raise ValueError(msg)
+        if any(list(values) != sorted(set(values)) for side in sides for values in side):
+            msg = "knots and levels of a Venn-Abers range must rise"
+            raise ValueError(msg)
+        return self
 
 
 class CalibrationMap(FrozenModel):
     """Score to probability, monotone.
 
     `temperature` and `platt`: sigmoid(slope x + intercept). `beta`: the same with another slope
-    below zero, joined smoothly. `isotonic`: straight lines between the knots.
+    below zero, joined smoothly. `isotonic`: straight lines between the knots. `venn_abers`:
+    p1 / (1 - p0 + p1), of steps.
     """
 
     method: Method
@@ -31,11 +60,16 @@ class CalibrationMap(FrozenModel):
     """Scores, rising; used by `isotonic` alone."""
     levels: tuple[float, ...] = ()
     """Probabilities at the knots, never falling."""
+    venn_abers: VennAbersRange | None = None
+    """p0 and p1; of `venn_abers` alone."""
 
     @model_validator(mode="after")
     def _whole(self) -> "CalibrationMap":
         if len(self.knots) != len(self.levels) or (self.method == "isotonic") != bool(self.knots):
             msg = "an isotonic map needs as many levels as knots, and only it has any"
+            raise ValueError(msg)
+        if (self.method == "venn_abers") != (self.venn_abers is not None):
+            msg = "a Venn-Abers map needs p0 and p1, and only it has any"
             raise ValueError(msg)
         return self
 
@@ -157,6 +191,23 @@ class IntervalModel(FrozenModel):
         return self
 
 
+class NestedLoss(FrozenModel):
+    """What calibration achieves on patients that neither chose the method nor fitted the map.
+
+    Each outer fold is left out of the whole procedure, the choice among the methods included; the
+    loss by which the winner was chosen flatters it.
+    """
+
+    log_loss: float = Field(ge=0)
+    """Nats, mean over the cases of the common map."""
+    log_loss_uncalibrated: float = Field(ge=0)
+    """Of the raw logits of the same cases."""
+    methods: tuple[Method, ...] = Field(min_length=2)
+    """What was chosen without each outer fold."""
+    n_cases: int = Field(ge=1)
+    """Cases behind it."""
+
+
 class Calibrator(FrozenModel):
     """All of this for one binary task."""
 
@@ -172,6 +223,9 @@ class Calibrator(FrozenModel):
     """For the sets of cases with just these modalities, where there were enough cases."""
     operating: tuple[OperatingPoint, ...] = ()
     """Thresholds that the protocol asks for."""
+    nested: NestedLoss | None = None
+    """Log loss of the whole procedure; None where a class has too few patients for two rounds of
+    folds, or in a bundle of an earlier version."""
     interval: IntervalModel | None = None
     """For the interval; None of a bundle with fewer than three networks."""
     recalibration: Recalibration | None = None

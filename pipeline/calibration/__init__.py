@@ -1,6 +1,12 @@
 """Logit to probability and set, and the numbers that judge them."""
 
-from pipeline.calibration.calibrator import COVERAGE, fit_calibrator, with_interval, with_thresholds
+from pipeline.calibration.calibrator import (
+    COVERAGE,
+    fit_calibrator,
+    with_interval,
+    with_nested_loss,
+    with_thresholds,
+)
 from pipeline.calibration.class_sets import class_set, fit_class_sets, with_class_sets
 from pipeline.calibration.conformal import label_set, thresholds_of
 from pipeline.calibration.coverage import short_sets
@@ -40,5 +46,5 @@ __all__ = [
     "paired_difference", "parts_differ", "questions", "ranks_by_chance", "short_sets",
     "shown_log_odds", "step_probabilities", "steps_in_words", "task_log_loss", "thresholds_of",
     "to_log_odds", "to_probability", "train_shares", "unseen_body_parts", "unseen_scanner",
-    "with_class_sets", "with_interval", "with_thresholds",
+    "with_class_sets", "with_interval", "with_nested_loss", "with_thresholds",
 ]  # fmt: skip

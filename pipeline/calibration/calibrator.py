@@ -10,6 +10,7 @@ from pipeline.calibration.chance import require_better_than_chance
 from pipeline.calibration.choose import Patients, by_patient, checked, fit_map
 from pipeline.calibration.conformal import fit_conformal
 from pipeline.calibration.interval import fit_interval
+from pipeline.calibration.nested import nested_loss
 from pipeline.calibration.operating import fit_operating_point
 from pipeline.calibration.questions import Question
 from pipeline.calibration.subsets import Subset, cases_of_the_map, fit_shifts
@@ -58,6 +59,24 @@ def fit_calibrator(
         task=task, map=common, shifts=fit_shifts(common, hidden, truth), n_cases=len(truth),
         n_events=int(truth.sum()), chance_p=chance,
     )  # fmt: skip
+
+
+def with_nested_loss(
+    calibrator: Calibrator,
+    logits: Array,
+    labels: NDArray[np.int64],
+    hidden: Mapping[Subset, Array],
+    patients: Patients | None = None,
+) -> Calibrator:
+    """Add what choice and fit lose on patients left out of both; takes what the map was fitted on.
+
+    See :func:`nested_loss` and, for the parameters, :func:`fit_calibrator`.
+    """
+    truth = np.asarray(labels, dtype=np.float64)
+    chosen = cases_of_the_map(hidden, by_patient(truth, patients)[1], truth)
+    of = None if patients is None else patients[chosen]
+    found = nested_loss(np.asarray(logits, dtype=np.float64)[chosen], truth[chosen], of)
+    return calibrator.model_copy(update={"nested": found})
 
 
 def with_interval(

@@ -18,7 +18,9 @@ temperature too often with few cases: 1 to 1.5 points worse at 50 to 200. Where 
 one costs 0.2 to 0.3 points there; at 1,000 neither matters (benchmarks/calibration.py)."""
 N_FOLDS = 5
 N_REPEATS = 4
-ISOTONIC_CASES, ISOTONIC_EVENTS = 1000, 200
+FREE_FORMS: tuple[Method, ...] = ("isotonic", "venn_abers")
+"""They follow any rise, and chance as well where cases are few."""
+MANY_CASES, MANY_EVENTS = 1000, 200
 
 Name = TypeVar("Name", bound=str)
 Array = NDArray[np.float64]
@@ -31,8 +33,8 @@ def fit_map(
     """Choose a method by cross-validated log loss and fit it on all cases.
 
     A method with more parameters is taken only if its loss on left-out folds is lower by more than
-    ``STANDARD_ERRORS`` of the paired difference. Isotonic regression is tried only from
-    ``ISOTONIC_CASES`` cases with ``ISOTONIC_EVENTS`` of the rarer class on.
+    ``STANDARD_ERRORS`` of the paired difference. Isotonic regression and a Venn-Abers predictor
+    are tried only from ``MANY_CASES`` cases with ``MANY_EVENTS`` of the rarer class on.
 
     Parameters
     ----------
@@ -51,6 +53,15 @@ def fit_map(
         finite, or the score carries no or reversed information.
     """
     score, truth = checked(logits, labels, task=task, patients=patients)
+    fitted = chosen_map(score, truth, patients)
+    if not ranks(fitted):
+        msg = f"task {task}: the score does not rank the calibration cases ({fitted.method} map)"
+        raise CalibrationError(msg)
+    return fitted
+
+
+def chosen_map(score: Array, truth: Array, patients: Patients | None) -> CalibrationMap:
+    """Choose and fit as :func:`fit_map` does, without its checks; arrays of shape (n,)."""
 
     def losses_without(name: Method, kept: NDArray[np.int64], left_out: NDArray[np.int64]) -> Array:
         fitted = CANDIDATES[name](score[kept], truth[kept])
@@ -60,11 +71,7 @@ def fit_map(
         name: left_out_losses(truth, partial(losses_without, name), patients)
         for name in _allowed(truth)
     }
-    fitted = CANDIDATES[simplest(losses)](score, truth)
-    if not ranks(fitted):
-        msg = f"task {task}: the score does not rank the calibration cases ({fitted.method} map)"
-        raise CalibrationError(msg)
-    return fitted
+    return CANDIDATES[simplest(losses)](score, truth)
 
 
 def checked(
@@ -94,14 +101,16 @@ def checked(
 
 def _allowed(labels: NDArray[np.float64]) -> list[Method]:
     rarer = min(labels.sum(), len(labels) - labels.sum())
-    is_large = len(labels) >= ISOTONIC_CASES and rarer >= ISOTONIC_EVENTS
-    return [name for name in CANDIDATES if name != "isotonic" or is_large]
+    is_large = len(labels) >= MANY_CASES and rarer >= MANY_EVENTS
+    return [name for name in CANDIDATES if name not in FREE_FORMS or is_large]
 
 
 def left_out_losses(
     groups: NDArray[Any],
     losses_without: Callable[[NDArray[np.int64], NDArray[np.int64]], Array],
     patients: Patients | None = None,
+    *,
+    n_repeats: int = N_REPEATS,
 ) -> Array:
     """Return each case's loss under maps fitted without it, mean over repeats, shape (n,).
 
@@ -113,16 +122,18 @@ def left_out_losses(
         Takes the cases to fit on and those left out; returns the losses of the latter.
     patients : shape (n,)
         Whose cases they are; None if each is another's.
+    n_repeats
+        How often the cases are divided anew.
     """
     total = np.zeros(len(groups))
     highest, of = by_patient(groups, patients)
-    for seed in range(N_REPEATS):
+    for seed in range(n_repeats):
         folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=seed)
         for _, chosen in folds.split(highest, highest):
             is_out = np.isin(of, chosen)
             left_out = np.flatnonzero(is_out)
             total[left_out] += losses_without(np.flatnonzero(~is_out), left_out)
-    return total / N_REPEATS
+    return total / n_repeats
 
 
 def by_patient(

@@ -1,13 +1,15 @@
 """The candidates for a calibration map, from the fewest parameters to the most."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from scipy.special import expit
 from sklearn.isotonic import IsotonicRegression
 
 from pipeline.calibration.maps import map_log_odds
+from pipeline.calibration.venn_abers import fit_range
 from schemas.calibration import CalibrationMap, Method
 
 MIN_OF_EACH_CLASS = 5
@@ -23,26 +25,21 @@ Fit = Callable[[NDArray[np.float64], NDArray[np.float64]], CalibrationMap]
 
 def fit_temperature(logits: NDArray[np.float64], labels: NDArray[np.float64]) -> CalibrationMap:
     """Fit one slope (Guo et al., 2017)."""
-    return _minimised(
-        lambda p: CalibrationMap(method="temperature", slope=p[0]), logits, labels, n_slopes=1,
-        intercept=False,
-    )  # fmt: skip
+    (slope,) = _minimised([logits], labels, n_slopes=1)
+    return CalibrationMap(method="temperature", slope=slope)
 
 
 def fit_platt(logits: NDArray[np.float64], labels: NDArray[np.float64]) -> CalibrationMap:
     """Fit slope and intercept (Platt, 1999), without his smoothing of the labels."""
-    return _minimised(
-        lambda p: CalibrationMap(method="platt", slope=p[0], intercept=p[1]), logits, labels,
-        n_slopes=1, intercept=True,
-    )  # fmt: skip
+    slope, intercept = _minimised([logits, np.ones_like(logits)], labels, n_slopes=1)
+    return CalibrationMap(method="platt", slope=slope, intercept=intercept)
 
 
 def fit_beta(logits: NDArray[np.float64], labels: NDArray[np.float64]) -> CalibrationMap:
     """Fit two slopes and an intercept (Kull et al., 2017), both slopes kept from falling."""
-    return _minimised(
-        lambda p: CalibrationMap(method="beta", slope=p[0], slope_low=p[1], intercept=p[2]),
-        logits, labels, n_slopes=2, intercept=True,
-    )  # fmt: skip
+    high, low = np.logaddexp(0.0, logits), -np.logaddexp(0.0, -logits)
+    found = _minimised([high, low, np.ones_like(logits)], labels, n_slopes=2)
+    return CalibrationMap(method="beta", slope=found[0], slope_low=found[1], intercept=found[2])
 
 
 def fit_isotonic(logits: NDArray[np.float64], labels: NDArray[np.float64]) -> CalibrationMap:
@@ -60,11 +57,17 @@ def fit_isotonic(logits: NDArray[np.float64], labels: NDArray[np.float64]) -> Ca
     )
 
 
+def fit_venn_abers(logits: NDArray[np.float64], labels: NDArray[np.float64]) -> CalibrationMap:
+    """Fit an inductive Venn-Abers predictor (Vovk and Petej, 2014)."""
+    return CalibrationMap(method="venn_abers", venn_abers=fit_range(logits, labels))
+
+
 CANDIDATES: Mapping[Method, Fit] = {
     "temperature": fit_temperature,
     "platt": fit_platt,
     "beta": fit_beta,
     "isotonic": fit_isotonic,
+    "venn_abers": fit_venn_abers,
 }
 
 
@@ -80,25 +83,33 @@ def ranks(fitted: CalibrationMap) -> bool:
     """Say whether a map tells any case from another: one of a useless score is flat."""
     if fitted.method == "isotonic":
         return fitted.levels[0] < fitted.levels[-1]
+    if fitted.venn_abers is not None:
+        return fitted.venn_abers.upper[0] < fitted.venn_abers.lower[-1]
     steepest = max(fitted.slope, fitted.slope_low) if fitted.method == "beta" else fitted.slope
     return steepest > LEAST_SLOPE
 
 
 def _minimised(
-    make: Callable[[list[float]], CalibrationMap],
-    logits: NDArray[np.float64],
-    labels: NDArray[np.float64],
-    *,
-    n_slopes: int,
-    intercept: bool,
-) -> CalibrationMap:
-    """Fit slopes, then an intercept, by penalised likelihood; see ``SLOPE_SD``."""
+    terms: Sequence[NDArray[np.float64]], labels: NDArray[np.float64], *, n_slopes: int
+) -> list[float]:
+    """Fit the weights of terms that add up to log-odds by penalised likelihood; see ``SLOPE_SD``.
 
-    def loss(p: NDArray[np.float64]) -> float:
-        prior = np.sum((p[:n_slopes] - 1.0) ** 2) / (2.0 * SLOPE_SD**2)
-        return float(log_loss_of(make(p.tolist()), logits, labels).mean() + prior / len(labels))
+    Parameters
+    ----------
+    terms : shape (n,) each
+        Those with slopes first.
+    labels : shape (n,), 0 or 1
+    """
+    design, n = np.stack(terms), len(labels)
+    middle = np.array([_START_SLOPE] * n_slopes + [0.0] * (len(terms) - n_slopes))
+    precision = np.where(np.arange(len(terms)) < n_slopes, 1.0 / (SLOPE_SD**2 * n), 0.0)
 
-    start = [_START_SLOPE] * n_slopes + [0.0] * intercept
-    bounds = [(0.0, MAX_SLOPE)] * n_slopes + [(None, None)] * intercept
-    found = minimize(loss, np.array(start), bounds=bounds, method="L-BFGS-B")
-    return make([float(value) for value in found.x])
+    def loss(p: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        odds, moved = p @ design, p - middle
+        fit = float((np.logaddexp(0.0, odds) - labels * odds).mean())
+        slope = design @ (expit(odds) - labels) / n + precision * moved
+        return fit + float(precision @ moved**2) / 2.0, slope
+
+    bounds = [(0.0, MAX_SLOPE)] * n_slopes + [(None, None)] * (len(terms) - n_slopes)
+    found = minimize(loss, middle, jac=True, bounds=bounds, method="L-BFGS-B")
+    return [float(value) for value in found.x]

@@ -13,8 +13,16 @@ from scipy.stats import t as student
 
 from pipeline.calibration.choose import by_patient
 from pipeline.calibration.fit import CANDIDATES
-from pipeline.calibration.maps import MODALITIES, before_site, map_log_odds, to_log_odds
+from pipeline.calibration.maps import (
+    MODALITIES,
+    after_map,
+    before_site,
+    map_log_odds,
+    to_log_odds,
+)
+from pipeline.calibration.statistics import log_odds
 from pipeline.calibration.subsets import Subset, cases_of_the_map
+from pipeline.calibration.venn_abers import range_of
 from schemas.calibration import AbsentSpread, Calibrator, IntervalModel, Recalibration
 
 LEVEL = 0.9
@@ -88,6 +96,7 @@ def interval(
     how far training on other patients would have moved the answer, which averaging does not undo;
     their mean adds its own error. A map that shrinks scores does so since they are noisy
     (regression dilution): of a score's variance then not the slope's square is left, but the slope.
+    Of a Venn-Abers map the interval holds [p0, p1] at least.
 
     Parameters
     ----------
@@ -120,7 +129,17 @@ def interval(
         + _site_variance(calibrator.recalibration, float(before_site(calibrator, score, there)))
     )
     centre = float(to_log_odds(calibrator, score, there))
-    return float(expit(centre - half)), float(expit(centre + half))
+    low, high = _map_range(calibrator, score, there) or (centre, centre)
+    return float(expit(min(low, centre - half))), float(expit(max(high, centre + half)))
+
+
+def _map_range(calibrator: Calibrator, score: float, present: Subset) -> tuple[float, float] | None:
+    """Return p0 and p1 as calibrated log-odds; None unless the map is a Venn-Abers predictor."""
+    if calibrator.map.venn_abers is None:
+        return None
+    ends = log_odds(np.stack(range_of(calibrator.map.venn_abers, score)))
+    low, high = after_map(calibrator, ends, present)
+    return float(low), float(high)
 
 
 def typical_variance(variances: Array, df: int) -> tuple[float, float]:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
 
+from pipeline.calibration.venn_abers import merged_log_odds
 from schemas.calibration import CalibrationMap, Calibrator, SubsetShift
 
 MODALITIES = ("image", "notes", "table")
@@ -31,9 +32,16 @@ def to_log_odds(
     calibrator: Calibrator, logits: ArrayLike, present: Iterable[str] = MODALITIES
 ) -> NDArray[np.float64]:
     """Return calibrated log-odds: the common map, the subset's shift, the site's own."""
-    odds = before_site(calibrator, logits, present)
-    site = calibrator.recalibration
-    return odds if site is None else site.slope * odds + site.intercept
+    return after_map(calibrator, map_log_odds(calibrator.map, logits), present)
+
+
+def after_map(
+    calibrator: Calibrator, odds: NDArray[np.float64], present: Iterable[str]
+) -> NDArray[np.float64]:
+    """Return log-odds of the common map with the subset's shift and the site's own."""
+    shift, site = shift_for(calibrator, present), calibrator.recalibration
+    shifted = np.asarray(shift.slope * odds + shift.intercept)
+    return shifted if site is None else site.slope * shifted + site.intercept
 
 
 def before_site(
@@ -63,6 +71,8 @@ def in_words(calibrator: Calibrator, present: Iterable[str]) -> str:
 
 def map_log_odds(fitted: CalibrationMap, logits: ArrayLike) -> NDArray[np.float64]:
     """Apply one map; log-odds to log-odds."""
+    if fitted.venn_abers is not None:
+        return merged_log_odds(fitted.venn_abers, logits)
     x = np.asarray(logits, dtype=np.float64)
     match fitted.method:
         case "beta":

@@ -7,12 +7,21 @@ from pathlib import Path
 from pipeline.files import make_folder, write_text
 from pipeline.report.page import render
 from schemas.evaluation import Evaluation
-from schemas.metrics import AnyMetrics, NetBenefit, Reliability, StepMetrics, TaskMetrics
+from schemas.metrics import (
+    AnyMetrics,
+    NetBenefit,
+    Performance,
+    Reliability,
+    StepMetrics,
+    TaskMetrics,
+)
 
 PAGE = "evaluation.html"
 DOCUMENT = "evaluation.json"
 SIDE = 240.0
 """Of a diagram, in pixels."""
+MIN_GROUP, MIN_OF_EACH_ANSWER = 100, 20
+"""Cases from which a group has a diagram of its own: ten a bin, and some of each answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +35,22 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupView:
+    """The reliability diagram of one group: a category, a scanner, an absent modality."""
+
+    name: str
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TaskView:
     """One task on the page."""
 
     metrics: TaskMetrics
     points: tuple[Point, ...]
     """Empty where there were too few cases for a diagram."""
+    groups: tuple[GroupView, ...]
+    """Those with enough cases of each answer."""
     model_line: str
     """Net benefit over thresholds as the points of an SVG line."""
     all_line: str
@@ -79,9 +98,20 @@ def _view(metrics: AnyMetrics) -> TaskView | StepView:
     return TaskView(
         metrics=metrics,
         points=_points(metrics.whole.reliability),
+        groups=tuple(_group(part) for part in metrics.groups if _is_large(part)),
         model_line=_line(curve, [point.model for point in curve], top),
         all_line=_line(curve, [point.all for point in curve], top),
     )
+
+
+def _is_large(group: Performance) -> bool:
+    rarer = min(group.n_events, group.n_cases - group.n_events)
+    return group.n_cases >= MIN_GROUP and rarer >= MIN_OF_EACH_ANSWER
+
+
+def _group(group: Performance) -> GroupView:
+    name = f"{group.group} ({group.n_cases} cases, {group.n_events} positive)"
+    return GroupView(name, _points(group.reliability))
 
 
 def _points(held: Reliability | None) -> tuple[Point, ...]:

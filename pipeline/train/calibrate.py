@@ -22,6 +22,7 @@ from pipeline.calibration import (
     train_shares,
     with_class_sets,
     with_interval,
+    with_nested_loss,
     with_thresholds,
 )
 from pipeline.progress import Progress
@@ -161,9 +162,9 @@ def _calibrator(
         found = scores["calibration"]
         members = steps_of(found.members, tasks, number)[:, known, 0]
         present = [there for there, flag in zip(found.present, known, strict=True) if flag]
-        common = fit_calibrator(
-            task.name, own[:, 0], labels[known, 0].astype(np.int64), apart, patients
-        )
+        truth = labels[known, 0].astype(np.int64)
+        common = fit_calibrator(task.name, own[:, 0], truth, apart, patients)
+        common = with_nested_loss(common, own[:, 0], truth, apart, patients)
         fitted = with_interval(common, members, present, labels[known, 0], apart, patients)
     else:
         fitted = fit_step_calibrator(task, own, labels[known], parted, patients)

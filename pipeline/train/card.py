@@ -1,10 +1,12 @@
 """The model card: what a bundle is, how it was made, how well it did, what it must not do."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.bundle import LEAKS, SPLITS, Bundle
 from schemas.base import FrozenModel
+from schemas.calibration import Calibrator, NestedLoss
 from schemas.leaks import LeakReport
 from schemas.maps import MapProof, MapProofs
 from schemas.metrics import (
@@ -219,7 +221,24 @@ def _guard(leaks: LeakReport) -> str:
 
 def _calibration(bundle: Bundle) -> str:
     maps = ", ".join(f"{known.task} by {known.map.method}" for known in bundle.calibrators)
-    return f"{maps}, on the calibration part; thresholds on the conformal part"
+    losses = "".join(
+        f"\n  - {known.task}: {nested_in_words(known.nested)}"
+        for known in bundle.calibrators
+        if isinstance(known, Calibrator)
+    )
+    return f"{maps}, on the calibration part; thresholds on the conformal part{losses}"
+
+
+def nested_in_words(nested: NestedLoss | None) -> str:
+    """Say what choice and fit of a task's map lose together on patients left out of both."""
+    if nested is None:
+        return "too few calibration patients for a nested cross-validation, or none was done"
+    chosen = ", ".join(f"{name} {count}" for name, count in Counter(nested.methods).most_common())
+    return (
+        f"log loss of the procedure by nested cross-validation {nested.log_loss:.3f}, uncalibrated "
+        f"{nested.log_loss_uncalibrated:.3f}, {nested.n_cases} cases; chosen in the outer folds: "
+        f"{chosen}"
+    )
 
 
 def _row(metrics: TaskMetrics) -> str:

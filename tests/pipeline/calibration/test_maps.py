@@ -69,9 +69,9 @@ def test_a_shifted_prevalence_needs_an_intercept() -> None:
 def test_a_bent_score_is_straightened_only_with_many_cases() -> None:
     _, labels, truth = drawn(6000)
     bent = np.where(truth < 0, truth * 0.1, truth * 5.0)
-    assert fit_map(bent, labels, task="t").method in {"beta", "isotonic"}
+    assert fit_map(bent, labels, task="t").method in {"beta", "isotonic", "venn_abers"}
     few = fit_map(bent[:400], labels[:400], task="t")
-    assert few.method != "isotonic"
+    assert few.method not in {"isotonic", "venn_abers"}
 
 
 @pytest.mark.parametrize(

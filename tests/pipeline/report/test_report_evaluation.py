@@ -1,4 +1,5 @@
 import json
+from functools import cache
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from tests.pipeline.calibration.drawn import drawn
 from tests.pipeline.calibration.step_cases import DEATH, GRADE, KIND, drawn_labels, true_steps
 
 
+@cache
 def metrics(n: int = 400, task: str = "mass") -> TaskMetrics:
     logits, labels, _ = drawn(n, slope=0.7)
     p = 1 / (1 + np.exp(-logits))
@@ -83,6 +85,35 @@ def test_a_diagram_is_drawn_only_from_enough_cases(n: int) -> None:
     assert ("Reliability diagram" in page) == (n >= 50)
 
 
+@pytest.mark.parametrize(
+    ("n_cases", "n_events", "has_one"),
+    [(100, 20, True), (99, 40, False), (300, 19, False), (300, 281, False), (300, 280, True)],
+)
+def test_a_group_has_a_diagram_from_100_cases_with_20_of_each_answer(
+    n_cases: int, n_events: int, *, has_one: bool
+) -> None:
+    told = metrics()
+    sized = told.groups[0].model_copy(update={"n_cases": n_cases, "n_events": n_events})
+    page = render_evaluation(evaluation(tasks=(told.model_copy(update={"groups": (sized,)}),)))
+    named = f"Reliability of Sex: F ({n_cases} cases, {n_events} positive): ten bins"
+    assert (named in page) == has_one
+    assert page.count("Reliability diagram") == 1 + has_one
+
+
+def test_a_groups_diagram_shows_its_own_bins() -> None:
+    told = metrics()
+    own = told.groups[0].reliability
+    assert own is not None
+    assert own != told.whole.reliability
+    page = render_evaluation(
+        evaluation(tasks=(told.model_copy(update={"groups": told.groups[:1]}),))
+    )
+    diagram = page.split('aria-label="Reliability diagram of Sex: F')[1].split("</figure>")[0]
+    assert diagram.count("<circle") == len(own.bins)
+    for one in own.bins:
+        assert f'cx="{round(one.predicted * 240, 1)}"' in diagram
+
+
 @pytest.mark.parametrize("task", [KIND, GRADE, DEATH], ids=lambda task: task.kind)
 def test_tasks_of_several_outcomes_have_a_section(task) -> None:
     p = outcome_probabilities(task.kind, true_steps(task, 400))
@@ -99,4 +130,5 @@ def test_tasks_of_several_outcomes_have_a_section(task) -> None:
     assert ("Concordance" in page) == (task.kind == "survival")
     assert "<b>F" not in page
     # Bins would count censored patients: horizons have no such diagram.
-    assert page.count("Reliability diagram") == 1 + (task.kind != "survival") * len(found.questions)
+    # The binary task has one, and one for each of its two groups.
+    assert page.count("Reliability diagram") == 3 + (task.kind != "survival") * len(found.questions)

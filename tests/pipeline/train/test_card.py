@@ -1,0 +1,15 @@
+from pipeline.train.card import nested_in_words
+from schemas.calibration import NestedLoss
+
+
+def test_the_card_tells_the_loss_of_choice_and_fit_beside_the_uncalibrated_one() -> None:
+    methods = ("platt", "beta", "platt", "platt", "platt")
+    said = nested_in_words(
+        NestedLoss(log_loss=0.5121, log_loss_uncalibrated=0.5309, methods=methods, n_cases=240)
+    )
+    assert "procedure by nested cross-validation 0.512, uncalibrated 0.531, 240 cases" in said
+    assert said.endswith("platt 4, beta 1")
+
+
+def test_a_bundle_without_one_says_so() -> None:
+    assert "too few" in nested_in_words(None)
