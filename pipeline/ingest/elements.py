@@ -61,7 +61,13 @@ _Key = tuple[BaseTag, str | None, bool, bool, bytes, tuple[str, ...]]
 @cache
 def tag_of(keyword: str) -> BaseTag:
     """Return the tag of a keyword, always the same object: equal tags are slow to compare."""
-    return Tag(keyword)
+    return tag_of_number(int(Tag(keyword)))
+
+
+@lru_cache(maxsize=_KEPT_VALUES)
+def tag_of_number(number: int) -> BaseTag:
+    """Return the same object for the number of a tag."""
+    return BaseTag(number)
 
 
 def value_of(dataset: Dataset, keyword: str) -> Any:
@@ -88,17 +94,19 @@ def text_of(dataset: Dataset, keyword: str) -> str:
     return _as_text(value_of(dataset, keyword)) if key is None else _kept_text(key)
 
 
-def text_of_bytes(keyword: str, vr: str | None, content: bytes) -> str:
+def text_of_bytes(number: int, vr: str | None, content: bytes) -> str:
     """Return the text of an element that lies in no dataset, such as a UID.
 
     Parameters
     ----------
+    number
+        Of its tag.
     vr
         None if it is implicit.
     content
         Little endian, and in the default character set if that matters.
     """
-    tag = tag_of(keyword)
+    tag = tag_of_number(number)
     text = _plain_text(tag, vr, content)
     key = (tag, vr, vr is None, True, content, _USUAL_ENCODINGS)
     return _kept_text(key) if text is None else text

@@ -14,7 +14,7 @@ from pipeline.ingest.elements import (
     words_of,
 )
 from pipeline.ingest.instance import Fault, Frame, Plane, Vector
-from pipeline.ingest.kept import Header, kept
+from pipeline.ingest.kept import Header, kept, uid_of
 from pipeline.ingest.mosaic import mosaic_planes
 from pipeline.ingest.pixel_format import is_enhanced, is_lossy, kind_of
 from pipeline.ingest.traits import (
@@ -104,7 +104,7 @@ def _classic(header: Header, faults: tuple[Fault, ...]) -> Frame:
     return Frame(  # `replace` takes three times as long
         rows=found.rows,
         columns=found.columns,
-        frame_of_reference_uid=_frame_of_reference(header),
+        frame_of_reference_uid=uid_of(header, "FrameOfReferenceUID"),
         plane=_classic_plane(header),
         rescale=found.rescale,
         component=found.component,
@@ -112,11 +112,6 @@ def _classic(header: Header, faults: tuple[Fault, ...]) -> Frame:
         set_aside=found.set_aside,
         faults=faults + found.faults,
     )
-
-
-@kept("FrameOfReferenceUID")
-def _frame_of_reference(dataset: Dataset) -> str:
-    return text_of(dataset, "FrameOfReferenceUID")
 
 
 @kept(*_PLANE_KEYWORDS)

@@ -1,6 +1,6 @@
 """One file's bytes become an Instance, or the reason for which it is none."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal
@@ -9,11 +9,11 @@ from pydicom.dataset import Dataset
 
 from pipeline.ingest.about import ABOUT_KEYWORDS, about_of
 from pipeline.ingest.dicomdir import DIRECTORY_KEYWORD, referenced_files
-from pipeline.ingest.elements import MOMENT_KEYWORDS, acquired_at, tag_of, text_of, text_of_bytes
+from pipeline.ingest.elements import MOMENT_KEYWORDS, acquired_at, tag_of, text_of
 from pipeline.ingest.frames import FRAME_KEYWORDS, frames_of
 from pipeline.ingest.header_walk import EXPLICIT_VR, PREAMBLE_BYTES
 from pipeline.ingest.instance import Instance, Unread
-from pipeline.ingest.kept import Header, Raw, kept
+from pipeline.ingest.kept import Header, kept, uid_of
 from pipeline.ingest.mosaic import MOSAIC_TAGS
 from pipeline.ingest.parse import parse_header
 from pipeline.ingest.pixel_data import PixelData
@@ -64,9 +64,6 @@ _KINDS = {
     "RT ": "a radiotherapy object",
     "Media Storage Directory": "a directory (DICOMDIR)",
 }
-_SOP_UID_TAGS = frozenset(
-    int(tag_of(word)) for word in ("SOPInstanceUID", "MediaStorageSOPInstanceUID")
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +130,7 @@ def describe(header: Header, pixels: PixelData, facts: FileFacts) -> Instance | 
 
 def sop_uid_of(header: Header) -> str:
     """Return the SOP Instance UID as the header has it, empty if it has none."""
-    if header.raw is None or not header.long.isdisjoint(_SOP_UID_TAGS):
-        own = text_of(header.dataset, "SOPInstanceUID")
-        return own or text_of(header.dataset.file_meta, "MediaStorageSOPInstanceUID")
-    own = _uid_of(header.raw, "SOPInstanceUID")
-    return own or _uid_of(header.raw, "MediaStorageSOPInstanceUID")
+    return uid_of(header, "SOPInstanceUID") or uid_of(header, "MediaStorageSOPInstanceUID")
 
 
 def instance_of(header: Header, pixels: PixelData, facts: FileFacts) -> Instance:
@@ -158,12 +151,6 @@ def instance_of(header: Header, pixels: PixelData, facts: FileFacts) -> Instance
         about=about_of(header),
         frames=frames_of(header, set_aside, faults),
     )
-
-
-def _uid_of(raw: Mapping[int, Raw], keyword: str) -> str:
-    """Return what differs from file to file without making a dataset of it."""
-    found = raw.get(int(tag_of(keyword)))
-    return "" if found is None else text_of_bytes(keyword, *found)
 
 
 _moment = kept(*MOMENT_KEYWORDS)(acquired_at)

@@ -6,24 +6,27 @@ their bytes, so that it is worked out once for all files in which these are the 
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import cached_property, lru_cache, wraps
-from typing import Concatenate, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from pydicom.charset import default_encoding
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.tag import BaseTag
 
-from pipeline.ingest.elements import tag_of
+from pipeline.ingest.elements import tag_of, tag_of_number, text_of, text_of_bytes
 
 Raw = tuple[str | None, bytes]
 """Value representation, None if it is implicit, and value of an element."""
-Made = dict[tuple[Hashable, ...], object]
+Made = dict[tuple[Hashable, ...], Any]
 """What functions have made of elements, by function and other arguments."""
+
+_Elements = dict[BaseTag, DataElement | RawDataElement]
 
 MAX_KEPT_BYTES = 256
 """What is made of a longer value is not kept."""
 _MAX_KEPT = 4096
 _META_GROUP = 2
+_NOT_MADE: Final = object()
 
 Extra = ParamSpec("Extra")
 Result = TypeVar("Result")
@@ -74,11 +77,11 @@ class Header:
 
 def dataset_of(raw: Iterable[tuple[int, Raw]], charset: tuple[str, ...] = ()) -> Dataset:
     """Make a dataset of elements, which pydicom converts when they are asked for."""
-    found: dict[BaseTag, DataElement | RawDataElement] = {}
-    meta: dict[BaseTag, DataElement | RawDataElement] = {}
+    found: _Elements = {}
+    meta: _Elements = {}
     for number, (vr, value) in raw:
-        tag = BaseTag(number)
-        group = meta if tag.group == _META_GROUP else found
+        tag = tag_of_number(number)
+        group = meta if number >> 16 == _META_GROUP else found
         group[tag] = RawDataElement(tag, vr, len(value), value, 0, vr is None, True)
     dataset = Dataset(found)
     if meta:
@@ -86,6 +89,17 @@ def dataset_of(raw: Iterable[tuple[int, Raw]], charset: tuple[str, ...] = ()) ->
         dataset.file_meta.set_original_encoding(False, True, default_encoding)
     dataset.set_original_encoding(False, True, [*charset] or default_encoding)
     return dataset
+
+
+def uid_of(header: Header, keyword: str) -> str:
+    """Return a UID as the header has it, without making a dataset: nearly every one is new."""
+    tag = tag_of(keyword)
+    if header.raw is None or tag in header.long:
+        return text_of(
+            header.dataset.file_meta if tag.group == _META_GROUP else header.dataset, keyword
+        )
+    found = header.raw.get(int(tag))
+    return "" if found is None else text_of_bytes(int(tag), *found)
 
 
 def kept(
@@ -120,12 +134,12 @@ def kept(
 
         @wraps(function)
         def of_header(header: Header, /, *args: Extra.args, **kwargs: Extra.kwargs) -> Result:
+            key = (function, *args, *kwargs.values())
+            result: Result = header.made.get(key, _NOT_MADE)
+            if result is not _NOT_MADE:
+                return result
             if header.raw is None or not header.long.isdisjoint(seen):
                 return function(header.dataset, *args, **kwargs)
-            if header.own.isdisjoint(seen):
-                key = (function, *args, *kwargs.values())
-                if key in header.made:
-                    return cast("Result", header.made[key])
             values = tuple(map(header.raw.get, read))
             result = of_elements(header.charset, values, *args, **kwargs)  # type: ignore[arg-type]
             if header.own.isdisjoint(seen):

@@ -141,8 +141,10 @@ def _bound_mm(series: Series, affine: NDArray[np.float64]) -> float:
         issue.code is IssueCode.GEOMETRY_IRREGULAR and issue.severity is Severity.WARNING
         for issue in series.issues
     )
+    if not is_jittered:
+        return EXACT_MM
     spacing = float(np.linalg.norm(affine[:3, 0]))
-    return max(jitter_mm(spacing), EXACT_MM) if is_jittered else EXACT_MM
+    return max(jitter_mm(spacing), EXACT_MM)
 
 
 def _step_mm(affine: NDArray[np.float64]) -> float:

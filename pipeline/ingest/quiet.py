@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 
 from pydicom import config
 
-_LOGGERS = ("pydicom", "pylibjpeg", "openjpeg", "libjpeg", "rle")
+_LOGGERS = [
+    logging.getLogger(name) for name in ("pydicom", "pylibjpeg", "openjpeg", "libjpeg", "rle")
+]
 
 
 @dataclass(slots=True)
@@ -47,14 +49,13 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def _silenced() -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in _LOGGERS]
-    before = [logger.propagate for logger in loggers]
+    before = [logger.propagate for logger in _LOGGERS]
     with config.disable_value_validation(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            for logger in loggers:
+            for logger in _LOGGERS:
                 logger.propagate = False
             yield
         finally:
-            for logger, propagate in zip(loggers, before, strict=True):
+            for logger, propagate in zip(_LOGGERS, before, strict=True):
                 logger.propagate = propagate
