@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -45,6 +46,13 @@ def test_a_far_history_is_flagged_by_itself_and_a_missing_one_is_not() -> None:
     assert "features of the history lie at" in issue.message
     assert said(reference(), Summary(np.zeros(5), None)) == []
     assert said(reference(), NOTHING) == []
+
+
+def test_a_history_of_other_modalities_than_usual_is_not_compared() -> None:
+    known = replace(reference(), history_of=("notes", "table"))
+    far = np.full(3, 9.0)
+    assert said(known, Summary(np.zeros(5), far, ("table",))) == []
+    assert len(said(known, Summary(np.zeros(5), far, ("notes", "table")))) == 1
 
 
 def test_few_of_the_held_out_cases_lie_beyond_the_limit() -> None:
