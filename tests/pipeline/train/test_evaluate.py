@@ -128,7 +128,7 @@ def compare(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Comparison]:
             for n, label in enumerate(labels)
         ]
         told = [
-            Scores(steps, steps[None], steps, (("image", "notes", "table"),) * len(steps))
+            Scores(steps, steps[None], steps, steps, (("image", "notes", "table"),) * len(steps))
             for steps in (ours, its)
         ]
         rival = answering(task, number=2)
