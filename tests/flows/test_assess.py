@@ -100,17 +100,22 @@ def test_a_map_that_fails_on_its_case_is_not_shown_and_the_report_says_why(
 
     monkeypatch.setattr(FusedNetwork, "forward", with_a_wrong_map)
     run(cohort, bundle, tmp_path / "out")
-    for name, report in reports(tmp_path / "out").items():
+    found = reports(tmp_path / "out")
+    checks = [risk.map_check for report in found.values() for risk in report.risks]
+    failed = [check is not None and check.status == "failed" for check in checks]
+    assert sum(failed) > len(failed) / 2, "a map that knows nothing passes once in nine times"
+    for name, report in found.items():
         for risk in report.risks:
             assert risk.map_check is not None
-            assert risk.map_check.status == "failed"
+            if risk.map_check.status == "passed":
+                continue
             assert (risk.heatmap, risk.regions) == (None, ())
+            assert not list((tmp_path / "out" / "studies" / name).glob(f"*{risk.task}*.nii.gz"))
             assert risk.map_proof is not None
             why = {"passed": "failed its own test", "failed": "are not proved"}
             assert why[risk.map_proof.status] in risk.heatmap_reason
             assert risk.probability is not None
         folder = tmp_path / "out" / "studies" / name
-        assert not list(folder.glob("*.nii.gz"))
         assert "failed its own test" in (folder / "report.html").read_text()
 
 

@@ -170,7 +170,7 @@ def test_a_history_with_extreme_features_is_far_from_those_of_training_and_a_usu
     assert said(usual) == []
     assert said(replace(usual, text=None, table=None)) == []
     columns = torch.full_like(usual.table.values, 8.0)
-    (message,) = said(replace(usual, text=None, table=replace(usual.table, values=columns)))
+    (message,) = said(replace(usual, table=replace(usual.table, values=columns)))
     assert "features of the history lie at" in message
     (message,) = said(replace(usual, text=replace(usual.text, features=-9 * usual.text.features)))
     assert "features of the history lie at" in message
