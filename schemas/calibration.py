@@ -225,7 +225,7 @@ class Calibrator(FrozenModel):
     """Thresholds that the protocol asks for."""
     nested: NestedLoss | None = None
     """Log loss of the whole procedure; None where a class has too few patients for two rounds of
-    folds, or in a bundle of an earlier version."""
+    folds."""
     interval: IntervalModel | None = None
     """For the interval; None of a bundle with fewer than three networks."""
     recalibration: Recalibration | None = None

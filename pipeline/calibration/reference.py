@@ -171,7 +171,8 @@ def outside_reference(
         Of the issues: the protocol's policy.
     """
     messages = _far("image features", summary.image, reference.image)
-    if reference.history is not None and summary.history_of == reference.history_of:
+    incomparable = _incomparable(reference, summary)
+    if reference.history is not None and not incomparable:
         messages += _far("features of the history", summary.history, reference.history)
     ranges = {known.name: known for known in reference.ranges}
     for name, value in quantities.items():
@@ -185,13 +186,24 @@ def outside_reference(
     text = "outside what the bundle was trained on: "
     code = IssueCode.OUT_OF_DISTRIBUTION
     found = [Issue(code=code, severity=severity, message=text + message) for message in messages]
-    if reference.history is None and summary.history is not None:
-        message = (
+    if incomparable:
+        found.append(Issue(code=code, severity=Severity.INFO, message=incomparable))
+    return found
+
+
+def _incomparable(reference: Reference, summary: Summary) -> str:
+    """Say why a history cannot be compared with those of training; empty if it can."""
+    if summary.history is None:
+        return ""
+    if reference.history is None:
+        return (
             f"fewer than {MIN_CASES} training or held-out cases had a history, so this one's "
             "cannot be compared with theirs"
         )
-        found.append(Issue(code=code, severity=Severity.INFO, message=message))
-    return found
+    if summary.history_of == reference.history_of:
+        return ""
+    usual = " and ".join(reference.history_of) or "neither notes nor a table"
+    return f"most training cases had {usual}, this one has not, so its history is not compared"
 
 
 def _far(what: str, summary: Array | None, space: Space) -> list[str]:

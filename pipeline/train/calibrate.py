@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.bundle import Bundle
 from pipeline.calibration import (
@@ -38,7 +39,7 @@ from pipeline.train.scores import (
     steps_of,
 )
 from pipeline.train.splits import Part
-from schemas.calibration import AnyCalibrator, StepCalibrator
+from schemas.calibration import AnyCalibrator, Calibrator, StepCalibrator
 from schemas.metrics import AnyMetrics
 from schemas.task import Task
 
@@ -158,20 +159,37 @@ def _calibrator(
     patients = np.array([example.patient_id for example in parts["calibration"]])[known]
     fitted: AnyCalibrator
     if task.kind == "binary":
+        members = steps_of(scores["calibration"].members, tasks, number)[:, known, 0]
+        present = [there for there, flag in zip(
+            scores["calibration"].present, known, strict=True) if flag]  # fmt: skip
         apart = {subset: values[:, 0] for subset, values in parted.items()}
-        found = scores["calibration"]
-        members = steps_of(found.members, tasks, number)[:, known, 0]
-        present = [there for there, flag in zip(found.present, known, strict=True) if flag]
-        truth = labels[known, 0].astype(np.int64)
-        common = fit_calibrator(task.name, own[:, 0], truth, apart, patients)
-        common = with_nested_loss(common, own[:, 0], truth, apart, patients)
-        fitted = with_interval(common, members, present, labels[known, 0], apart, patients)
+        fitted = _binary(
+            task.name, own[:, 0], labels[known, 0], apart, patients, members=members,
+            present=present,
+        )  # fmt: skip
     else:
         fitted = fit_step_calibrator(task, own, labels[known], parted, patients)
     if not parts["conformal"]:
         return fitted
     labels = labels_of(parts["conformal"], tasks, number)
     return _with_thresholds(fitted, tasks, number, labels, scores["conformal"], hidden["conformal"])
+
+
+def _binary(  # noqa: PLR0913
+    task: str,
+    own: Array,
+    labels: Array,
+    hidden: Mapping[tuple[str, ...], Array],
+    patients: NDArray[np.str_],
+    *,
+    members: Array,
+    present: Sequence[tuple[str, ...]],
+) -> Calibrator:
+    """Fit a binary task's map, what choosing it costs, and its interval, on known cases."""
+    truth = labels.astype(np.int64)
+    fitted = fit_calibrator(task, own, truth, hidden, patients)
+    fitted = with_nested_loss(fitted, own, truth, hidden, patients)
+    return with_interval(fitted, members, present, labels, hidden, patients)
 
 
 def _with_thresholds(

@@ -232,7 +232,7 @@ def _calibration(bundle: Bundle) -> str:
 def nested_in_words(nested: NestedLoss | None) -> str:
     """Say what choice and fit of a task's map lose together on patients left out of both."""
     if nested is None:
-        return "too few calibration patients for a nested cross-validation, or none was done"
+        return "too few calibration patients for a nested cross-validation"
     chosen = ", ".join(f"{name} {count}" for name, count in Counter(nested.methods).most_common())
     return (
         f"log loss of the procedure by nested cross-validation {nested.log_loss:.3f}, uncalibrated "
