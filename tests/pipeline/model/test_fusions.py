@@ -1,0 +1,75 @@
+from dataclasses import replace
+from typing import get_args
+
+import pytest
+import torch
+
+from pipeline.tensors import ModelInput
+from schemas.protocol import Protocol
+from schemas.settings import Fusion
+from tests.pipeline.model.networks import score, shaken, text, with_model
+
+
+@pytest.mark.parametrize("fusion", get_args(Fusion))
+def test_in_every_fusion_the_parts_sum_and_the_history_is_left_without_the_image(
+    protocol: Protocol, whole: ModelInput, fusion: str
+) -> None:
+    other = with_model(protocol, fusion=fusion)
+    network = shaken(other)
+    output = score(network, other, whole, replace(whole, text=text(20)))
+    parts = output.image.sum(-1) + output.text.sum(-1) + output.table.sum(-1) + output.bias
+    assert torch.allclose(parts, output.logits, atol=1e-5)
+    blind = score(
+        network, other, replace(whole, image=None), replace(whole, text=text(20), image=None)
+    )
+    assert torch.allclose(output.history_alone, blind.logits, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("fusion", "silent"), [("image_only", ("text", "table")), ("history_only", ("image",))]
+)
+def test_what_a_fusion_must_not_read_adds_nothing_and_changes_nothing(
+    protocol: Protocol, whole: ModelInput, fusion: str, silent: tuple[str, ...]
+) -> None:
+    other = with_model(protocol, fusion=fusion)
+    network = shaken(other)
+    output = score(network, other, whole)
+    for part in silent:
+        assert (getattr(output, part) == 0).all()
+    without = score(network, other, replace(whole, **dict.fromkeys(silent)))
+    assert torch.equal(output.logits, without.logits)
+
+
+@pytest.mark.parametrize("fusion", ["late", "concat", "projection", "cross"])
+def test_only_some_fusions_let_the_history_move_the_images_evidence(
+    protocol: Protocol, whole: ModelInput, fusion: str
+) -> None:
+    other = with_model(protocol, fusion=fusion)
+    network = shaken(other)
+    output, changed = (score(network, other, replace(whole, text=text(n))) for n in (7, 9))
+    same = torch.allclose(output.image, changed.image, atol=1e-6)
+    assert same == (fusion in ("late", "concat"))
+
+
+@pytest.mark.parametrize("fusion", ["cross", "concat", "projection"])
+def test_cases_that_share_an_image_encode_it_once_and_score_as_if_they_did_not(
+    protocol: Protocol, whole: ModelInput, fusion: str
+) -> None:
+    assert whole.image is not None
+    other = with_model(protocol, fusion=fusion)
+    network = shaken(other)
+    encoded = []
+    network.image_encoder.stages.register_forward_pre_hook(
+        lambda _, given: encoded.append(len(given[0]))
+    )
+    second = replace(whole.image, voxels=whole.image.voxels.flip(1))
+    cases = [
+        whole, replace(whole, text=text(3)), replace(whole, image=None),
+        replace(whole, image=second), replace(whole, table=None),
+    ]  # fmt: skip
+    together = score(network, other, *cases)
+    assert encoded == [2]
+    alone = [score(network, other, case) for case in cases]
+    for name in ("logits", "image", "presence", "summary", "embedding", "image_alone"):
+        apart = torch.cat([getattr(one, name) for one in alone])
+        assert torch.allclose(getattr(together, name), apart, atol=1e-5), name
