@@ -41,11 +41,12 @@ class Geometry:
         if affine.shape != (4, 4) or not np.isfinite(affine).all():
             msg = f"an affine is 4x4 and finite, got shape {affine.shape}"
             raise GeometryError(msg)
-        if not np.array_equal(affine[3], [0.0, 0.0, 0.0, 1.0]):
+        (a, b, c, _), (d, e, f, _), (g, h, i, _), last = affine.tolist()
+        if last != [0.0, 0.0, 0.0, 1.0]:
             msg = f"an affine's last row is 0 0 0 1, got {affine[3]}"
             raise GeometryError(msg)
         # Reversing the axes to (column, row, slice) flips the sign of the determinant.
-        if not np.linalg.det(affine[:3, :3]) < -1e-9:
+        if not a * (e * i - f * h) + b * (f * g - d * i) + c * (d * h - e * g) < -1e-9:
             msg = "voxel axes (column, row, slice) must be independent and right-handed"
             raise GeometryError(msg)
         if len(self.shape) != 3 or not all(size > 0 for size in self.shape):

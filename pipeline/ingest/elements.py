@@ -94,19 +94,18 @@ def text_of(dataset: Dataset, keyword: str) -> str:
     return _as_text(value_of(dataset, keyword)) if key is None else _kept_text(key)
 
 
-def text_of_bytes(number: int, vr: str | None, content: bytes) -> str:
+def text_of_bytes(tag: BaseTag, vr: str | None, content: bytes) -> str:
     """Return the text of an element that lies in no dataset, such as a UID.
 
     Parameters
     ----------
-    number
-        Of its tag.
+    tag
+        One that ``tag_of`` gives.
     vr
         None if it is implicit.
     content
         Little endian, and in the default character set if that matters.
     """
-    tag = tag_of_number(number)
     text = _plain_text(tag, vr, content)
     key = (tag, vr, vr is None, True, content, _USUAL_ENCODINGS)
     return _kept_text(key) if text is None else text

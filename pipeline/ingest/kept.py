@@ -17,8 +17,8 @@ from pipeline.ingest.elements import tag_of, tag_of_number, text_of, text_of_byt
 
 Raw = tuple[str | None, bytes]
 """Value representation, None if it is implicit, and value of an element."""
-Made = dict[tuple[Hashable, ...], Any]
-"""What functions have made of elements, by function and other arguments."""
+Made = dict[Hashable, Any]
+"""What functions have made of elements, by function and other arguments, and UIDs by their tag."""
 
 _Elements = dict[BaseTag, DataElement | RawDataElement]
 
@@ -94,12 +94,18 @@ def dataset_of(raw: Iterable[tuple[int, Raw]], charset: tuple[str, ...] = ()) ->
 def uid_of(header: Header, keyword: str) -> str:
     """Return a UID as the header has it, without making a dataset: nearly every one is new."""
     tag = tag_of(keyword)
+    made: str | None = header.made.get(tag)
+    if made is not None:
+        return made
     if header.raw is None or tag in header.long:
         return text_of(
             header.dataset.file_meta if tag.group == _META_GROUP else header.dataset, keyword
         )
     found = header.raw.get(int(tag))
-    return "" if found is None else text_of_bytes(int(tag), *found)
+    uid = "" if found is None else text_of_bytes(tag, *found)
+    if tag not in header.own:
+        header.made[tag] = uid
+    return uid
 
 
 def kept(
@@ -134,7 +140,7 @@ def kept(
 
         @wraps(function)
         def of_header(header: Header, /, *args: Extra.args, **kwargs: Extra.kwargs) -> Result:
-            key = (function, *args, *kwargs.values())
+            key = (function, *args, *kwargs.values()) if args or kwargs else function
             result: Result = header.made.get(key, _NOT_MADE)
             if result is not _NOT_MADE:
                 return result

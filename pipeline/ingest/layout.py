@@ -98,7 +98,7 @@ class Layout:
     def header_of(self, head: bytes) -> Header:
         """Read the values of a file that it fits."""
         common, made = _common(self, self.common.struct.unpack_from(head))
-        raw = {**common, **self.own.raw(self.own.struct.unpack_from(head))}
+        raw = common | self.own.raw(self.own.struct.unpack_from(head))
         return Header(raw, self.charset, made=made, own=self.own_tags, long=self.long_tags)
 
 

@@ -147,12 +147,11 @@ def _normal(along_row: Vector, along_column: Vector) -> Points:
 def corners_of(plane: Plane, rows: int, columns: int) -> Corners:
     """Return the centres of one slice's four corner voxels, mm, LPS."""
     rows_mm, columns_mm = plane.spacing_mm
-    down = [step * rows_mm * (rows - 1) for step in plane.along_column]
-    across = [step * columns_mm * (columns - 1) for step in plane.along_row]
-    first = plane.position
-    below = [a + b for a, b in zip(first, down, strict=True)]
-    beside = [a + b for a, b in zip(first, across, strict=True)]
-    return first, below, beside, [a + b for a, b in zip(below, across, strict=True)]
+    down_mm, across_mm = rows_mm * (rows - 1), columns_mm * (columns - 1)
+    (x, y, z), (a, b, c), (d, e, f) = plane.position, plane.along_column, plane.along_row
+    below = x + a * down_mm, y + b * down_mm, z + c * down_mm
+    u, v, w = d * across_mm, e * across_mm, f * across_mm
+    return (x, y, z), below, (x + u, y + v, z + w), (below[0] + u, below[1] + v, below[2] + w)
 
 
 def affine_corners(affine: Points, places: Points, rows: int, columns: int) -> Points:

@@ -144,13 +144,23 @@ class FileStore:
 
     def _path(self, name: str) -> str:
         """Return where a file lies, in a folder of which it was made sure that it lies below."""
-        path = f"{self._root}/{os.fsdecode(raw_name(name))}"
+        is_plain = name.isascii() and "\\" not in name
+        path = f"{self._root}/{name if is_plain else os.fsdecode(raw_name(name))}"
         parent = path.rpartition("/")[0]
         if parent not in self._inside:
-            if os.path.realpath(parent) != parent:
+            if self._has_link(parent):
                 return self._inside_path(path)
             self._inside.add(parent)
         return self._inside_path(path) if path.endswith("/..") else path
+
+    def _has_link(self, folder: str) -> bool:
+        """Say whether a path below the root may lead elsewhere; the root's own is resolved."""
+        at = self._root
+        for part in folder[len(at) + 1 :].split("/"):
+            at = f"{at}/{part}"
+            if part in ("", ".", "..") or Path(at).is_symlink():
+                return True
+        return False
 
     def _inside_path(self, path: str) -> str:
         """Return a path after it was made sure that what it leads to lies below the folder."""

@@ -1,3 +1,4 @@
+import gc
 import logging
 import os
 import shutil
@@ -340,3 +341,16 @@ def test_the_scanner_is_named_unless_files_differ(tmp_path: Path) -> None:
     assert discover(tmp_path).studies[0].scanner == "ACME One"
     put(files[0], ManufacturerModelName="Two")
     assert discover(tmp_path).studies[0].scanner == ""
+
+
+def test_the_garbage_collector_is_left_as_it_was(tmp_path: Path) -> None:
+    write_ball(tmp_path / "images")
+    gc.unfreeze()
+    discover(tmp_path)
+    assert gc.get_freeze_count() == 0
+    gc.freeze()  # as a server does before it forks
+    try:
+        discover(tmp_path)
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
