@@ -5,6 +5,7 @@ cases, B sets of weights.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +25,16 @@ Statistic = Callable[[Array, Array, Array], Array]
 def patient_weights(patients: NDArray[np.str_], *, seed: int = 0) -> Array:
     """Return ones, then ``N_BOOTSTRAP`` draws of patients with replacement, shape (1 + B, n)."""
     _, code = np.unique(patients, return_inverse=True)
-    n = int(code.max()) + 1
+    weights = np.ones((1 + N_BOOTSTRAP, len(code)))
+    weights[1:] = _drawn(int(code.max()) + 1, seed)[:, code]
+    return weights
+
+
+@lru_cache(maxsize=4)
+def _drawn(n: int, seed: int) -> NDArray[np.uint16]:
+    """Return how often each of n is drawn: one cohort is judged in many ways."""
     drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), size=N_BOOTSTRAP)
-    return np.vstack([np.ones(len(code)), drawn[:, code]]).astype(np.float64)
+    return drawn.astype(np.uint16)
 
 
 def auroc(labels: Array, probability: Array, weights: Array) -> Array:

@@ -1,14 +1,14 @@
 """How the history moves what an image token adds: one class a way of fusing.
 
 Shape suffixes: B cases, Q logits, N image tokens, H history tokens, D width, P place features,
-U flat history variables, M tokens that are looked at.
+U flat history variables, I images, M tokens that are looked at.
 """
 
 import torch
 from torch import Tensor, nn
 
 from pipeline.model.fusion import CrossBlock, start_at_zero
-from pipeline.model.readout import Heard, HistoryAsks, Products, Projection, Seen
+from pipeline.model.readout import Cases, Heard, HistoryAsks, Products, Projection, Seen
 from schemas.settings import ModelSettings
 
 
@@ -29,31 +29,33 @@ class CrossJoin(nn.Module):
         start_at_zero(self.reread)
 
     def forward(
-        self, seen: Seen, image_BND: Tensor, mask_BN: Tensor, places_NP: Tensor, heard: Heard
+        self, seen: Seen, cases: Cases, places_NP: Tensor, heard: Heard
     ) -> tuple[Tensor, Tensor]:
         """Return additions (B, Q, N) in log-odds, and the history's attention (B, H, N)."""
-        shown = seen.presence.amax(1).masked_fill(~mask_BN, -torch.inf)
-        chosen_BM = shown.topk(min(self.looked_at, shown.shape[1]), dim=1).indices
-        image_BMD = torch.take_along_dim(image_BND, chosen_BM[..., None], 1)
-        weights_BQM = torch.take_along_dim(seen.weights, chosen_BM[:, None], 2)
+        shown_IN = seen.presence.amax(1).masked_fill(~seen.mask, -torch.inf)
+        chosen_IM = shown_IN.topk(min(self.looked_at, shown_IN.shape[1]), dim=1).indices
+        image_BMD = cases.each(torch.take_along_dim(seen.tokens, chosen_IM[..., None], 1))
+        weights_BQM = cases.each(torch.take_along_dim(seen.weights, chosen_IM[:, None], 2))
+        mask_BM = cases.each(torch.take_along_dim(seen.mask, chosen_IM, 1))
+        chosen_BM = cases.each(chosen_IM)
         told_BMD = image_BMD
         for image_asks in self.image_asks:
             told_BMD = image_asks(told_BMD, heard.tokens, heard.mask)
         reread = self.reread(told_BMD).transpose(1, 2) * weights_BQM
-        found, attention = self.history_asks(
-            heard, image_BMD, torch.take_along_dim(mask_BN, chosen_BM, 1)
-        )
+        found, attention = self.history_asks(heard, image_BMD, mask_BM)
         multiplied, empty = self.products(
             weights_BQM, image_BMD, places_NP[chosen_BM], heard.variables
         )
-        moved = _put_back(reread + found + multiplied, chosen_BM, seen.weights)
-        return moved + empty[..., None] * seen.spread, _put_back(attention, chosen_BM, seen.weights)
+        n_tokens = shown_IN.shape[1]
+        moved = _put_back(reread + found + multiplied, chosen_BM, n_tokens)
+        moved = moved + empty[..., None] * cases.each(seen.spread)
+        return moved, _put_back(attention, chosen_BM, n_tokens)
 
 
-def _put_back(chosen_BQM: Tensor, places_BM: Tensor, like_BQN: Tensor) -> Tensor:
+def _put_back(chosen_BQM: Tensor, places_BM: Tensor, n_tokens: int) -> Tensor:
     """Return what was computed for some tokens at their places among all, 0 at the others."""
     batch, n_rows, _ = chosen_BQM.shape
-    whole = chosen_BQM.new_zeros(batch, n_rows, like_BQN.shape[2])
+    whole = chosen_BQM.new_zeros(batch, n_rows, n_tokens)
     return whole.scatter(2, places_BM[:, None].expand_as(chosen_BQM), chosen_BQM)
 
 
@@ -65,17 +67,17 @@ class ProjectionJoin(nn.Module):
         self.projection = Projection(settings.width, n_logits)
 
     def forward(
-        self, seen: Seen, image_BND: Tensor, mask_BN: Tensor, places_NP: Tensor, heard: Heard
+        self, seen: Seen, cases: Cases, places_NP: Tensor, heard: Heard
     ) -> tuple[Tensor, None]:
         """Return additions (B, Q, N) in log-odds."""
-        return self.projection(seen, image_BND, heard.tokens, heard.mask), None
+        return self.projection(seen, cases, heard), None
 
 
 class NoJoin(nn.Module):
     """Late fusion: the history moves nothing that the image adds."""
 
     def forward(
-        self, seen: Seen, image_BND: Tensor, mask_BN: Tensor, places_NP: Tensor, heard: Heard
+        self, seen: Seen, cases: Cases, places_NP: Tensor, heard: Heard
     ) -> tuple[Tensor, None]:
         """Return zeros, shape (B, Q, N)."""
-        return seen.own.new_zeros(seen.own.shape), None
+        return torch.zeros_like(cases.each(seen.own)), None

@@ -16,6 +16,7 @@ from pipeline.model.history_encoder import TableProjection, TextProjection, Vari
 from pipeline.model.image_encoder import STRIDE, ImageEncoder, token_mask, token_positions
 from pipeline.model.join import CrossJoin, NoJoin, ProjectionJoin
 from pipeline.model.readout import (
+    Cases,
     Heard,
     HistoryReadout,
     ImageReadout,
@@ -117,25 +118,22 @@ class FusedNetwork(nn.Module):
         variables = self.variables(batch, text_BTD, text_mask, table_mask)
         heard = Heard(history_BHD, history_mask, variables, asked_BQD)
 
-        image_BND, image_mask = self.see(batch)
-        placed_BND = image_BND + self.place(self.places)
-        seen = self.read_image(question_QD, placed_BND, image_mask)
-        summary = _summary(image_BND, image_mask)
-        history_summary = _mean(history_BHD, history_mask)
-        if "image_of" in batch:  # so far one row an image, from here on one a case
-            of = batch["image_of"]
-            image_BND, placed_BND, image_mask = image_BND[of], placed_BND[of], image_mask[of]
-            seen, summary = seen.of(of), summary[of]
-        moved, attention = self.join(seen, placed_BND, image_mask, self.places, heard)
-        image, own = seen.own + moved, seen.own
+        image_IND, image_mask = self.see(batch)
+        cases = Cases(batch.get("image_of"))
+        seen = self.read_image(question_QD, image_IND + self.place(self.places), image_mask)
+        moved, attention = self.join(seen, cases, self.places, heard)
+        own = cases.each(seen.own)
+        image = own + moved
         text = self.read_text(asked_BQD, text_BTD, text_mask)
         table = self.read_table(asked_BQD, table_BVD, table_mask) + self.effects(
             batch["table"], batch["is_known"] & table_mask
         )
         if self.fusion == "concat":
-            parts = ((image_BND, image_mask), (text_BTD, text_mask), (table_BVD, table_mask))
+            parts = ((image_IND, image_mask), (text_BTD, text_mask), (table_BVD, table_mask))
             image, text, table = (mean(*part) for mean, part in zip(self.means, parts, strict=True))
-            own = image
+            own = image = cases.each(image)
+        summary = cases.each(_summary(image_IND, image_mask))
+        history_summary = _mean(history_BHD, history_mask)
         bias, scale = self.image_head
         return ModelOutput(
             logits=self.bias + image.sum(-1) + text.sum(-1) + table.sum(-1),
@@ -143,14 +141,16 @@ class FusedNetwork(nn.Module):
             image=image,
             text=text,
             table=table,
-            presence=seen.presence,
+            presence=cases.each(seen.presence),
             cuts=self.cuts(),
             image_alone=bias + scale * own.sum(-1),
             attention=attention,
             token_grid=self.token_grid,
             summary=summary.detach(),
             history_summary=history_summary.detach(),
-            embedding=self._embedding(summary, image_mask, history_summary, history_mask),
+            embedding=self._embedding(
+                summary, cases.each(image_mask), history_summary, history_mask
+            ),
         )
 
     def see(self, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,7 @@
 """What each token adds to each logit: parts that sum to it exactly.
 
 Shape suffixes: B cases, Q logits, N image tokens, H history tokens, D width, P place features,
-S things said, U history variables.
+S things said, U history variables, I images, which several cases may share.
 """
 
 from dataclasses import dataclass
@@ -70,32 +70,47 @@ class MeanReadout(nn.Module):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """What the image shows each logit's question before the history is heard.
+    """What each image shows each logit's question before any history is heard.
 
     Parameters
     ----------
-    presence : shape (B, Q, N), log-odds
+    tokens : shape (I, N, D)
+        With their places.
+    mask : shape (I, N)
+        Which were scanned.
+    presence : shape (I, Q, N), log-odds
         That a token shows what the question asks for.
-    weights : shape (B, Q, N)
+    weights : shape (I, Q, N)
         With which each token counts; 0 where nothing was scanned.
-    spread : shape (B, 1, N)
+    spread : shape (I, 1, N)
         Equal weights over what was scanned, summing to 1: who looks and finds nothing learns
         something too.
-    own : shape (B, Q, N), log-odds
+    own : shape (I, Q, N), log-odds
         What each token adds by itself.
     """
 
+    tokens: Tensor
+    mask: Tensor
     presence: Tensor
     weights: Tensor
     spread: Tensor
     own: Tensor
 
-    def of(self, image_of: Tensor) -> "Seen":
-        """Return it for cases that share images; which has which, shape (B,)."""
-        return Seen(
-            self.presence[image_of], self.weights[image_of], self.spread[image_of],
-            self.own[image_of],
-        )  # fmt: skip
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cases:
+    """Which case has which image; of no use where every case has its own.
+
+    Parameters
+    ----------
+    image_of : shape (B,), or None
+    """
+
+    image_of: Tensor | None
+
+    def each(self, of_images: Tensor) -> Tensor:
+        """Return for each case, shape (B, ...), what was found for its image, (I, ...)."""
+        return of_images if self.image_of is None else of_images[self.image_of]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,17 +149,18 @@ class ImageReadout(nn.Module):
         self.empty = nn.Parameter(torch.zeros(n_logits))
         start_at_zero(self.value_query)
 
-    def forward(self, asked_QD: Tensor, tokens_BND: Tensor, mask_BN: Tensor) -> Seen:
+    def forward(self, asked_QD: Tensor, tokens_IND: Tensor, mask_IN: Tensor) -> Seen:
         """Ask each token each question."""
-        scale = tokens_BND.shape[-1] ** -0.5
-        asked_BQD = asked_QD.expand(len(tokens_BND), -1, -1)
-        presence = _match(self.gate_query(asked_BQD), self.gate_key(tokens_BND)) * scale
+        scale = tokens_IND.shape[-1] ** -0.5
+        asked_IQD = asked_QD.expand(len(tokens_IND), -1, -1)
+        presence = _match(self.gate_query(asked_IQD), self.gate_key(tokens_IND)) * scale
         presence = presence + self.gate_bias
-        gates = torch.sigmoid(presence) * mask_BN[:, None, :]
+        gates = torch.sigmoid(presence) * mask_IN[:, None, :]
         weights = gates * (FULL / (FULL + gates.sum(-1, keepdim=True)))
-        spread = (mask_BN / mask_BN.sum(1, keepdim=True).clamp(min=1))[:, None, :]
-        value = _match(self.value_query(asked_BQD), self.value_key(tokens_BND)) * scale
-        return Seen(presence, weights, spread, weights * value + self.empty[:, None] * spread)
+        spread = (mask_IN / mask_IN.sum(1, keepdim=True).clamp(min=1))[:, None, :]
+        value = _match(self.value_query(asked_IQD), self.value_key(tokens_IND)) * scale
+        own = weights * value + self.empty[:, None] * spread
+        return Seen(tokens_IND, mask_IN, presence, weights, spread, own)
 
 
 class Products(nn.Module):
@@ -192,14 +208,12 @@ class Projection(nn.Module):
         self.out = nn.Linear(width, n_logits, bias=False)
         start_at_zero(self.out)
 
-    def forward(
-        self, seen: Seen, tokens_BND: Tensor, history_BHD: Tensor, mask_BH: Tensor
-    ) -> Tensor:
+    def forward(self, seen: Seen, cases: Cases, heard: Heard) -> Tensor:
         """Return additions (B, Q, N), in log-odds."""
-        share = mask_BH / mask_BH.sum(1, keepdim=True).clamp(min=1)
-        pooled = self.history((history_BHD * share[..., None]).sum(1))
-        joint = self.image(tokens_BND) * pooled[:, None]
-        additions: Tensor = self.out(joint).transpose(1, 2) * seen.weights
+        share_BH = heard.mask / heard.mask.sum(1, keepdim=True).clamp(min=1)
+        pooled_BD = self.history((heard.tokens * share_BH[..., None]).sum(1))
+        joint_BND = cases.each(self.image(seen.tokens)) * pooled_BD[:, None]
+        additions: Tensor = self.out(joint_BND).transpose(1, 2) * cases.each(seen.weights)
         return additions
 
 

@@ -38,7 +38,7 @@ from pipeline.train.scores import (
     score,
     steps_of,
 )
-from pipeline.train.splits import Part
+from pipeline.train.splits import Part, one_study_each
 from schemas.calibration import AnyCalibrator, Calibrator, StepCalibrator
 from schemas.metrics import AnyMetrics
 from schemas.task import Task
@@ -61,6 +61,7 @@ def calibrated(bundle: Bundle, parts: Parts, *, progress: Progress) -> Bundle:
     CalibrationError
         If a task has too few outcomes to be calibrated or judged.
     """
+    parts = {**parts, "conformal": _one_each(parts["conformal"], bundle.protocol.training.seed)}
     inputs = {
         part: [example.model_input(bundle.table_transform) for example in examples]
         for part, examples in parts.items()
@@ -92,6 +93,12 @@ def calibrated(bundle: Bundle, parts: Parts, *, progress: Progress) -> Bundle:
     return replace(bundle, metrics=tuple(
         _doubted(bundle, number, one, parts, scores) for number, one in enumerate(metrics)
     ))  # fmt: skip
+
+
+def _one_each(examples: Sequence[Example], seed: int) -> list[Example]:
+    """Return one study of each patient: thresholds guarantee nothing of cases that go together."""
+    studies = [(example.patient_id, example.study_uid) for example in examples]
+    return [examples[place] for place in one_study_each(studies, seed=seed)]
 
 
 def _reference(train: Sequence[Example], own: Scores, held_out: Sequence[Scores]) -> Reference:

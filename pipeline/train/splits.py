@@ -89,6 +89,23 @@ def place_of(name: str, *, seed: int) -> float:
     return int(_digest(name, seed)[:16], 16) / 2**64
 
 
+def one_study_each(studies: Sequence[tuple[str, str]], *, seed: int) -> list[int]:
+    """Return the places of one study of each patient, drawn by hash.
+
+    Parameters
+    ----------
+    studies
+        Patient ID, however it is spelled, and Study Instance UID.
+    """
+    drawn: dict[str, int] = {}
+    order = sorted(
+        range(len(studies)), key=lambda place: place_of(f"study:{studies[place][1]}", seed=seed)
+    )
+    for place in order:
+        drawn.setdefault(normalised(studies[place][0]), place)
+    return sorted(drawn.values())
+
+
 def split_record(parts: Mapping[str, Part], rule: SplitRule, *, seed: int) -> SplitRecord:
     """Return who was where, without saying who: each patient is a hash."""
     return SplitRecord(

@@ -5,11 +5,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from captum.attr import IntegratedGradients, LayerGradCam
+from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.explain.agreement import agreement
-from pipeline.explain.explainers import METHODS, ImageScore, Place, explain
+from pipeline.explain.explainers import BLANK, METHODS, STEPS, ImageScore, Place, explain
 from pipeline.geometry import Geometry
 from pipeline.tensors import ImageInput
 
@@ -69,6 +70,56 @@ def test_integrated_gradients_sum_to_what_the_image_changes(weights: Tensor) -> 
     assert abs(changed) > 0.1
     found = explain("integrated_gradients", [score], there)
     assert float(found.sum()) == pytest.approx(changed, rel=0.01)
+
+
+class Bent(nn.Module):
+    """A smooth function of the image that no sum of terms is; its features are a layer of it."""
+
+    def __init__(self, weights: Tensor) -> None:
+        super().__init__()
+        self.weights, self.features = weights, Features()
+
+    def forward(self, voxels: Tensor) -> Tensor:
+        return self.answer(self.features(voxels).transpose(1, 2))[None]
+
+    def answer(self, tokens: Tensor) -> Tensor:
+        said = tokens[0] * self.weights
+        return torch.stack([torch.tanh(said / 4).sum().square() / 10, said.exp().sum().log()])
+
+    def score(self) -> ImageScore:
+        return ImageScore(encode, self.answer)
+
+
+class Features(nn.Module):
+    """Tokens as captum wants them: features before places."""
+
+    def forward(self, voxels: Tensor) -> Tensor:
+        return encode(voxels).transpose(1, 2)
+
+
+@pytest.mark.parametrize("task", [0, 1])
+def test_integrated_gradients_are_those_of_captum(weights: Tensor, task: int) -> None:
+    there, network = place(), Bent(weights)
+    voxels = there.image.voxels[None]
+    theirs = IntegratedGradients(network).attribute(
+        voxels, baselines=BLANK, target=task, n_steps=STEPS, method="riemann_middle",
+        internal_batch_size=1,
+    )  # fmt: skip
+    of_tokens = functional.avg_pool3d(theirs, STRIDE).flatten() * STRIDE**3
+    found = explain("integrated_gradients", [network.score()], there)[task]
+    assert float(np.abs(found).max()) > 0.01
+    assert found == pytest.approx(of_tokens.detach().numpy(), abs=1e-6)
+
+
+@pytest.mark.parametrize("task", [0, 1])
+def test_grad_cam_is_that_of_captum(weights: Tensor, task: int) -> None:
+    there, network = place(), Bent(weights)
+    theirs = LayerGradCam(network, network.features).attribute(
+        there.image.voxels[None].requires_grad_(), target=task, relu_attributions=False
+    )
+    found = explain("grad_cam", [network.score()], there)[task]
+    assert float(np.abs(found).max()) > 1e-4
+    assert found == pytest.approx(theirs.detach().flatten().numpy(), abs=1e-6)
 
 
 def test_hires_cam_is_exact_for_a_linear_head(weights: Tensor) -> None:

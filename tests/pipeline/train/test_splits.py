@@ -12,6 +12,7 @@ from pipeline.train.splits import (
     Member,
     Part,
     assign_parts,
+    one_study_each,
     place_of,
     split_record,
     strata,
@@ -185,3 +186,18 @@ def test_time_to_an_event_is_split_by_the_event_and_classes_by_their_own_number(
     events = [parts[f"p{n}"] for n, row in enumerate(rows) if row[2]]
     assert events.count("train") == 60
     assert events.count("calibration") == 10
+
+
+def test_each_patient_gives_one_study_whatever_the_spelling_and_the_order() -> None:
+    studies = [(f"p{number // 3}", f"1.2.{number}") for number in range(30)]
+    studies += [(f" P{number} ", f"1.3.{number}") for number in range(10)]
+    drawn = {studies[place] for place in one_study_each(studies, seed=1)}
+    assert sorted(patient.strip().lower() for patient, _ in drawn) == [f"p{n}" for n in range(10)]
+    backward = studies[::-1]
+    assert {backward[place] for place in one_study_each(backward, seed=1)} == drawn
+    assert {studies[place] for place in one_study_each(studies, seed=2)} != drawn
+
+
+def test_single_studies_are_all_kept_in_their_order() -> None:
+    studies = [(f"p{number}", f"1.2.{number}") for number in range(9)]
+    assert one_study_each(studies, seed=0) == list(range(9))
