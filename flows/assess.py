@@ -6,9 +6,9 @@ from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
-from prefect import flow, get_run_logger, task
+from prefect import Flow, flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State
+from prefect.client.schemas.objects import FlowRun, State
 from rich.console import Console
 
 from flows.environment import RECORDS_VARIABLE
@@ -16,6 +16,7 @@ from flows.progress import progress_bars
 from pipeline.assess import Assessor
 from pipeline.bundle import load_bundle, with_policy
 from pipeline.cohort import open_cohort
+from pipeline.errors import PipelineError
 from pipeline.files import only_run, require_writable
 from pipeline.progress import Progress
 from pipeline.protocol import read_protocol
@@ -44,7 +45,20 @@ class StudyError(Exception):
         self.kind, self.may_pass = kind, may_pass
 
 
-@flow(name="assess-cohort", persist_result=False)
+def tell_of_failure(_flow: Flow[..., object], run: FlowRun, state: State[object]) -> None:
+    """Say why a scheduled run failed: no command line is there to catch its fault."""
+    if run.deployment_id is None:
+        return
+    fault = state.result(raise_on_failure=False)
+    is_ours = isinstance(fault, PipelineError)
+    why = str(fault) if is_ours else f"it stopped on {type(fault).__name__}"
+    now = datetime.now().astimezone().isoformat(sep=" ", timespec="minutes")
+    Console(stderr=True, soft_wrap=True, highlight=False).print(
+        f"{now}: the scheduled assessment failed: {why}", markup=False
+    )
+
+
+@flow(name="assess-cohort", persist_result=False, on_failure=[tell_of_failure])
 def assess_cohort(
     cohort: Path, bundle: Path, out: Path, protocol: Path | None = None, quiet: bool = False
 ) -> BatchSummary:

@@ -4,12 +4,17 @@ import sys
 import time
 from contextlib import nullcontext
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from prefect.client.schemas.objects import FlowRun
+from prefect.states import Failed
 from typer.testing import CliRunner
 
 from flows import serve as serving
+from flows.assess import assess_cohort, tell_of_failure
 from flows.cli import app
+from pipeline.errors import UsageError
 
 SYNOPT = Path(sys.executable).parent / "synopt"
 WAIT_S = 500
@@ -74,3 +79,25 @@ def test_the_sites_protocol_is_checked_at_once_and_goes_with_every_run(
     assert CliRunner().invoke(app, arguments).exit_code == 0
     assert prepared[1:] == [None]
     assert "protocol" not in flow.options["parameters"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (UsageError("the bundle is gone"), "failed: the bundle is gone"),
+        (KeyError("Doe^Jane"), "failed: it stopped on KeyError"),
+    ],
+)
+def test_a_scheduled_run_that_fails_says_why_and_no_more(
+    fault: Exception, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tell_of_failure in assess_cohort.on_failure_hooks
+    scheduled, by_hand = (
+        FlowRun(flow_id=uuid4(), deployment_id=deployment) for deployment in (uuid4(), None)
+    )
+    tell_of_failure(assess_cohort, scheduled, Failed(data=fault))
+    shown = capsys.readouterr()
+    assert said in shown.err
+    assert "Doe" not in shown.err + shown.out
+    tell_of_failure(assess_cohort, by_hand, Failed(data=fault))
+    assert capsys.readouterr().err == ""
