@@ -60,15 +60,16 @@ def times_of(bundle: Bundle, case: Case) -> dict[str, tuple[float, int]]:
     shown = shown_of(bundle, step_answers(bundle, output, inputs))
     spoken_of = shown.contrasted(output)
     deletion = deletion_of(inputs, spoken_of)
-    parts = [inputs.only(part) for part in subsets(inputs.present)[:-1]]
-    without = [*without_each_variable(inputs).values(), *without_each_sentence(inputs)]
-    turned = [one.case for one in alternatives(record_of(bundle, inputs, case.history))]
+    read = bundle.encoded(inputs)  # as an assessment does, in its plain pass
+    parts = [read.only(part) for part in subsets(read.present)[:-1]]
+    without = [*without_each_variable(read).values(), *without_each_sentence(read)]
+    turned = [one.case for one in alternatives(record_of(bundle, read, case.history))]
     return {
-        PLAIN: (seconds(lambda: bundle.predict([inputs])), 1),
+        PLAIN: (seconds(lambda: bundle.predict([bundle.encoded(inputs)])), 1),
         "reading image, notes (BERT) and table": (seconds(lambda: _read(bundle, case)), 0),
         TEST[0]: (seconds(lambda: deletion_of(inputs, spoken_of)), 0),
         TEST[1]: (
-            seconds(lambda: bundle.predict(deletion.cases)) if deletion.cases else 0.0,
+            seconds(lambda: bundle.unsettled(deletion.cases)) if deletion.cases else 0.0,
             len(deletion.cases),
         ),
         "subsets of the modalities": (seconds(lambda: shown.read(parts)), len(parts)),

@@ -121,7 +121,7 @@ def _rewritten(
 
 def _log_odds(bundle: Bundle, example: Example) -> Array:
     inputs = example.model_input(bundle.table_transform)
-    logits = bundle.predict([inputs]).logits[0].double().cpu().numpy()
+    logits = bundle.unsettled([inputs]).logits[0].double().cpu().numpy()
     return np.array([
         float(to_log_odds(calibrator, logits[number], inputs.present))
         for number, calibrator in enumerate(bundle.calibrators)

@@ -190,7 +190,7 @@ def _output(added: torch.Tensor, token_grid: tuple[int, int, int]) -> ModelOutpu
     nothing = torch.zeros(1, 1, 0)
     return ModelOutput(
         logits=added.sum(-1), bias=torch.zeros(1), image=added, text=nothing, table=nothing,
-        presence=added, cuts=torch.zeros(1, 0), image_alone=added.sum(-1), attention=None,
+        presence=added, cuts=torch.zeros(1, 0), image_alone=added.sum(-1), attention=(),
         token_grid=token_grid, summary=nothing, history_summary=nothing, embedding=nothing,
     )  # fmt: skip
 

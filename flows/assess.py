@@ -5,6 +5,7 @@ import traceback
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from prefect import Flow, flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
@@ -45,9 +46,9 @@ class StudyError(Exception):
         self.kind, self.may_pass = kind, may_pass
 
 
-def tell_of_failure(_flow: Flow[..., object], run: FlowRun, state: State[object]) -> None:
+def tell_of_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """Say why a scheduled run failed: no command line is there to catch its fault."""
-    if run.deployment_id is None:
+    if flow_run.deployment_id is None:
         return
     fault = state.result(raise_on_failure=False)
     is_ours = isinstance(fault, PipelineError)

@@ -125,8 +125,10 @@ class Assessor:
             return _with(blank, issues=issues, status="refused"), volume, {}
         if has_errors(issues):
             return _with(blank, issues=issues, status="withheld"), volume, {}
-        inputs = model_input(
-            case, self.bundle.protocol, self.bundle.text_encoder, self.bundle.table_transform
+        inputs = self.bundle.encoded(
+            model_input(
+                case, self.bundle.protocol, self.bundle.text_encoder, self.bundle.table_transform
+            )
         )
         output = self.bundle.predict([inputs])
         issues = (

@@ -137,7 +137,7 @@ class CaseReading:
         deletion = deletion_of(self.inputs, output)
         if not deletion.cases:
             return judged(deletion, output, None), {}
-        after = self.bundle.predict(deletion.cases)
+        after = self.bundle.unsettled(deletion.cases)
         odds = shown.log_odds(after, deletion.cases)
         places = enumerate(deletion.places)
         return judged(deletion, output, shown.contrasted(after)), {

@@ -54,9 +54,9 @@ class Shown:
         return odds
 
     def read(self, cases: Sequence[ModelInput]) -> Array:
-        """Read cases; those that hold the same image encode it once a batch. Shape (n, K)."""
+        """Read cases, shape (n, K); an image that they share is encoded once a batch at most."""
         batches = [cases[start : start + AT_ONCE] for start in range(0, len(cases), AT_ONCE)]
-        found = [self.log_odds(self.bundle.predict(batch), batch) for batch in batches]
+        found = [self.log_odds(self.bundle.unsettled(batch), batch) for batch in batches]
         return np.concatenate(found) if found else np.empty((0, len(self.outcomes)))
 
 

@@ -149,7 +149,7 @@ def place(cohort: Cohort, bundle: Bundle, study: Study) -> Place | LeftOut:
         return LeftOut(study_uid=study.study_uid, status="withheld", reasons=_reasons(case))
     first = replace(bundle, networks=bundle.networks[:1])
     inputs = model_input(case, bundle.protocol, bundle.text_encoder, bundle.table_transform)
-    output = first.predict([inputs])
+    output = first.unsettled([inputs])
     unlike = [*unlike_training(bundle, output, inputs, case), *header_issues(bundle, study, case)]
     if has_errors(unlike):
         return LeftOut(study_uid=study.study_uid, status="withheld", reasons=_errors(unlike))

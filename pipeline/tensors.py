@@ -26,8 +26,9 @@ class ImageInput:
         False where the scanner did not look.
     grid
         Where those voxels are.
-    tokens : shape (N, D), or None
-        What a frozen encoder made of it, so that it need not do so again.
+    tokens : shape (N, D), or (M, N, D), or None
+        What a frozen encoder, or that of each member of an ensemble, made of it, so that it need
+        not do so again.
     """
 
     voxels: Tensor
@@ -221,7 +222,8 @@ class Batch(TypedDict):
     has_table: Tensor
     """(B,) bool"""
     tokens: NotRequired[Tensor]
-    """(I, N, D) float32, image tokens encoded before; the encoder is then not run"""
+    """(I, N, D) float32, image tokens encoded before; the encoder is then not run. Of several
+    networks (I, M, N, D), of which each is given its own."""
     image_of: NotRequired[Tensor]
     """(B,) int64, which image each case has, where cases share images"""
     motion: NotRequired[Tensor]
@@ -237,6 +239,46 @@ class Batch(TypedDict):
     """(W, L) bool, pieces that count towards their sentence's feature"""
     window_of: NotRequired[Tensor]
     """(W,) int64, the sentence that a window belongs to: case times T plus its number"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Attention:
+    """With which share each history token (V variables, then T sentences) looked at image tokens.
+
+    Parameters
+    ----------
+    weights : shape (B, H, M)
+    places : shape (B, M)
+        The tokens among which they looked.
+    n_tokens
+        N.
+    """
+
+    weights: Tensor
+    places: Tensor
+    n_tokens: int
+
+    def whole(self) -> Tensor:
+        """Return it for all image tokens, shape (B, H, N): 0 where they did not look."""
+        return put_back(self.weights, self.places, self.n_tokens)
+
+
+def put_back(chosen: Tensor, places: Tensor, n_tokens: int) -> Tensor:
+    """Return what was computed for some tokens at their places among all, 0 at the others.
+
+    Parameters
+    ----------
+    chosen : shape (B, X, M)
+    places : shape (B, M)
+
+    Returns
+    -------
+    Tensor
+        Shape (B, X, N).
+    """
+    batch, n_rows, _ = chosen.shape
+    whole = chosen.new_zeros(batch, n_rows, n_tokens)
+    return whole.scatter(2, places[:, None].expand_as(chosen), chosen)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -263,8 +305,8 @@ class ModelOutput:
         Further thresholds of ordinal and survival tasks, which share the logit's evidence.
     image_alone : shape (B, Q), log-odds
         What a head that sees the image alone says; for training.
-    attention : shape (B, H, N), or None
-        With which each history token (V variables, then T sentences) looked at each image token.
+    attention
+        Of each network with cross-attention: one, of an ensemble one a member; empty without.
     token_grid
         Tokens along S, P and L.
     summary : shape (B, C)
@@ -285,7 +327,7 @@ class ModelOutput:
     presence: Tensor
     cuts: Tensor
     image_alone: Tensor
-    attention: Tensor | None
+    attention: tuple[Attention, ...]
     token_grid: tuple[int, int, int]
     summary: Tensor
     history_summary: Tensor

@@ -47,7 +47,8 @@ class Bundle:
     def predict(self, inputs: Sequence[ModelInput]) -> ModelOutput:
         """Score cases, on the device that holds the networks, without gradients.
 
-        Cases that hold the same image cost little more than one: each network encodes it once.
+        Cases that hold the same image cost little more than one: each network encodes it once, or
+        not at all if :meth:`encoded` gave the case.
 
         Returns
         -------
@@ -55,9 +56,42 @@ class Bundle:
             The members' mean, and in ``member_logits`` what each says; what image tokens add for
             and against an outcome is set against each other (``pipeline.settle``).
         """
-        batch = self.batch(inputs)
-        mean = mean_output([network(batch) for network in self.networks])
+        mean = self.unsettled(inputs)
         return replace(mean, image=settled(mean.image))
+
+    @torch.inference_mode()
+    def unsettled(self, inputs: Sequence[ModelInput]) -> ModelOutput:
+        """Score cases whose maps nobody asks for: as :meth:`predict`, but nothing is settled.
+
+        Raises
+        ------
+        ValueError
+            If an image was encoded by more or fewer networks than these.
+        """
+        batch = self.batch(inputs)
+        tokens = batch.get("tokens")
+        if tokens is None:
+            return mean_output([network(batch) for network in self.networks])
+        if tokens.ndim != 4 or tokens.shape[1] != len(self.networks):
+            msg = f"tokens {tuple(tokens.shape)} are not of {len(self.networks)} networks"
+            raise ValueError(msg)
+        return mean_output([
+            network(Batch(**{**batch, "tokens": tokens[:, number]}))
+            for number, network in enumerate(self.networks)
+        ])  # fmt: skip
+
+    @torch.inference_mode()
+    def encoded(self, case: ModelInput) -> ModelInput:
+        """Return a case with what each network's encoder makes of its image.
+
+        Neither the case nor variants of it that hold the same image need be encoded again. For
+        these networks alone.
+        """
+        if case.image is None or case.image.tokens is not None:
+            return case
+        batch = self.batch([case])
+        tokens = torch.cat([network.see(batch)[0] for network in self.networks])
+        return replace(case, image=replace(case.image, tokens=tokens.cpu()))
 
     def batch(self, inputs: Sequence[ModelInput]) -> Batch:
         """Return cases as the networks read them, on the device that holds the networks."""

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 N_BOOTSTRAP = 1000
+_MOST_KEPT = 10_000
+"""Patients of whom draws are kept: 20 MB."""
 _EPS = 1e-12
 _NEWTON_STEPS = 25
 _CLOSE = 1e-9
@@ -26,15 +28,22 @@ def patient_weights(patients: NDArray[np.str_], *, seed: int = 0) -> Array:
     """Return ones, then ``N_BOOTSTRAP`` draws of patients with replacement, shape (1 + B, n)."""
     _, code = np.unique(patients, return_inverse=True)
     weights = np.ones((1 + N_BOOTSTRAP, len(code)))
-    weights[1:] = _drawn(int(code.max()) + 1, seed)[:, code]
+    n = int(code.max()) + 1
+    draw = _kept_draw if n <= _MOST_KEPT else _draw
+    weights[1:] = draw(n, seed)[:, code]
     return weights
 
 
-@lru_cache(maxsize=4)
-def _drawn(n: int, seed: int) -> NDArray[np.uint16]:
-    """Return how often each of n is drawn: one cohort is judged in many ways."""
+def _draw(n: int, seed: int) -> NDArray[np.uint16]:
+    """Return how often each of n is drawn, shape (B, n)."""
     drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), size=N_BOOTSTRAP)
-    return drawn.astype(np.uint16)
+    counts = drawn.astype(np.uint16)
+    counts.setflags(write=False)
+    return counts
+
+
+_kept_draw = lru_cache(maxsize=4)(_draw)
+"""One cohort is judged in many ways."""
 
 
 def auroc(labels: Array, probability: Array, weights: Array) -> Array:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from pipeline.errors import UsageError
@@ -41,10 +42,11 @@ def raw_attention(output: ModelOutput, case: ModelInput) -> RawAttention:
     UsageError
         If the network has no cross-attention to the image, or no history was read to look at it.
     """
-    if output.attention is None:
+    if not output.attention:
         msg = "this bundle has no attention to the image to show: only `fusion: cross` has"
         raise UsageError(msg)
-    rows = output.attention[0].double().cpu().numpy()[_read(output, case)]
+    looked = torch.stack([one.whole()[0] for one in output.attention]).mean(0)
+    rows = looked.double().cpu().numpy()[_read(output, case)]
     if not len(rows):
         msg = "the study has no notes and no table, and it is they that look at the image"
         raise UsageError(msg)

@@ -6,11 +6,12 @@ Arrays run (S, P, L), as the model's grid does: to the head, the back, the left.
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, uniform_filter
+from scipy.ndimage import gaussian_filter, gaussian_filter1d, uniform_filter
 from torch import Tensor
 from torch.nn import functional
 
@@ -26,9 +27,12 @@ BLUR_VOXELS = 8.0
 WIDENINGS = (1, 2, 4, 8)
 LEAST_KNOWN = 0.05
 DETAIL_VOXELS = 5
+_MAX_BLURS = 32
+"""Of so many sizes and widths the weights are kept."""
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+Box = tuple[slice, ...]
 
 
 def image_of(case: ModelInput) -> ImageInput:
@@ -95,12 +99,18 @@ def random_patches(
     if len(points) == 0:
         return []
     rng = np.random.default_rng(seed)
-    where = np.moveaxis(np.indices(scanned.shape, np.float32), 0, -1)
-    patches = []
-    for point in points[rng.integers(len(points), size=n_patches)]:
-        nearness = -((where - point) ** 2).sum(-1, dtype=np.float32)
-        patches.append(strongest(nearness, allowed, n_voxels))
-    return patches
+    drawn = points[rng.integers(len(points), size=n_patches)]
+    return [strongest(_nearness(point, scanned.shape), allowed, n_voxels) for point in drawn]
+
+
+def _nearness(point: NDArray[np.int64], shape: tuple[int, ...]) -> Array:
+    """Return the negative squared distance of each voxel from a point, in voxels."""
+    z, y, x = (
+        -((np.arange(size, dtype=np.float32) - at) ** 2)
+        for size, at in zip(shape, point, strict=True)
+    )
+    nearness: Array = z[:, None, None] + y[:, None] + x
+    return nearness
 
 
 def painted(case: ModelInput, region: Mask) -> ModelInput:
@@ -187,22 +197,54 @@ def _filled(voxels: Array, region: Mask, scanned: Mask) -> Array:
         if not todo.any():
             return filled
         width = FILL_VOXELS * widening
+        hole = _around(todo, 0)
         near = _around(todo, math.ceil(BLUR_WIDTHS * width))
-        weight = gaussian_filter(kept[near], width, truncate=BLUR_WIDTHS)
-        known = gaussian_filter((voxels * kept)[near], width, truncate=BLUR_WIDTHS)
-        now = todo[near] & (weight > LEAST_KNOWN)
-        filled[near][now] = known[now] / weight[now]
-        todo[near] &= ~now
+        weight, known = _blurred_in(
+            np.stack([kept[near], (voxels * kept)[near]]), hole, near, width
+        )
+        now = todo[hole] & (weight > LEAST_KNOWN)
+        filled[hole][now] = known[now] / weight[now]
+        todo[hole] &= ~now
     if todo.any() and kept.any():
         filled[todo] = voxels[kept > 0].mean()
     return filled
 
 
-def _around(region: Mask, reach: int) -> tuple[slice, ...]:
+def _blurred_in(values: Array, hole: Box, near: Box, width: float) -> Array:
+    """Return what ``gaussian_filter`` makes of values, but only in a box among them.
+
+    Parameters
+    ----------
+    values : shape (X, ...)
+        Of the box ``near``.
+    hole, near
+        Of one array, the first inside the second.
+    """
+    for axis, (inner, outer) in enumerate(zip(hole, near, strict=True), start=1):
+        weights = _blur(outer.stop - outer.start, width)
+        rows = weights[inner.start - outer.start : inner.stop - outer.start]
+        values = np.moveaxis(np.tensordot(values, rows, (axis, 1)), -1, axis)
+    return values
+
+
+@lru_cache(_MAX_BLURS)
+def _blur(n: int, width: float) -> Array:
+    """Return how much each of n voxels in a row counts for each after a blur, shape (n, n)."""
+    weights: Array = gaussian_filter1d(
+        np.eye(n, dtype=np.float32), width, axis=0, truncate=BLUR_WIDTHS
+    )
+    weights.setflags(write=False)
+    return weights
+
+
+def _around(region: Mask, reach: int) -> Box:
     """Return the smallest box that holds a region and all within reach of it, in voxels."""
     lines = (region.any(axis=(1, 2)), region.any(axis=(0, 2)), region.any(axis=(0, 1)))
     ends = (np.flatnonzero(line)[[0, -1]].tolist() for line in lines)
-    return tuple(slice(max(0, first - reach), last + 1 + reach) for first, last in ends)
+    return tuple(
+        slice(max(0, first - reach), min(last + 1 + reach, size))
+        for (first, last), size in zip(ends, region.shape, strict=True)
+    )
 
 
 def _detail(image: ImageInput) -> Array:

@@ -1,13 +1,12 @@
 """A folder of files becomes an Inventory: studies, their series, and what was left aside."""
 
-import gc
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from pipeline.ingest.assemble import earliest, series_of
+from pipeline.ingest.collector import fewer_collected
 from pipeline.ingest.dicomdir import missing_files
 from pipeline.ingest.identity import conflicts_of, patient_of
 from pipeline.ingest.instance import Instance, Unread
@@ -40,23 +39,8 @@ def discover(folder: Path, *, on_progress: Progress | None = None) -> Inventory:
     UsageError
         If the folder does not exist.
     """
-    with _fewer_collected():
+    with fewer_collected():
         return _found(folder, on_progress)
-
-
-@contextmanager
-def _fewer_collected() -> Iterator[None]:
-    """Keep what lives already, all imported modules among it, out of garbage collections.
-
-    Thousands of headers start several, each of which would look through all of it.
-    """
-    is_ours = gc.get_freeze_count() == 0
-    gc.freeze()
-    try:
-        yield
-    finally:
-        if is_ours:
-            gc.unfreeze()
 
 
 def _found(folder: Path, on_progress: Progress | None) -> Inventory:

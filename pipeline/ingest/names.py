@@ -7,6 +7,7 @@ no UTF-8, what cannot be printed, a backslash that begins such an escape, and an
 before a slash.
 """
 
+import os
 import re
 
 MEMBER_MARK = "!/"
@@ -28,6 +29,13 @@ def raw_name(shown: str) -> bytes:
     if "\\" not in shown:
         return shown.encode()
     return _ESCAPED.sub(lambda found: bytes([int(found[1], 16)]), shown.encode())
+
+
+def path_of(shown: str) -> str:
+    """Return the same as the system's functions take it."""
+    if shown.isascii() and "\\" not in shown:
+        return shown
+    return os.fsdecode(raw_name(shown))
 
 
 def member_name(archive: str, member: str) -> str:

@@ -14,7 +14,7 @@ from typing import BinaryIO, Self, cast
 
 from pipeline.errors import IngestError
 from pipeline.ingest.archive import Archive, allowed_bytes, open_archive
-from pipeline.ingest.names import archive_of, outermost_of, raw_name
+from pipeline.ingest.names import archive_of, outermost_of, path_of
 from schemas.issue import IssueCode
 
 N_CORES = min(8, os.cpu_count() or 1)
@@ -144,8 +144,7 @@ class FileStore:
 
     def _path(self, name: str) -> str:
         """Return where a file lies, in a folder of which it was made sure that it lies below."""
-        is_plain = name.isascii() and "\\" not in name
-        path = f"{self._root}/{name if is_plain else os.fsdecode(raw_name(name))}"
+        path = f"{self._root}/{path_of(name)}"
         parent = path.rpartition("/")[0]
         if parent not in self._inside:
             if self._has_link(parent):
@@ -158,7 +157,7 @@ class FileStore:
         at = self._root
         for part in folder[len(at) + 1 :].split("/"):
             at = f"{at}/{part}"
-            if part in ("", ".", "..") or Path(at).is_symlink():
+            if part in ("", ".", "..") or not _is_own_folder(at):
                 return True
         return False
 
@@ -168,6 +167,14 @@ class FileStore:
             msg = "the file lies outside the folder"
             raise IngestError(msg, IssueCode.FILE_UNREADABLE)
         return path
+
+
+def _is_own_folder(path: str) -> bool:
+    """Say whether a path is a folder and no link to one; what is not there is neither, so far."""
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except OSError:
+        return False
 
 
 def _unless_link(path: str, flags: int) -> int:

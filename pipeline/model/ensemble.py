@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -23,13 +24,12 @@ def mean_output(outputs: Sequence[ModelOutput]) -> ModelOutput:
     Returns
     -------
     ModelOutput
-        ``member_logits`` holds what each member says.
+        ``member_logits`` holds what each member says, ``attention`` where each looked.
     """
 
     def mean(of: Callable[[ModelOutput], Tensor]) -> Tensor:
         return torch.stack([of(output) for output in outputs]).mean(0)
 
-    attention = [output.attention for output in outputs if output.attention is not None]
     return replace(
         outputs[0],
         logits=mean(lambda one: one.logits),
@@ -40,6 +40,6 @@ def mean_output(outputs: Sequence[ModelOutput]) -> ModelOutput:
         presence=mean(lambda one: one.presence),
         cuts=mean(lambda one: one.cuts),
         image_alone=mean(lambda one: one.image_alone),
-        attention=torch.stack(attention).mean(0) if attention else None,
+        attention=tuple(chain.from_iterable(output.attention for output in outputs)),
         member_logits=torch.stack([output.logits for output in outputs]),
     )

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from pipeline.model.fusion import CrossBlock, start_at_zero
 from pipeline.model.readout import Cases, Heard, HistoryAsks, Products, Projection, Seen
+from pipeline.tensors import Attention, put_back
 from schemas.settings import ModelSettings
 
 
@@ -30,8 +31,8 @@ class CrossJoin(nn.Module):
 
     def forward(
         self, seen: Seen, cases: Cases, places_NP: Tensor, heard: Heard
-    ) -> tuple[Tensor, Tensor]:
-        """Return additions (B, Q, N) in log-odds, and the history's attention (B, H, N)."""
+    ) -> tuple[Tensor, Attention]:
+        """Return additions (B, Q, N) in log-odds, and the history's attention."""
         shown_IN = seen.presence.amax(1).masked_fill(~seen.mask, -torch.inf)
         chosen_IM = shown_IN.topk(min(self.looked_at, shown_IN.shape[1]), dim=1).indices
         image_BMD = cases.each(torch.take_along_dim(seen.tokens, chosen_IM[..., None], 1))
@@ -47,16 +48,9 @@ class CrossJoin(nn.Module):
             weights_BQM, image_BMD, places_NP[chosen_BM], heard.variables
         )
         n_tokens = shown_IN.shape[1]
-        moved = _put_back(reread + found + multiplied, chosen_BM, n_tokens)
+        moved = put_back(reread + found + multiplied, chosen_BM, n_tokens)
         moved = moved + empty[..., None] * cases.each(seen.spread)
-        return moved, _put_back(attention, chosen_BM, n_tokens)
-
-
-def _put_back(chosen_BQM: Tensor, places_BM: Tensor, n_tokens: int) -> Tensor:
-    """Return what was computed for some tokens at their places among all, 0 at the others."""
-    batch, n_rows, _ = chosen_BQM.shape
-    whole = chosen_BQM.new_zeros(batch, n_rows, n_tokens)
-    return whole.scatter(2, places_BM[:, None].expand_as(chosen_BQM), chosen_BQM)
+        return moved, Attention(attention, chosen_BM, n_tokens)
 
 
 class ProjectionJoin(nn.Module):
@@ -80,4 +74,4 @@ class NoJoin(nn.Module):
         self, seen: Seen, cases: Cases, places_NP: Tensor, heard: Heard
     ) -> tuple[Tensor, None]:
         """Return zeros, shape (B, Q, N)."""
-        return torch.zeros_like(cases.each(seen.own)), None
+        return seen.own.new_zeros(len(heard.tokens), *seen.own.shape[1:]), None

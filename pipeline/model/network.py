@@ -144,7 +144,7 @@ class FusedNetwork(nn.Module):
             presence=cases.each(seen.presence),
             cuts=self.cuts(),
             image_alone=bias + scale * own.sum(-1),
-            attention=attention,
+            attention=() if attention is None else (attention,),
             token_grid=self.token_grid,
             summary=summary.detach(),
             history_summary=history_summary.detach(),

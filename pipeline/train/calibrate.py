@@ -41,6 +41,7 @@ from pipeline.train.scores import (
 from pipeline.train.splits import Part, one_study_each
 from schemas.calibration import AnyCalibrator, Calibrator, StepCalibrator
 from schemas.metrics import AnyMetrics
+from schemas.protocol import Protocol
 from schemas.task import Task
 
 HELD_OUT: tuple[Part, ...] = ("validation", "calibration", "conformal")
@@ -61,7 +62,6 @@ def calibrated(bundle: Bundle, parts: Parts, *, progress: Progress) -> Bundle:
     CalibrationError
         If a task has too few outcomes to be calibrated or judged.
     """
-    parts = {**parts, "conformal": _one_each(parts["conformal"], bundle.protocol.training.seed)}
     inputs = {
         part: [example.model_input(bundle.table_transform) for example in examples]
         for part, examples in parts.items()
@@ -93,12 +93,6 @@ def calibrated(bundle: Bundle, parts: Parts, *, progress: Progress) -> Bundle:
     return replace(bundle, metrics=tuple(
         _doubted(bundle, number, one, parts, scores) for number, one in enumerate(metrics)
     ))  # fmt: skip
-
-
-def _one_each(examples: Sequence[Example], seed: int) -> list[Example]:
-    """Return one study of each patient: thresholds guarantee nothing of cases that go together."""
-    studies = [(example.patient_id, example.study_uid) for example in examples]
-    return [examples[place] for place in one_study_each(studies, seed=seed)]
 
 
 def _reference(train: Sequence[Example], own: Scores, held_out: Sequence[Scores]) -> Reference:
@@ -178,8 +172,10 @@ def _calibrator(
         fitted = fit_step_calibrator(task, own, labels[known], parted, patients)
     if not parts["conformal"]:
         return fitted
-    labels = labels_of(parts["conformal"], tasks, number)
-    return _with_thresholds(fitted, tasks, number, labels, scores["conformal"], hidden["conformal"])
+    return _with_thresholds(
+        fitted, bundle.protocol, number, parts["conformal"], scores["conformal"],
+        hidden["conformal"],
+    )  # fmt: skip
 
 
 def _binary(  # noqa: PLR0913
@@ -201,28 +197,43 @@ def _binary(  # noqa: PLR0913
 
 def _with_thresholds(
     fitted: AnyCalibrator,
-    tasks: Sequence[Task],
+    protocol: Protocol,
     number: int,
-    labels: Array,
+    examples: Sequence[Example],
     scores: Scores,
     hidden: Mapping[tuple[str, ...], Array],
 ) -> AnyCalibrator:
     """Return a task's calibrator with what is set on the conformal part."""
-    task, known = tasks[number], is_known(labels)
+    tasks, task = protocol.tasks, protocol.tasks[number]
     if task.kind == "survival":
         return fitted
-    probability = calibrated_steps(fitted, tasks, number, scores)[known]
+    labels = labels_of(examples, tasks, number)
+    chosen = _one_each(examples, is_known(labels), protocol.training.seed)
+    probability = calibrated_steps(fitted, tasks, number, scores)[chosen]
     apart = {
-        subset: _read_with_only(fitted, steps_of(values, tasks, number)[known], subset)
+        subset: _read_with_only(fitted, steps_of(values, tasks, number)[chosen], subset)
         for subset, values in hidden.items()
     }
-    levels = labels[known, 0]
+    levels = labels[chosen, 0]
     if isinstance(fitted, StepCalibrator):
         return with_class_sets(fitted, probability, levels, apart, coverage=COVERAGE)
     binary = {subset: values[:, 0] for subset, values in apart.items()}
     return with_thresholds(
         fitted, probability[:, 0], levels.astype(np.int64), task.operating, binary
     )  # fmt: skip
+
+
+def _one_each(
+    examples: Sequence[Example], known: NDArray[np.bool_], seed: int
+) -> NDArray[np.int64]:
+    """Return the places of one known study a patient.
+
+    Thresholds guarantee nothing of cases that go together.
+    """
+    places = np.flatnonzero(known)
+    studies = [(examples[place].patient_id, examples[place].study_uid) for place in places]
+    chosen: NDArray[np.int64] = places[one_study_each(studies, seed=seed)]
+    return chosen
 
 
 def _read_with_only(fitted: AnyCalibrator, steps: Array, present: tuple[str, ...]) -> Array:

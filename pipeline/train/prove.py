@@ -82,7 +82,7 @@ def redrawn(bundle: Bundle, inputs: Sequence[ModelInput], *, seed: int) -> Bundl
         norm.momentum = None
         norm.train()
     for start in range(0, len(inputs), BATCH):
-        other.predict(inputs[start : start + BATCH])
+        other.unsettled(inputs[start : start + BATCH])
     for norm in norms:
         norm.eval()
     return other

@@ -47,7 +47,7 @@ def score(bundle: Bundle, inputs: Sequence[ModelInput]) -> Scores:
     logits, members, summaries, histories = [], [], [], []
     for start in range(0, len(inputs), BATCH):
         chosen = inputs[start : start + BATCH]
-        output = bundle.predict(chosen)
+        output = bundle.unsettled(chosen)
         told = [
             all_steps(one, output.cuts, bundle.protocol.tasks).double().cpu().numpy()
             for one in (output.logits, *output.each_member)

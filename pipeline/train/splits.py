@@ -102,7 +102,7 @@ def one_study_each(studies: Sequence[tuple[str, str]], *, seed: int) -> list[int
         range(len(studies)), key=lambda place: place_of(f"study:{studies[place][1]}", seed=seed)
     )
     for place in order:
-        drawn.setdefault(normalised(studies[place][0]), place)
+        drawn.setdefault(_key(studies[place][0]), place)
     return sorted(drawn.values())
 
 

@@ -33,7 +33,7 @@ from pipeline.train.work import Keeping, remove_work, training_key, work_beside
 from schemas.leaks import LeakReport
 from schemas.protocol import Protocol
 
-MIN_CASES = 20
+MIN_PATIENTS = 20
 MIN_SCALE = 1e-6
 NOTHING_ELSE = Keeping()
 
@@ -200,12 +200,13 @@ def divide(
     for example in examples:
         parts[assigned[example.patient_id]].append(example)
     shares = training.splits.shares()
+    patients = {part: len({case.patient_id for case in cases}) for part, cases in parts.items()}
     short = [
-        f"{part}: {len(cases)}" for part, cases in parts.items()
-        if shares[part] > 0 and len(cases) < MIN_CASES
+        f"{part}: {count}" for part, count in patients.items()
+        if shares[part] > 0 and count < MIN_PATIENTS
     ]  # fmt: skip
     if short:
-        msg = f"each part needs at least {MIN_CASES} cases, got {', '.join(short)}: use more"
+        msg = f"each part needs at least {MIN_PATIENTS} patients, got {', '.join(short)}: use more"
         raise UsageError(msg)
     sizes = {str(part): len(cases) for part, cases in parts.items()}
     record = split_record(assigned, training.splits, seed=training.seed)

@@ -9,9 +9,11 @@ import torch
 
 from pipeline.bundle import MANIFEST, Bundle, load_bundle, making_of, save_bundle, weights_file
 from pipeline.errors import CheckpointError, UsageError
+from pipeline.geometry import Geometry
 from pipeline.model.network import FusedNetwork
 from pipeline.preprocess import TableTransform
-from pipeline.tensors import ModelInput, TableInput
+from pipeline.settle import settled
+from pipeline.tensors import ImageInput, ModelInput, TableInput
 from pipeline.train import ensemble
 from pipeline.train.checkpoints import Work
 from pipeline.train.ensemble import fit_members, patient_bootstrap, require_trainable
@@ -88,6 +90,43 @@ def test_the_bundle_of_one_network_is_that_network(pair: Bundle) -> None:
     output = replace(pair, networks=pair.networks[:1]).predict([case(pair)])
     assert output.member_logits is not None
     assert torch.equal(output.member_logits[0], output.logits)
+
+
+def test_an_encoded_image_is_not_encoded_again_and_changes_no_answer(
+    pair: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = pair.protocol.grid.size[::-1]
+    random = torch.Generator().manual_seed(3)
+    voxels = torch.rand(1, *size, generator=random) * 2 - 1
+    scanned = torch.ones(1, *size, dtype=torch.bool)
+    image = ImageInput(voxels, scanned, Geometry(np.diag([1.0, 1, -1, 1]), size))
+    whole = replace(case(pair), image=image)
+    variants = [whole, whole.only(("table",)), whole.only(("image",))]
+    before = pair.predict(variants)
+    read = pair.encoded(whole)
+    again = [read, read.only(("table",)), read.only(("image",))]
+
+    def never(*_: object) -> None:
+        pytest.fail("an image was encoded again")
+
+    for network in pair.networks:
+        monkeypatch.setattr(network.image_encoder, "forward", never)
+    after = pair.predict(again)
+    torch.testing.assert_close(after.each_member, before.each_member, rtol=0.0, atol=1e-5)
+    torch.testing.assert_close(after.image, before.image, rtol=0.0, atol=1e-5)
+    assert not torch.allclose(before.each_member[0], before.each_member[1], atol=1e-3)
+    raw = pair.unsettled(again)
+    assert torch.equal(raw.logits, after.logits)
+    torch.testing.assert_close(settled(raw.image), after.image)
+    assert not torch.allclose(raw.image, after.image, atol=1e-3)
+    assert pair.encoded(read) is read
+    assert pair.encoded(case(pair)).image is None
+    with pytest.raises(ValueError, match="are not of 1 networks"):
+        replace(pair, networks=pair.networks[:1]).unsettled([read])
+    monkeypatch.undo()
+    mixed = pair.predict([read, replace(whole, image=replace(image, voxels=-voxels))])
+    torch.testing.assert_close(mixed.logits[0], before.logits[0], rtol=0.0, atol=1e-5)
+    assert not torch.allclose(mixed.logits[1], before.logits[0], atol=1e-3)
 
 
 def test_a_member_that_was_altered_or_taken_away_is_refused(saved: Path) -> None:

@@ -21,7 +21,7 @@ def output() -> ModelOutput:
     return ModelOutput(
         logits=bias + image.sum(-1) + text.sum(-1) + table.sum(-1), bias=bias, image=image,
         text=text, table=table, presence=torch.randn(2, 5, 8), cuts=torch.zeros(3, 1),
-        image_alone=torch.randn(2, 5), attention=None, token_grid=(2, 2, 2),
+        image_alone=torch.randn(2, 5), attention=(), token_grid=(2, 2, 2),
         summary=torch.zeros(2, 4), history_summary=torch.zeros(2, 4),
         embedding=torch.zeros(2, 2, 3),
     )  # fmt: skip

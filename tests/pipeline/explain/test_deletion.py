@@ -36,7 +36,7 @@ def said(logits: torch.Tensor, image: torch.Tensor) -> ModelOutput:
     nothing = torch.zeros(len(logits), 1, 0)
     return ModelOutput(
         logits=logits, bias=torch.zeros(1), image=image, text=nothing, table=nothing,
-        presence=image, cuts=torch.zeros(1, 0), image_alone=logits, attention=None,
+        presence=image, cuts=torch.zeros(1, 0), image_alone=logits, attention=(),
         token_grid=TOKENS, summary=nothing, history_summary=nothing, embedding=nothing,
     )  # fmt: skip
 
@@ -132,6 +132,23 @@ def test_the_fill_is_the_mean_of_what_was_kept_with_gaussian_weights() -> None:
     mean = gaussian_filter(voxels * kept, 2.0) / gaussian_filter(kept, 2.0)
     filled = painted(scan, region).image.voxels[0].numpy()
     assert filled[region] == pytest.approx(mean[region], abs=1e-6)
+
+
+def test_a_hole_too_deep_for_the_first_blur_is_filled_from_further_away() -> None:
+    scan = case()
+    voxels = scan.image.voxels[0].numpy()
+    region = np.zeros(SHAPE, bool)
+    region[:10, 3:16, 2:14] = True  # up to the border, where what is there counts mirrored
+    kept = (~region).astype(np.float32)
+    expected = np.full(SHAPE, np.nan, np.float32)
+    for width in (16.0, 8.0, 4.0, 2.0):
+        weight = gaussian_filter(kept, width)
+        mean = gaussian_filter(voxels * kept, width) / np.maximum(weight, 1e-9)
+        expected = np.where(weight > 0.05, mean, expected)
+    filled = painted(scan, region).image.voxels[0].numpy()
+    nearest = gaussian_filter(kept, 2.0) > 0.05
+    assert 0 < (region & ~nearest).sum() < region.sum()
+    assert filled[region] == pytest.approx(expected[region], abs=1e-5)
 
 
 def test_patches_hold_as_many_voxels_and_none_that_is_avoided() -> None:

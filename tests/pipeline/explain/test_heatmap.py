@@ -20,7 +20,7 @@ def output(additions: np.ndarray) -> ModelOutput:
     nothing = torch.zeros(1, 1, 0)
     return ModelOutput(
         logits=image.sum(-1), bias=torch.zeros(1), image=image, text=nothing, table=nothing,
-        presence=image, cuts=torch.zeros(1, 0), image_alone=image.sum(-1), attention=None,
+        presence=image, cuts=torch.zeros(1, 0), image_alone=image.sum(-1), attention=(),
         token_grid=TOKENS, summary=nothing, history_summary=nothing, embedding=nothing,
     )  # fmt: skip
 

@@ -50,7 +50,7 @@ def said(image: Tensor, logits: Tensor | None = None) -> ModelOutput:
     nothing = torch.zeros(len(image), 1, 0)
     return ModelOutput(
         logits=logits, bias=(logits - image.sum(-1))[0], image=image, text=nothing, table=nothing,
-        presence=image, cuts=torch.zeros(1, 0), image_alone=logits, attention=None,
+        presence=image, cuts=torch.zeros(1, 0), image_alone=logits, attention=(),
         token_grid=TOKENS, summary=nothing, history_summary=nothing, embedding=nothing,
     )  # fmt: skip
 

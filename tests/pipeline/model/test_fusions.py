@@ -51,7 +51,7 @@ def test_only_some_fusions_let_the_history_move_the_images_evidence(
     assert same == (fusion in ("late", "concat"))
 
 
-@pytest.mark.parametrize("fusion", ["cross", "concat", "projection"])
+@pytest.mark.parametrize("fusion", ["cross", "concat", "projection", "late"])
 def test_cases_that_share_an_image_encode_it_once_and_score_as_if_they_did_not(
     protocol: Protocol, whole: ModelInput, fusion: str
 ) -> None:

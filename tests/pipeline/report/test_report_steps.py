@@ -6,7 +6,7 @@ import json
 import pytest
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
-from report_examples import heatmap, report, risk, volume
+from report_examples import PASSED, heatmap, report, risk, volume
 from test_report_page import HOSTILE, Page
 
 from pipeline.report.check import check_report
@@ -75,6 +75,26 @@ def test_a_survival_task_has_a_risk_by_each_horizon_and_no_set():
     text = text_of(report(told(), survival()))
     assert "within 180 days 30 % 30 % within 365 days 50 % 30 % within 730 days 60 %" in text
     assert "The risk by a later horizon holds that by an earlier one." in text
+
+
+@pytest.mark.parametrize(
+    ("answer", "moved"),
+    [
+        (told(), "odds of this answer"),
+        (told(steps("ordinal", expected_level=1.9)), "odds of this answer"),
+        (survival(), "risk"),
+        (risk(), "risk"),
+    ],
+    ids=["multiclass", "ordinal", "survival", "binary"],
+)
+def test_only_what_is_a_risk_is_called_one(answer, moved):
+    made = report(answer.model_copy(update={"has_heatmap": True, "map_check": PASSED}))
+    html = render_page(made, volume=volume(), heatmaps={answer.task: heatmap()})
+    text = " ".join(Page(html).text.split())
+    assert f"Where the image moved the {moved}" in text
+    assert f"3 % of voxels that it says raise the {moved} most moved the logit" in text
+    assert f"What the {'risk' if moved == 'risk' else 'answer'} is made of" in text
+    assert ("raise the risk" in text) == (moved == "risk")
 
 
 def test_names_of_classes_are_escaped():

@@ -196,6 +196,8 @@ def test_each_patient_gives_one_study_whatever_the_spelling_and_the_order() -> N
     backward = studies[::-1]
     assert {backward[place] for place in one_study_each(backward, seed=1)} == drawn
     assert {studies[place] for place in one_study_each(studies, seed=2)} != drawn
+    unlike = [("--", "1.4"), ("-", "1.5"), ("-", "1.6")]
+    assert len(one_study_each(unlike, seed=0)) == 2
 
 
 def test_single_studies_are_all_kept_in_their_order() -> None:
