@@ -230,10 +230,9 @@ def _one_each(
 
     Thresholds guarantee nothing of cases that go together.
     """
-    places = np.flatnonzero(known)
+    places: list[int] = np.flatnonzero(known).tolist()
     studies = [(examples[place].patient_id, examples[place].study_uid) for place in places]
-    chosen: NDArray[np.int64] = places[one_study_each(studies, seed=seed)]
-    return chosen
+    return np.array([places[own] for own in one_study_each(studies, seed=seed)], dtype=np.int64)
 
 
 def _read_with_only(fitted: AnyCalibrator, steps: Array, present: tuple[str, ...]) -> Array:
