@@ -22,7 +22,8 @@ from schemas.issue import IssueCode
 from schemas.protocol import Protocol
 from schemas.series import Inventory, Study
 from schemas.similar import ComparedBy, LeftOut, SimilarCases
-from tests.pipeline.train.test_fit import TEXT_WIDTH, example, new_network
+from tests.pipeline.model.networks import TEXT_WIDTH, new_network
+from tests.pipeline.train.test_fit import example
 
 SHIPPED = Path(__file__).parents[2] / "data_samples" / "bundles" / "brain_mr"
 NOWHERE = (0.0, 0.0)

@@ -13,7 +13,8 @@ from pipeline.progress import Progress
 from pipeline.train.checkpoints import Work
 from pipeline.train.ensemble import fit_members
 from schemas.protocol import Protocol
-from tests.pipeline.train.test_fit import example, new_network
+from tests.pipeline.model.networks import new_network
+from tests.pipeline.train.test_fit import example
 
 
 def train(

@@ -12,7 +12,8 @@ from pipeline.train.checkpoints import Work
 from pipeline.train.loop import fit
 from pipeline.train.processes import is_first, n_processes, of_first, processes
 from schemas.protocol import Protocol
-from tests.pipeline.train.test_fit import example, new_network
+from tests.pipeline.model.networks import new_network
+from tests.pipeline.train.test_fit import example
 
 N_TRAIN, N_VALIDATION = 32, 16
 

@@ -14,7 +14,8 @@ from pipeline.train.augment import augmented, moved
 from pipeline.train.cases import Cases, packer
 from pipeline.train.examples import Example
 from schemas.protocol import Protocol
-from tests.pipeline.train.test_fit import TEXT_WIDTH, example
+from tests.pipeline.model.networks import TEXT_WIDTH
+from tests.pipeline.train.test_fit import example
 
 TOKEN = (1, 2, 4)
 

@@ -12,7 +12,8 @@ from pipeline.train.checkpoints import Work
 from pipeline.train.loop import fit
 from pipeline.train.work import Keeping
 from schemas.protocol import Protocol
-from tests.pipeline.train.test_fit import example, new_network
+from tests.pipeline.model.networks import new_network
+from tests.pipeline.train.test_fit import example
 
 
 def test_curves_hold_the_losses_and_what_each_modality_moves(

@@ -17,19 +17,9 @@ from pipeline.train.loop import fit, fit_image
 from schemas.history import ConceptValue, History, TableValue
 from schemas.notes_rule import Concept
 from schemas.protocol import Protocol
+from tests.pipeline.model.networks import TEXT_WIDTH, new_network
 
 SHAPE = (16, 24, 32)
-TEXT_WIDTH = 8
-
-
-def new_network(protocol: Protocol, n_table_features: int) -> FusedNetwork:
-    return FusedNetwork(
-        protocol,
-        n_table_features,
-        torch.randn(2, TEXT_WIDTH),
-        text_mean=torch.zeros(TEXT_WIDTH),
-        text_scale=torch.ones(TEXT_WIDTH),
-    )
 
 
 def example(number: int) -> Example:

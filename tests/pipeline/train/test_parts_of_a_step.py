@@ -14,7 +14,8 @@ from pipeline.train.loop import fit
 from pipeline.train.supervised import Supervised
 from schemas.protocol import Protocol
 from schemas.settings import TrainingSettings
-from tests.pipeline.train.test_fit import TEXT_WIDTH, example, new_network
+from tests.pipeline.model.networks import TEXT_WIDTH, new_network
+from tests.pipeline.train.test_fit import example
 
 ROOT = Path(__file__).parents[3]
 

@@ -20,7 +20,8 @@ from pipeline.train.examples import Example
 from pipeline.train.loop import fit
 from pipeline.train.prove import prove_maps, redrawn
 from schemas.maps import MapProof
-from tests.pipeline.train.test_fit import TEXT_WIDTH, example, new_network
+from tests.pipeline.model.networks import TEXT_WIDTH, new_network
+from tests.pipeline.train.test_fit import example
 
 N_CASES = 12
 

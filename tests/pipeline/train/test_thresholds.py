@@ -1,0 +1,64 @@
+"""What is set on the conformal part counts patients, not studies."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipeline.train import calibrate
+from pipeline.train.scores import Scores
+from schemas.calibration import Calibrator
+from schemas.protocol import Protocol
+from tests.pipeline.calibration.drawn import drawn
+from tests.pipeline.calibration.test_conformal import BARE
+from tests.pipeline.train.test_fit import example
+
+N = 120
+
+
+@pytest.fixture(scope="module")
+def scored() -> tuple[np.ndarray, np.ndarray]:
+    logits, labels, _ = drawn(N)
+    return np.stack([logits, logits], axis=1), labels
+
+
+def thresholds(
+    protocol: Protocol, logits: np.ndarray, labels: np.ndarray, patients: list[str]
+) -> Calibrator:
+    cases = [
+        replace(example(number), patient_id=who, labels=np.array([label, np.nan], np.float32))
+        for number, (who, label) in enumerate(zip(patients, labels, strict=True))
+    ]
+    nothing = np.empty((len(cases), 0))
+    scores = Scores(logits, logits[None], nothing, nothing, (("image",),) * len(cases))
+    found = calibrate._with_thresholds(BARE, protocol, 0, cases, scores, {("image",): logits})
+    assert isinstance(found, Calibrator)
+    return found
+
+
+def test_each_patient_counts_once(
+    tiny_protocol: Protocol, scored: tuple[np.ndarray, np.ndarray]
+) -> None:
+    logits, labels = scored
+    single = thresholds(tiny_protocol, logits, labels, [f"p{n}" for n in range(N)])
+    several = thresholds(
+        tiny_protocol, np.repeat(logits, 3, axis=0), np.repeat(labels, 3),
+        [f"p{n // 3}" for n in range(3 * N)],
+    )  # fmt: skip
+    assert single.conformal is not None
+    assert several.conformal == single.conformal
+    assert several.conformal_apart == single.conformal_apart
+    assert several.operating == single.operating
+
+
+def test_a_patient_is_judged_by_a_study_whose_outcome_is_known(
+    tiny_protocol: Protocol, scored: tuple[np.ndarray, np.ndarray]
+) -> None:
+    logits, labels = scored
+    unknown = np.full(N, np.nan)
+    found = thresholds(
+        tiny_protocol, np.concatenate([logits, logits]), np.concatenate([labels, unknown]),
+        [f"p{n % N}" for n in range(2 * N)],
+    )  # fmt: skip
+    assert found.conformal is not None
+    assert found.conformal.n_negative + found.conformal.n_positive == N
