@@ -6,7 +6,9 @@ from pydantic import Field, model_validator
 
 from schemas.base import FrozenModel
 
-Method = Literal["temperature", "platt", "beta", "isotonic", "venn_abers"]
+Method = Literal[
+    "temperature", "platt", "beta", "four_parameter_logistic", "isotonic", "venn_abers"
+]
 StepMethod = Literal["temperature", "platt", "vector"]
 StepKind = Literal["multiclass", "ordinal", "survival"]
 ROUNDING = 1e-9
@@ -44,7 +46,8 @@ class CalibrationMap(FrozenModel):
     """Score to probability, monotone.
 
     `temperature` and `platt`: sigmoid(slope x + intercept). `beta`: the same with another slope
-    below zero, joined smoothly. `isotonic`: straight lines between the knots. `venn_abers`:
+    below zero, joined smoothly. `four_parameter_logistic`: floor + (ceiling - floor)
+    sigmoid(slope x + intercept). `isotonic`: straight lines between the knots. `venn_abers`:
     p1 / (1 - p0 + p1), of steps.
     """
 
@@ -56,6 +59,10 @@ class CalibrationMap(FrozenModel):
     """Of low scores; used by `beta` alone."""
     intercept: float = 0.0
     """Log-odds; 0 for `temperature`."""
+    floor: float = Field(default=0.0, ge=0, lt=1)
+    """Probability that no score falls below; 0 for all but `four_parameter_logistic`."""
+    ceiling: float = Field(default=1.0, gt=0, le=1)
+    """Probability that no score exceeds; 1 for all but `four_parameter_logistic`."""
     knots: tuple[float, ...] = ()
     """Scores, rising; used by `isotonic` alone."""
     levels: tuple[float, ...] = ()
@@ -70,6 +77,10 @@ class CalibrationMap(FrozenModel):
             raise ValueError(msg)
         if (self.method == "venn_abers") != (self.venn_abers is not None):
             msg = "a Venn-Abers map needs p0 and p1, and only it has any"
+            raise ValueError(msg)
+        is_held = 0.0 < self.floor < self.ceiling < 1.0
+        if is_held != (self.method == "four_parameter_logistic"):
+            msg = "a four-parameter logistic needs 0 < floor < ceiling < 1, and only it has them"
             raise ValueError(msg)
         return self
 

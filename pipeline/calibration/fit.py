@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import expit
+from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 
 from pipeline.calibration.maps import map_log_odds
@@ -19,6 +19,10 @@ SLOPE_SD = 2.0
 """Of a normal prior around a slope of 1. A few dozen events outweigh it; where a handful of cases
 happen to be told apart without an error it keeps the slope, and so the certainty, finite."""
 _START_SLOPE = 1.0
+END_ODDS, END_SD, END_REACH = 4.0, 2.0, 8.0
+"""Of normal priors on the log-odds of a floor and a ceiling: how far from the prevalence's they
+lie, their standard deviation, and the furthest that is tried. So a small cohort without an event at
+low scores does not put the floor at 0."""
 
 Fit = Callable[[NDArray[np.float64], NDArray[np.float64]], CalibrationMap]
 
@@ -40,6 +44,51 @@ def fit_beta(logits: NDArray[np.float64], labels: NDArray[np.float64]) -> Calibr
     high, low = np.logaddexp(0.0, logits), -np.logaddexp(0.0, -logits)
     found = _minimised([high, low, np.ones_like(logits)], labels, n_slopes=2)
     return CalibrationMap(method="beta", slope=found[0], slope_low=found[1], intercept=found[2])
+
+
+def fit_four_parameter(logits: NDArray[np.float64], labels: NDArray[np.float64]) -> CalibrationMap:
+    """Fit slope, intercept, floor and ceiling of a four-parameter logistic.
+
+    Where labels are wrong now and then, or much of the risk is chance, the risk of the surest cases
+    stays away from 0 and 1 however high the score. The model is that of item response theory
+    (M. A. Barton and F. M. Lord, 1981); penalised likelihood, see ``SLOPE_SD`` and ``END_ODDS``.
+    """
+    n = len(labels)
+    middle = float(logit(np.clip(labels.mean(), 0.5 / n, 1.0 - 0.5 / n)))
+    around = np.array([_START_SLOPE, 0.0, middle - END_ODDS, middle + END_ODDS])
+    precision = np.array([SLOPE_SD**-2, 0.0, END_SD**-2, END_SD**-2]) / n
+
+    def loss(p: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        fit, slope = _four_parameter_loss(p, logits, labels)
+        moved = p - around
+        return fit + float(precision @ moved**2) / 2.0, slope + precision * moved
+
+    line = fit_platt(logits, labels)
+    bounds = [(0.0, MAX_SLOPE), (None, None), (middle - END_REACH, middle),
+              (middle, middle + END_REACH)]  # fmt: skip
+    # The line that is best without ends is too flat with them, and the loss is not convex.
+    starts = [np.array([line.slope * k, line.intercept * k, *around[2:]]) for k in (1.0, 2.0)]
+    tried = [minimize(loss, one, jac=True, bounds=bounds, method="L-BFGS-B") for one in starts]
+    found = min(tried, key=lambda one: float(one.fun)).x
+    floor, ceiling = expit(found[2:]).tolist()
+    return CalibrationMap(
+        method="four_parameter_logistic", slope=float(found[0]), intercept=float(found[1]),
+        floor=floor, ceiling=ceiling,
+    )  # fmt: skip
+
+
+def _four_parameter_loss(
+    p: NDArray[np.float64], logits: NDArray[np.float64], labels: NDArray[np.float64]
+) -> tuple[float, NDArray[np.float64]]:
+    """Return the mean log loss and its gradient by slope, intercept and the ends' log-odds."""
+    share, (floor, ceiling) = expit(p[0] * logits + p[1]), expit(p[2:])
+    risk = floor + (ceiling - floor) * share
+    fit = -np.where(labels == 1.0, np.log(risk), np.log1p(-risk)).mean()
+    per_risk = (risk - labels) / (risk * (1.0 - risk)) / len(labels)
+    per_odds = per_risk * (ceiling - floor) * share * (1.0 - share)
+    by_floor = per_risk @ (1.0 - share) * floor * (1.0 - floor)
+    by_ceiling = per_risk @ share * ceiling * (1.0 - ceiling)
+    return float(fit), np.array([per_odds @ logits, per_odds.sum(), by_floor, by_ceiling])
 
 
 def fit_isotonic(logits: NDArray[np.float64], labels: NDArray[np.float64]) -> CalibrationMap:
@@ -66,6 +115,7 @@ CANDIDATES: Mapping[Method, Fit] = {
     "temperature": fit_temperature,
     "platt": fit_platt,
     "beta": fit_beta,
+    "four_parameter_logistic": fit_four_parameter,
     "isotonic": fit_isotonic,
     "venn_abers": fit_venn_abers,
 }
@@ -85,6 +135,8 @@ def ranks(fitted: CalibrationMap) -> bool:
         return fitted.levels[0] < fitted.levels[-1]
     if fitted.venn_abers is not None:
         return fitted.venn_abers.upper[0] < fitted.venn_abers.lower[-1]
+    if fitted.method == "four_parameter_logistic":
+        return fitted.slope * (fitted.ceiling - fitted.floor) > LEAST_SLOPE
     steepest = max(fitted.slope, fitted.slope_low) if fitted.method == "beta" else fitted.slope
     return steepest > LEAST_SLOPE
 

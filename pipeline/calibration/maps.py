@@ -80,6 +80,9 @@ def map_log_odds(fitted: CalibrationMap, logits: ArrayLike) -> NDArray[np.float6
             with np.errstate(invalid="ignore"):  # NaN, of a case that was not read so, stays NaN
                 rise, fall = np.logaddexp(0.0, x), np.logaddexp(0.0, -x)
             return np.asarray(fitted.slope * rise - fitted.slope_low * fall + fitted.intercept)
+        case "four_parameter_logistic":
+            share = expit(fitted.slope * x + fitted.intercept)
+            return np.asarray(logit(fitted.floor + (fitted.ceiling - fitted.floor) * share))
         case "isotonic":
             return np.asarray(logit(np.interp(x, fitted.knots, fitted.levels)))
         case _:

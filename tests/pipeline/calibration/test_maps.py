@@ -4,7 +4,14 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from pipeline.calibration.choose import fit_map, left_out_losses
-from pipeline.calibration.fit import CANDIDATES, fit_isotonic, fit_platt, fit_temperature
+from pipeline.calibration.fit import (
+    CANDIDATES,
+    fit_four_parameter,
+    fit_isotonic,
+    fit_platt,
+    fit_temperature,
+    log_loss_of,
+)
 from pipeline.calibration.maps import in_words, map_log_odds, to_log_odds, to_probability
 from pipeline.errors import CalibrationError
 from schemas.calibration import CalibrationMap, Calibrator, Method, Recalibration, SubsetShift
@@ -46,6 +53,56 @@ def test_beta_is_the_formula_of_its_authors() -> None:
     # a ln s - b ln(1 - s) + c; here a belongs to ln s (low scores) and b to ln(1 - s) (high ones).
     expected = 0.5 * np.log(s) - 2.0 * np.log(1 - s) + 0.1
     assert map_log_odds(fitted, score) == pytest.approx(expected)
+
+
+def drawn_with_ends(n: int, floor: float, ceiling: float) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(5)
+    score = random.normal(0.0, 4.0, n)
+    risk = floor + (ceiling - floor) * expit(1.5 * score - 0.5)
+    return score, (random.random(n) < risk).astype(np.float64)
+
+
+def test_a_four_parameter_logistic_finds_floor_and_ceiling() -> None:
+    fitted = fit_four_parameter(*drawn_with_ends(40_000, 0.05, 0.8))
+    # Standard errors: 0.002 and 0.003 of the ends, 0.04 of slope and intercept.
+    assert fitted.floor == pytest.approx(0.05, abs=0.008)
+    assert fitted.ceiling == pytest.approx(0.8, abs=0.012)
+    assert fitted.slope == pytest.approx(1.5, abs=0.15)
+    assert fitted.intercept == pytest.approx(-0.5, abs=0.15)
+    ends = expit(map_log_odds(fitted, np.array([-1e4, 1e4])))
+    assert ends == pytest.approx([fitted.floor, fitted.ceiling])
+
+
+def test_no_four_parameter_logistic_near_the_fitted_one_is_likelier() -> None:
+    score, labels = drawn_with_ends(20_000, 0.05, 0.8)
+    fitted = fit_four_parameter(score, labels)
+    best = log_loss_of(fitted, score, labels).mean()
+    for name in ("slope", "intercept", "floor", "ceiling"):
+        for factor in (0.9, 1.1):
+            other = fitted.model_copy(update={name: factor * getattr(fitted, name)})
+            assert log_loss_of(other, score, labels).mean() > best
+
+
+@pytest.mark.parametrize("labels", [np.zeros(30), np.ones(30), np.arange(30) % 2.0])
+def test_a_four_parameter_logistic_of_few_cases_is_never_certain(labels: np.ndarray) -> None:
+    fitted = fit_four_parameter(np.linspace(-50.0, 50.0, 30), labels)
+    assert 1e-5 < fitted.floor < fitted.ceiling < 1.0 - 1e-5
+
+
+def test_wrong_labels_are_told_by_floor_and_ceiling() -> None:
+    score, labels = drawn_with_ends(1500, 0.05, 0.9)
+    assert fit_map(score, labels, task="t").method == "four_parameter_logistic"
+
+
+@pytest.mark.parametrize("ends", [{}, {"floor": 0.3, "ceiling": 0.2}, {"floor": 0.1}])
+def test_a_four_parameter_logistic_needs_both_its_ends(ends: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="floor < ceiling"):
+        CalibrationMap(method="four_parameter_logistic", **ends)
+
+
+def test_no_other_map_has_a_floor_or_a_ceiling() -> None:
+    with pytest.raises(ValueError, match="only it has them"):
+        CalibrationMap(method="platt", floor=0.1, ceiling=0.9)
 
 
 def test_isotonic_never_says_certain() -> None:
