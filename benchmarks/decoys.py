@@ -2,9 +2,9 @@
 
     python -m benchmarks.decoys [N_PATIENTS]
 
-The shipped bundle's maps of new simulated patients (seed 99, those of benchmarks.truth), where they
-claim enough for the deletion test to tell. Each such patient is drawn a second time from the same
-random numbers, and what the world's own functions for decoys add to the picture is kept. A token
+The shipped bundle's maps of new simulated patients (seed 99, those of benchmarks.truth), where
+they claim enough for a report to point at a place. Each such patient is drawn a second time from
+the same random numbers, and what the world's own functions for decoys add is kept. A token
 holds a decoy if any voxel in it was raised visibly; tokens are large and decoys many, so how often
 a random token would count is given too. A peak on the lesion or beside it is at the lesion, as in
 benchmarks.truth, whatever else lies there. Maps of one patient are counted singly. Writes
@@ -27,8 +27,8 @@ import flows  # noqa: F401  sets the environment's defaults
 from benchmarks.figures import RESULTS, Bound, Figure, exact_share, write_figures
 from benchmarks.simulated import Simulated, simulated
 from flows.progress import progress_bars
-from pipeline.bundle import Bundle, load_bundle
-from pipeline.explain.deletion import QUIET_LOGIT, strongest_regions
+from pipeline.bundle import Bundle, least_claims_of, load_bundle
+from pipeline.explain import claims_of
 from pipeline.explain.reading import additions_of
 from pipeline.geometry import Geometry
 from pipeline.model.image_encoder import STRIDE, token_mask
@@ -100,8 +100,11 @@ def peaks_of(bundle: Bundle, design: Design, number: int, case: Simulated) -> li
         return []
     output = bundle.predict([inputs])
     additions = additions_of(output)
-    regions = strongest_regions(inputs, additions, output.token_grid)
-    claims = [task for task, (_, claimed) in enumerate(regions) if claimed >= QUIET_LOGIT]
+    least = least_claims_of(bundle)
+    if least is None:
+        msg = "the bundle's maps were never proved: it shows none"
+        raise ValueError(msg)
+    claims = np.flatnonzero(claims_of(inputs, output) >= least).tolist()
     if not claims:
         return []
     decoys = decoy_tokens(design, number, inputs.image.grid)

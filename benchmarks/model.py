@@ -6,8 +6,9 @@
 For each seed the image branch is trained once on what the image decides; its frozen tokens are
 then fused in each way, and boosted trees are given a summary of the image beside table and
 concepts. With ``--subsets`` the shipped fusion, shown some modalities only, is compared with
-networks trained on just those. Writes benchmarks/results/model.json and model.md. Nothing here
-says anything about real patients.
+networks trained on just those. All learn the outcomes themselves, without the trees as a teacher
+(`training.teacher_share`), so that each is compared by what it finds. Writes
+benchmarks/results/model.json and model.md. Nothing here says anything about real patients.
 """
 
 import argparse
@@ -147,7 +148,7 @@ class _Bench:
         seed: int,
         progress: Progress,
     ) -> None:
-        training = protocol.training.model_copy(update={"seed": seed})
+        training = protocol.training.model_copy(update={"seed": seed, "teacher_share": 0.0})
         self.protocol = protocol.model_copy(update={"training": training})
         self.questions, self.seed, self.progress = questions, seed, progress
         order = np.random.default_rng(seed).permutation(len(train))

@@ -28,7 +28,7 @@ from benchmarks.simulated import Simulated, simulated
 from benchmarks.truth_figures import figures
 from benchmarks.truth_page import MIN_GROUP, QUIET_LOGIT, markdown
 from flows.progress import progress_bars
-from pipeline.bundle import Bundle, load_bundle
+from pipeline.bundle import Bundle, least_claims_of, load_bundle
 from pipeline.calibration import (
     interval,
     label_set,
@@ -156,6 +156,8 @@ def _score(
             for number, calibrator in enumerate(bundle.calibrators)
         ],
         "is_held": [float(str(int(y[n])) in held) for n, held in enumerate(sets)],
+        "is_held_0": [float("0" in held) for held in sets],
+        "is_held_1": [float("1" in held) for held in sets],
         "set_size": [float(len(held)) for held in sets],
         "true": case.true.tolist(),
         "observable": case.observable.tolist(),
@@ -223,7 +225,7 @@ def _redrawn(bundle: Bundle) -> Mapping[str, float]:
 
 def _deletion(bundle: Bundle, case: Simulated) -> tuple[MapCheck, ...]:
     inputs = case.example.model_input(bundle.table_transform)
-    return check_maps(bundle.predict, inputs, bundle.predict([inputs]))
+    return check_maps(bundle.predict, inputs, bundle.predict([inputs]), least_claims_of(bundle))
 
 
 def _deletions(checks: Sequence[MapCheck]) -> Mapping[str, float]:
@@ -258,14 +260,24 @@ def _groups(patients: Sequence[Patient]) -> Mapping[str, NDArray[np.bool_]]:
 
 
 def _grouped(said: Answers, flag: NDArray[np.bool_]) -> Mapping[str, object]:
-    """Return how well one group is calibrated and covered."""
-    p, y = said["p"][flag], said["y"][flag]
+    """Return how well one group is calibrated and covered, as it came and by the true risks.
+
+    By the true risks is the mean over all outcomes that might have come to the same patients: what
+    is left is the bundle's error, without the chance that each outcome adds.
+    """
+    own = {name: values[flag] for name, values in said.items()}
+    p, y, true = own["p"], own["y"], own["true"]
     weights = patient_weights(np.arange(len(y)).astype(str))
     return {
         "patients": len(y),
         "slope": with_interval(calibration_slope(y, p, weights)),
+        "slope_by_truth": with_interval(calibration_slope(true, p, weights)),
         "observed_to_expected": with_interval(observed_to_expected(y, p, weights)),
-        "coverage": float(said["is_held"][flag].mean()),
+        "true_to_expected": with_interval(observed_to_expected(true, p, weights)),
+        "coverage": float(own["is_held"].mean()),
+        "coverage_by_truth": float(
+            (true * own["is_held_1"] + (1 - true) * own["is_held_0"]).mean()
+        ),
     }
 
 
@@ -320,10 +332,8 @@ def _compare(said: Answers, groups: Mapping[str, NDArray[np.bool_]]) -> Mapping[
         "log_loss_of_what_is_recorded": float(log_loss(y, best, weights[:1])[0]),
         "log_loss_of_prevalence": float(log_loss(y, np.full(len(y), y.mean()), weights[:1])[0]),
         "points_from_what_is_recorded": float(100 * np.abs(p - best).mean()),
-        "slope": with_interval(calibration_slope(y, p, weights)),
-        "observed_to_expected": with_interval(observed_to_expected(y, p, weights)),
+        **_grouped(said, np.ones(len(y), dtype=np.bool_)),
         "observed_to_expected_without_history": float(y[has_image].sum() / blind.sum()),
-        "coverage": float(said["is_held"].mean()),
         "coverage_of_negatives": float(said["is_held"][y == 0].mean()),
         "coverage_of_positives": float(said["is_held"][y == 1].mean()),
         "set_size": float(said["set_size"].mean()),

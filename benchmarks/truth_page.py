@@ -48,18 +48,27 @@ def _ranking_lines(tasks: Mapping[str, Mapping[str, object]]) -> list[str]:
 def _calibration_lines(tasks: Mapping[str, Mapping[str, object]]) -> list[str]:
     lines = [
         "",
-        "| task | slope | observed / expected | the same, history hidden | sets hold: all, "
-        "negatives, positives | set size |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "*By true risks*: with each patient's true probability in place of the outcome, so without "
+        "the chance that outcomes add.",
+        "",
+        "| task | slope | by true risks | observed / expected | by true risks | the same as "
+        "observed, history hidden | sets hold: all, negatives, positives | set size |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for task, row in tasks.items():
         lines.append(
-            f"| {task} | {_shown(row['slope'])} | {_shown(row['observed_to_expected'])} "
+            f"| {task} | {_calibrated(row)} "
             f"| {row['observed_to_expected_without_history']:.2f} | {row['coverage']:.3f}, "
             f"{row['coverage_of_negatives']:.3f}, {row['coverage_of_positives']:.3f} "
             f"| {row['set_size']:.2f} |"
         )
     return lines
+
+
+def _calibrated(row: Mapping[str, object]) -> str:
+    """Return four cells: slope and observed / expected, as it came and by true risks."""
+    names = ("slope", "slope_by_truth", "observed_to_expected", "true_to_expected")
+    return " | ".join(_shown(row[name]) for name in names)
 
 
 def _map_lines(finding: str, maps: Mapping[str, float]) -> list[str]:
@@ -139,12 +148,13 @@ def _group_lines(tasks: Mapping[str, Mapping[str, object]]) -> list[str]:
         "",
         f"Groups of at least {MIN_GROUP} patients:",
         "",
-        "| task | group | patients | slope | observed / expected | sets hold |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| task | group | patients | slope | by true risks | observed / expected | by true risks "
+        "| sets hold | by true risks |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     lines += [
-        f"| {task} | {name} | {one['patients']} | {_shown(one['slope'])} "
-        f"| {_shown(one['observed_to_expected'])} | {one['coverage']:.3f} |"
+        f"| {task} | {name} | {one['patients']} | {_calibrated(one)} "
+        f"| {one['coverage']:.3f} | {one['coverage_by_truth']:.3f} |"
         for task, row in tasks.items()
         for name, one in row["groups"].items()  # type: ignore[attr-defined]
     ]

@@ -90,14 +90,19 @@ def with_heatmap(
     check: MapCheck | None = None,
     proof: MapProof | None = None,
 ) -> Risk:
-    """Return the entry with its heatmap's file name, regions and tests, or why there is none."""
+    """Return the entry with its heatmap's file name, regions and tests, or why there is none.
+
+    A heatmap that claims too little to be tested points at nothing: it has no regions.
+    """
+    points = check is None or check.status != "nothing_to_delete"
+    regions = () if heatmap is None or volume is None else regions_of(heatmap, volume)
     return risk.model_copy(
         update={
             "heatmap": None if heatmap is None else heatmap_name(risk.task),
             "heatmap_reason": reason,
             "map_check": check,
             "map_proof": proof,
-            "regions": () if heatmap is None or volume is None else regions_of(heatmap, volume),
+            "regions": regions if points else (),
         }
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.answer import answered, estimate, with_heatmap
-from pipeline.bundle import Bundle
+from pipeline.bundle import Bundle, least_claims_of
 from pipeline.errors import GeometryError
 from pipeline.explain import (
     Record,
@@ -134,7 +134,7 @@ class CaseReading:
         self, output: ModelOutput, shown: Shown
     ) -> tuple[tuple[MapCheck, ...], dict[int, float]]:
         """Return each map's test, and the calibrated log-odds with its strongest place painted."""
-        deletion = deletion_of(self.inputs, output)
+        deletion = deletion_of(self.inputs, output, least_claims_of(self.bundle))
         if not deletion.cases:
             return judged(deletion, output, None), {}
         after = self.bundle.unsettled(deletion.cases)

@@ -21,10 +21,12 @@ class MapCheck(FrozenModel):
     """
 
     status: Literal["passed", "failed", "nothing_to_delete"]
-    """`nothing_to_delete`: the map holds too little at its strongest place for the test to tell,
-    so nothing is painted over."""
+    """`nothing_to_delete`: the map claims less than `least` at its strongest place, so it points
+    at nothing and nothing is painted over."""
     claimed: float
     """Log-odds that the map says these voxels add beyond what as many usual ones do."""
+    least: float = 0.1
+    """Log-odds that it must claim before it points at anything."""
     moved: float | None = None
     """Fall of the logit when they are painted over, log-odds; negative where it rises."""
     random_moved: float | None = Field(default=None, ge=0)
@@ -80,6 +82,11 @@ class MapProof(FrozenModel):
     """All that was measured."""
     reasons: tuple[str, ...] = ()
     """Why the maps did not pass, in words; empty if they did."""
+    least_claim: float = 0.1
+    """Log-odds that a map must claim at its strongest 3 % of voxels before it points at anything:
+    a scan without the finding claims more once in a hundred times. 0.1 where that is not known."""
+    n_without: int = Field(default=0, ge=0)
+    """Scans without the finding that it was found on; 0 where they were too few."""
 
 
 class MapProofs(FrozenModel):

@@ -111,6 +111,10 @@ class TrainingSettings(FrozenModel):
     freeze_image: bool = False
     """Whether the image branch then stays as it is, so that its tokens are computed once and the
     epochs of fusing take seconds."""
+    teacher_share: float = Field(default=0.0, ge=0, le=1)
+    """Share of each yes-or-no outcome that is replaced, in fusing, by the probability from boosted
+    trees that never saw the patient (distillation). For cohorts of thousands; needs
+    `image_epochs`, since the trees read what the trained image branch finds."""
     epochs: int = Field(default=18, ge=1)
     """Epochs of fusing, at most; early stopping may end before."""
     patience: int = Field(default=8, ge=1)
@@ -162,6 +166,13 @@ class TrainingSettings(FrozenModel):
     def _divisible(self) -> "TrainingSettings":
         if self.batch_size % self.accumulate:
             msg = f"batch_size {self.batch_size} must be a multiple of accumulate {self.accumulate}"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _teachable(self) -> "TrainingSettings":
+        if self.teacher_share and not self.image_epochs:
+            msg = "teacher_share needs image_epochs: a teacher reads what the image branch finds"
             raise ValueError(msg)
         return self
 

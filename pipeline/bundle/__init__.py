@@ -1,6 +1,6 @@
 """A trained model: networks, calibration and proofs, in memory and as a folder."""
 
-from pipeline.bundle.bundle import Bundle, bundle_identity, with_policy
+from pipeline.bundle.bundle import Bundle, bundle_identity, least_claims_of, with_policy
 from pipeline.bundle.folder import (
     CARD,
     LEAKS,
@@ -16,6 +16,6 @@ from pipeline.bundle.folder import (
 
 __all__ = [
     "CARD", "LEAKS", "MANIFEST", "MAPS", "SPLITS",
-    "Bundle", "bundle_identity", "load_bundle", "making_of", "save_bundle", "split_of",
-    "weights_file", "with_policy",
+    "Bundle", "bundle_identity", "least_claims_of", "load_bundle", "making_of", "save_bundle",
+    "split_of", "weights_file", "with_policy",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ import torch
 
 from pipeline.calibration import Reference
 from pipeline.errors import UsageError
-from pipeline.model.collate import collate
+from pipeline.model.collate import collate, on_device
 from pipeline.model.ensemble import mean_output
 from pipeline.model.network import FusedNetwork
 from pipeline.model.text_encoder import TextEncoder
@@ -100,9 +100,15 @@ class Bundle:
             inputs, self.protocol, text_width=self.text_encoder.width,
             table_width=self.table_transform.width,
         )  # fmt: skip
-        for name, value in batch.items():
-            batch[name] = value.to(device)  # type: ignore[literal-required,attr-defined]
-        return batch
+        return on_device(batch, device)
+
+
+def least_claims_of(bundle: Bundle) -> tuple[float, ...] | None:
+    """Return what each task's map must claim before it points at anything, log-odds.
+
+    None if the bundle's maps were never proved.
+    """
+    return None if bundle.maps is None else tuple(one.least_claim for one in bundle.maps.tasks)
 
 
 def with_policy(bundle: Bundle, protocol: Protocol) -> Bundle:

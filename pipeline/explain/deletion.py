@@ -17,7 +17,8 @@ N_RANDOM = 8
 """With 8 patches, a map that knows nothing passes once in nine times."""
 SEED = 20
 QUIET_LOGIT = 0.1
-"""Log-odds; a map that claims less at its strongest place has nothing to delete."""
+"""Log-odds; a map that claims less at its strongest place has nothing to delete, where no scans
+without the finding have told how much such a scan may claim."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,21 +28,24 @@ class Deletion:
     Parameters
     ----------
     cases
-        One for each map that claims ``QUIET_LOGIT`` or more, its strongest voxels painted over;
-        then one for each random patch, which all maps share. Empty if no map does.
-    claimed
-        Log-odds that each map says its voxels add.
+        One for each map that claims enough, its strongest voxels painted over; then one for each
+        random patch, which all maps share. Empty if no map does.
+    claimed, least
+        Log-odds that each map says its voxels add, and those that it must claim.
     places
         Of each map's own case; None if its map claims less.
     """
 
     cases: tuple[ModelInput, ...]
     claimed: tuple[float, ...]
+    least: tuple[float, ...]
     places: tuple[int | None, ...]
     n_voxels: int
 
 
-def check_maps(predict: Predict, case: ModelInput, output: ModelOutput) -> tuple[MapCheck, ...]:
+def check_maps(
+    predict: Predict, case: ModelInput, output: ModelOutput, least: Sequence[float] | None = None
+) -> tuple[MapCheck, ...]:
     """Test the map of every logit of one case that has an image.
 
     Parameters
@@ -50,20 +54,29 @@ def check_maps(predict: Predict, case: ModelInput, output: ModelOutput) -> tuple
         The network, batched.
     output
         What it said of this case alone.
+    least
+        Log-odds that each map must claim to be tested; None for ``QUIET_LOGIT``.
 
     Raises
     ------
     ValueError
         If the case has no image.
     """
-    deletion = deletion_of(case, output)
+    deletion = deletion_of(case, output, least)
     return judged(deletion, output, predict(deletion.cases) if deletion.cases else None)
 
 
-def deletion_of(case: ModelInput, output: ModelOutput) -> Deletion:
+def deletion_of(
+    case: ModelInput, output: ModelOutput, least: Sequence[float] | None = None
+) -> Deletion:
     """Paint over what each map says is strongest, and ``N_RANDOM`` random patches.
 
     Patches and seed are fixed, so the same case gives the same answer.
+
+    Parameters
+    ----------
+    least
+        As in :func:`check_maps`.
 
     Raises
     ------
@@ -71,14 +84,16 @@ def deletion_of(case: ModelInput, output: ModelOutput) -> Deletion:
         If the case has no image.
     """
     found = strongest_regions(case, additions_of(output), output.token_grid)
-    regions = [region for region, claimed in found if claimed >= QUIET_LOGIT]
+    asked = (QUIET_LOGIT,) * len(found) if least is None else tuple(least)
+    is_asked = [claimed >= own for (_, claimed), own in zip(found, asked, strict=True)]
+    regions = [region for (region, _), yes in zip(found, is_asked, strict=True) if yes]
     patches = _patches(case, regions) if regions else []
     numbers = iter(range(len(regions)))
-    claimed = tuple(claimed for _, claimed in found)
     return Deletion(
         cases=tuple(painted(case, mask) for mask in (*regions, *patches)),
-        claimed=claimed,
-        places=tuple(next(numbers) if claim >= QUIET_LOGIT else None for claim in claimed),
+        claimed=tuple(claimed for _, claimed in found),
+        least=asked,
+        places=tuple(next(numbers) if yes else None for yes in is_asked),
         n_voxels=int(regions[0].sum()) if regions else 0,
     )
 
@@ -102,14 +117,16 @@ def judged(
     """
     n_regions = sum(place is not None for place in deletion.places)
     checks = []
-    for number, (claimed, place) in enumerate(zip(deletion.claimed, deletion.places, strict=True)):
+    for number, place in enumerate(deletion.places):
+        quiet = MapCheck(
+            status="nothing_to_delete", claimed=deletion.claimed[number],
+            least=deletion.least[number], n_voxels=0, n_random=0,
+        )  # fmt: skip
         if place is None or after is None:
-            checks.append(
-                MapCheck(status="nothing_to_delete", claimed=claimed, n_voxels=0, n_random=0)
-            )
+            checks.append(quiet)
             continue
         falls = (before.logits[0, number].double() - after.logits[:, number].double()).cpu().numpy()
-        checks.append(_judged(claimed, falls[place], falls[n_regions:], deletion.n_voxels))
+        checks.append(_judged(quiet, falls[place], falls[n_regions:], deletion.n_voxels))
     return tuple(checks)
 
 
@@ -160,14 +177,15 @@ def words_of(check: MapCheck) -> str:
     )
 
 
-def _judged(claimed: float, fall: float, random: Array, n_voxels: int) -> MapCheck:
+def _judged(untested: MapCheck, fall: float, random: Array, n_voxels: int) -> MapCheck:
     is_tested = len(random) > 0 and bool(np.isfinite([fall, *random]).all())
     status: Literal["passed", "failed"] = "failed"
     if is_tested and fall > max(0.0, random.max()):
         status = "passed"
     return MapCheck(
         status=status,
-        claimed=claimed,
+        claimed=untested.claimed,
+        least=untested.least,
         moved=float(fall) if is_tested else None,
         random_moved=float(np.abs(random).mean()) if is_tested else None,
         random_furthest=float(random.max()) if is_tested else None,

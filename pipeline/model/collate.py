@@ -1,6 +1,7 @@
 """Cases to one padded batch."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -55,6 +56,12 @@ def collate(
         batch["tokens"] = torch.zeros(len(images), *tokens[0].shape)
         batch["tokens"][there] = torch.stack(tokens).float()
     return batch
+
+
+def on_device(batch: Batch, device: torch.device) -> Batch:
+    """Return a batch whose tensors are all on a device."""
+    tensors = cast("dict[str, Tensor]", batch)
+    return cast("Batch", {name: tensor.to(device) for name, tensor in tensors.items()})
 
 
 def _distinct(images: Sequence[ImageInput | None]) -> list[ImageInput | None]:

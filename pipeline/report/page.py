@@ -16,10 +16,12 @@ from pipeline.report.scene import Picture, Scan, centre_index, make_picture, pre
 from pipeline.report.what_if import WhatIfView, view_of
 from pipeline.volume import Volume
 from schemas.issue import Issue, Severity
+from schemas.maps import MapCheck
 from schemas.report import Risk, RiskReport
 
 TEMPLATES = Path(__file__).parent / "templates"
 SUM_DIFFERENCE = 0.01
+PALEST = 1000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +120,18 @@ def _view(
     chart = None if risk.evidence is None else make_chart(risk.evidence, without_image)
     if scan is None or risk.evidence is None or risk.task not in heatmaps:
         return TaskView(risk, chart, None, 0.0, what_if)
-    picture = make_picture(scan, focuses[risk.task], heatmaps[risk.task])
+    fade = _fade(risk.map_check)
+    picture = make_picture(scan, focuses[risk.task], heatmaps[risk.task], fade=fade)
     outside = risk.evidence.image - (picture.heatmap_sum or 0.0)
     is_close = abs(outside) <= SUM_DIFFERENCE * max(1.0, abs(risk.evidence.image))
     return TaskView(risk, chart, picture, 0.0 if is_close else outside, what_if)
+
+
+def _fade(check: MapCheck | None) -> float:
+    """Return by how much a map that points at nothing is paler than one that just would."""
+    if check is None or check.status != "nothing_to_delete":
+        return 1.0
+    return check.least / max(check.claimed, check.least / PALEST)
 
 
 @cache

@@ -152,9 +152,15 @@ def centre_index(volume: Volume) -> tuple[int, int, int]:
     return slices // 2, rows // 2, columns // 2
 
 
-def make_picture(scan: Scan, focus: tuple[int, int, int], heatmap: Heatmap | None) -> Picture:
-    """Draw the planes through ``focus`` and the slices, with the heatmap on both."""
+def make_picture(
+    scan: Scan, focus: tuple[int, int, int], heatmap: Heatmap | None, *, fade: float = 1.0
+) -> Picture:
+    """Draw the planes through ``focus`` and the slices, with the heatmap on both.
+
+    The colours reach their end at the heatmap's largest absolute value times ``fade``.
+    """
     limit = 0.0 if heatmap is None else float(np.nanmax(np.abs(heatmap.array), initial=0.0))
+    limit *= fade
     total = None if heatmap is None else float(np.nansum(heatmap.array, dtype=np.float64))
     return Picture(
         panels=tuple(_panel(scan, plane, focus, heatmap, limit) for plane in scan.planes),

@@ -194,10 +194,13 @@ def _proof(proof: MapProof) -> str:
         for figure in proof.figures
     )  # fmt: skip
     few = f" {proof.reasons[0]}." if proof.status == "too_few" else ""
+    least = ""
+    if proof.n_without:
+        least = f": of {proof.n_without} scans without the finding 1 in 100 claims more"
     return f"""### Maps of {proof.task}: {said}
 
 {proof.n_cases} test cases with an image; {proof.n_tested} have a map that claims a log-odds or
-more.{few}
+more.{few} To point at a place, a map must claim {proof.least_claim:.2g} log-odds{least}.
 
 | measured | cases | found | must be | holds |
 | --- | --- | --- | --- | --- |

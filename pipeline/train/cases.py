@@ -46,7 +46,10 @@ class Cases(Dataset[Case]):
         phase: Phase | None,
     ) -> None:
         self.inputs = [example.model_input(transform) for example in examples]
-        self.labels = [torch.from_numpy(example.labels) for example in examples]
+        self.labels = [
+            torch.from_numpy(example.labels if example.soft is None else example.soft)
+            for example in examples
+        ]
         masks, labels = (
             [example.masks for example in examples],
             [example.labels for example in examples],

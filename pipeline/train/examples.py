@@ -45,6 +45,8 @@ class Example:
         Of the image on the model's grid; None without one.
     quantities
         For the out-of-distribution check, as the scanner and the body parts that headers name.
+    soft : shape (L,)
+        What fusing learns in place of the labels, from a teacher; None where it learns the labels.
     """
 
     study_uid: str
@@ -58,6 +60,7 @@ class Example:
     quantities: Mapping[str, float]
     scanner: str = ""
     body_parts: tuple[str, ...] = ()
+    soft: NDArray[np.float32] | None = None
 
     def model_input(self, transform: TableTransform) -> ModelInput:
         """Return what the network reads, its table transformed."""

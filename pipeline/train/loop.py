@@ -20,6 +20,7 @@ from pipeline.train.examples import Example
 from pipeline.train.monitor import Monitor
 from pipeline.train.processes import of_first, processes
 from pipeline.train.supervised import Supervised
+from pipeline.train.teacher import taught
 from pipeline.train.trainer import (
     OnValidated,
     ReportLoss,
@@ -49,7 +50,8 @@ def fit(  # noqa: PLR0913
     """Train a network; return it with the weights of the epoch of lowest validation loss.
 
     With ``image_epochs`` the image branch first learns by itself; with ``freeze_image`` it then
-    stays as it is: what is in the image, and what that means without any history.
+    stays as it is: what is in the image, and what that means without any history. With
+    ``teacher_share`` fusing learns what a teacher says of the outcomes.
 
     Parameters
     ----------
@@ -68,6 +70,8 @@ def fit(  # noqa: PLR0913
         for part in network.image_branch():
             part.requires_grad_(False)
         train, validation = with_tokens(network, train), with_tokens(network, validation)
+    if settings.teacher_share:
+        train = taught(network, train, transform, protocol)
     with _somewhere(work) as kept:
         run = _Run(network, transform, protocol, progress, kept, on_validated)
         run.phase((train, validation), "fused")

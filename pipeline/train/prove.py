@@ -14,18 +14,17 @@ from pipeline.bundle import Bundle
 from pipeline.explain import (
     LEAST_CLAIM,
     MIN_TESTED,
-    Predict,
     ProofCase,
     claims_of,
-    contrasted,
     prove,
 )
 from pipeline.model.network import FusedNetwork
 from pipeline.progress import Progress, silent
-from pipeline.tensors import ModelInput, ModelOutput
+from pipeline.tensors import ModelInput
+from pipeline.train.claims import least_claims
 from pipeline.train.examples import Example
-from pipeline.train.judge import probabilities
-from pipeline.train.scores import BATCH, score
+from pipeline.train.scores import BATCH
+from pipeline.train.spoken import shown_classes, speaking_of
 from schemas.maps import MapProofs
 
 MOST_CASES = 60
@@ -35,7 +34,11 @@ SEED = 20
 
 
 def prove_maps(
-    bundle: Bundle, examples: Sequence[Example], *, progress: Progress = silent
+    bundle: Bundle,
+    examples: Sequence[Example],
+    others: Sequence[Example] = (),
+    *,
+    progress: Progress = silent,
 ) -> MapProofs:
     """Prove the maps of a calibrated bundle, task by task.
 
@@ -45,23 +48,31 @@ def prove_maps(
         On whom nothing was fitted, such as the test part. Those with an image are taken in the
         order of a hash: of each task its share of ``MOST_CASES`` whose map claims something (at
         least as many as a proof needs), and any others up to that number.
+    others
+        Whom the network was not trained on, such as the conformal part: they say how much a map
+        must claim before it points at anything.
     """
     candidates = _candidates(examples)
     inputs = [example.model_input(bundle.table_transform) for example in candidates]
-    shown = _shown(bundle, inputs)
+    shown = shown_classes(bundle, inputs)
     chosen = _chosen([
-        claims_of(one, _speaking_of(bundle, classes)([one]))
+        claims_of(one, speaking_of(bundle, classes)([one]))
         for one, classes in zip(inputs, shown, strict=True)
     ])  # fmt: skip
     other = redrawn(bundle, [inputs[place] for place in chosen], seed=SEED)
     cases = [
         ProofCase(
-            inputs[place], _speaking_of(bundle, shown[place]), _speaking_of(other, shown[place])
+            inputs[place], speaking_of(bundle, shown[place]), speaking_of(other, shown[place])
         )
         for place in chosen
     ]
     names = [task.name for task in bundle.protocol.tasks]
-    return prove(cases, names, seed=SEED, progress=progress)
+    proofs = prove(cases, names, seed=SEED, progress=progress)
+    tasks = tuple(
+        proof.model_copy(update={"least_claim": least.log_odds, "n_without": least.n_without})
+        for proof, least in zip(proofs.tasks, least_claims(bundle, others), strict=True)
+    )
+    return proofs.model_copy(update={"tasks": tasks})
 
 
 def redrawn(bundle: Bundle, inputs: Sequence[ModelInput], *, seed: int) -> Bundle:
@@ -117,23 +128,3 @@ def _chosen(claims: Sequence[NDArray[np.float64]]) -> list[int]:
 
 def _digest(study_uid: str) -> str:
     return hashlib.sha256(f"{SEED}:{study_uid}".encode()).hexdigest()
-
-
-def _shown(bundle: Bundle, inputs: Sequence[ModelInput]) -> list[list[int]]:
-    """Return, for each case, the number of the class that a report would speak of by task."""
-    tasks = bundle.protocol.tasks
-    shown = np.zeros((len(inputs), len(tasks)), dtype=np.int64)
-    several = [number for number, task in enumerate(tasks) if task.kind == "multiclass"]
-    if several and inputs:
-        scores = score(bundle, inputs)
-        for number in several:
-            shown[:, number] = probabilities(bundle, number, scores).argmax(1)
-    chosen: list[list[int]] = shown.tolist()
-    return chosen
-
-
-def _speaking_of(bundle: Bundle, shown: Sequence[int]) -> Predict:
-    def predict(cases: Sequence[ModelInput]) -> ModelOutput:
-        return contrasted(bundle.predict(cases), bundle.protocol.tasks, shown)
-
-    return predict

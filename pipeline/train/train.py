@@ -174,7 +174,9 @@ def _fit_into(
         parts = {part: _reread(cases, encoder) for part, cases in parts.items()}
     bundle = _uncalibrated(networks, encoder, transform, protocol, len(parts["train"]))
     bundle = calibrated(bundle, parts, progress=how.progress)
-    bundle = replace(bundle, maps=prove_maps(bundle, parts["test"], progress=how.progress))
+    bundle = replace(
+        bundle, maps=prove_maps(bundle, parts["test"], parts["conformal"], progress=how.progress)
+    )
     save_bundle(folder, bundle, model_card(bundle, making), making.records())
 
 

@@ -84,6 +84,18 @@ def test_a_map_that_claims_next_to_nothing_is_neither_proved_nor_refused(additio
     assert words_of(check) == ""
 
 
+def test_a_map_that_claims_less_than_scans_without_the_finding_points_at_nothing() -> None:
+    scan = case()
+    claimed = check_maps(predict, scan, output(scan, TOKEN, 6.0))[0].claimed
+    below, above = (
+        check_maps(predict, scan, output(scan, TOKEN, 6.0), [claimed + step])[0]
+        for step in (-0.01, 0.01)
+    )
+    assert (below.status, above.status) == ("passed", "nothing_to_delete")
+    assert above.least == pytest.approx(claimed + 0.01)
+    assert above.claimed == claimed
+
+
 def test_a_level_map_claims_nothing_however_much_it_adds() -> None:
     scan = case()
     level = said(predict([scan]).logits, torch.full((1, 1, 64), 1.0))

@@ -330,11 +330,26 @@ def test_the_page_says_how_the_map_did_in_its_own_test():
     assert "lowered it most by \u22120.10" in text
 
 
-def test_the_page_says_that_a_quiet_map_has_nothing_to_delete():
+def test_the_page_says_that_a_quiet_map_points_at_nothing():
     quiet = MapCheck(
-        status="nothing_to_delete", claimed=0.04, n_voxels=0, n_random=0,
+        status="nothing_to_delete", claimed=0.04, least=0.35, n_voxels=0, n_random=0,
     )  # fmt: skip
-    made = report(risk(map_check=quiet))
+    made = report(risk(map_check=quiet, regions=()))
     text = Page(render_page(made, volume=volume(), heatmaps={"mass": heatmap()})).text
-    assert "there is nothing to delete" in text
+    assert "This map points at nothing" in text
     assert "+0.04 log-odds" in text
+    assert "they must add +0.35" in text
+    assert "The map points at no place" in text
+
+
+@pytest.mark.parametrize(("claimed", "times"), [(0.07, 5.0), (0.34, 0.35 / 0.34), (-2.0, 1000.0)])
+def test_a_map_that_points_at_nothing_is_paler_by_as_much_as_it_falls_short(claimed, times):
+    quiet = MapCheck(
+        status="nothing_to_delete", claimed=claimed, least=0.35, n_voxels=0, n_random=0,
+    )  # fmt: skip
+    largest = float(np.nanmax(np.abs(heatmap().array)))
+    for check, end in ((None, largest), (quiet, largest * times)):
+        changes = {} if check is None else {"map_check": check, "regions": ()}
+        made = report(risk(**changes))
+        page = render_page(made, volume=volume(), heatmaps={"mass": heatmap()})
+        assert f"Colour bar from {words.scientific(end)} log-odds lower" in page

@@ -10,12 +10,13 @@ import torch
 from torch.nn.functional import avg_pool3d
 
 from pipeline.bundle import Bundle
-from pipeline.explain import LEAST_CLAIM, MIN_TESTED
+from pipeline.explain import LEAST_CLAIM, MIN_TESTED, QUIET_LOGIT, claims_of
 from pipeline.model.network import FusedNetwork
 from pipeline.preprocess import fit_table_transform
 from pipeline.progress import silent
 from pipeline.tensors import Batch, ModelOutput
 from pipeline.train import prove
+from pipeline.train.claims import LeastClaim, least_claims
 from pipeline.train.examples import Example
 from pipeline.train.loop import fit
 from pipeline.train.prove import prove_maps, redrawn
@@ -80,6 +81,31 @@ def test_what_a_network_learned_to_see_is_proved(bundle: Bundle) -> None:
     assert lesion.n_cases == N_CASES
     # So small a network sees a block blurred, so not every bound is reached.
     assert not {"deleted", "own_over_average", "gap"} & failing(lesion), value
+
+
+def test_a_map_must_claim_more_than_scans_without_the_finding_do(bundle: Bundle) -> None:
+    healthy = [example(number) for number in range(3000, 3300, 2)]
+    healthy = [
+        replace(case, masks=np.stack([np.zeros_like(case.masks[0]), case.masks[1]]))
+        for case in healthy
+    ]
+    lesion, fit = least_claims(bundle, healthy)
+    inputs = [case.model_input(bundle.table_transform) for case in healthy]
+    claims = np.array([claims_of(one, bundle.predict([one]))[0] for one in inputs])
+    assert lesion.n_without == len(healthy) == 150
+    # ceil(151 x 0.99) = 150: the largest of them.
+    assert lesion.log_odds == pytest.approx(max(claims.max(), QUIET_LOGIT))
+    # Of the other task there is no mask, so nobody knows which scans show nothing.
+    assert fit == LeastClaim()
+
+
+def test_of_too_few_scans_without_the_finding_nothing_follows(bundle: Bundle) -> None:
+    healthy = [
+        replace(example(number), masks=np.zeros((2, 4, 6, 8), np.float32))
+        for number in range(3000, 3196, 2)
+    ]
+    assert len(healthy) == 98
+    assert least_claims(bundle, healthy) == (LeastClaim(), LeastClaim())
 
 
 def test_planted_maps_of_other_places_are_refused(

@@ -1,0 +1,160 @@
+"""What boosted trees say of training patients whom they have not seen, for the network to learn.
+
+An outcome is one draw; a probability from other patients says more of the risk behind it, and a
+network that learns from it strays less (G. Hinton, O. Vinyals and J. Dean, 2015, call it
+distillation). Trees find in few thousand patients which variables matter, but not where in a scan
+the evidence lies: so they teach, and the network answers.
+
+Shapes: n examples, Q logits, V table variables, F features a variable, N image tokens.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.model_selection import GroupKFold
+
+from pipeline.model.collate import collate, on_device
+from pipeline.model.heads import task_logits
+from pipeline.model.network import FusedNetwork
+from pipeline.preprocess import TableTransform
+from pipeline.tensors import ModelOutput
+from pipeline.train.examples import Example
+from schemas.protocol import Protocol
+from schemas.task import Task
+
+logger = logging.getLogger(__name__)
+
+BATCH = 64
+N_FOLDS = 5
+MIN_PATIENTS = 100
+"""Of each outcome. Trees that saw fewer know less than the outcomes themselves."""
+HALF_SEEN = 2.0
+"""Sum of gates at which a finding counts as three quarters there (tanh)."""
+
+Array = NDArray[np.float64]
+
+
+def taught(
+    network: FusedNetwork,
+    examples: Sequence[Example],
+    transform: TableTransform,
+    protocol: Protocol,
+) -> list[Example]:
+    """Return the examples with what fusing is to learn of each in place of its bare outcome.
+
+    For each binary task, ``training.teacher_share`` of the outcome is replaced by the probability
+    from trees that were fitted on four fifths of the other patients. They read what the image
+    branch, which is trained by then, finds for the task's question, the table with the concepts,
+    and products of the two. Tasks of other kinds, and those with fewer than ``MIN_PATIENTS``
+    patients of either outcome, keep their outcomes; unknown ones stay unknown.
+
+    Parameters
+    ----------
+    examples
+        Of the training part; a patient who was drawn several times is in one fold.
+    """
+    seen, told = _seen(network, examples, transform, protocol), _told(examples, transform, protocol)
+    patients = np.array([example.patient_id for example in examples])
+    soft = np.stack([example.labels for example in examples])
+    share = protocol.training.teacher_share
+    for column, number, task in _binary(protocol.tasks):
+        labels = soft[:, column].copy()
+        known = ~np.isnan(labels)
+        if not _is_teachable(labels[known], patients[known]):
+            logger.warning("task %s: too few outcomes for a teacher; it keeps them", task.name)
+            continue
+        features = _features(seen[known, number], told[known])
+        said = _left_out(features, labels[known], patients[known], protocol.training.seed)
+        soft[known, column] = share * said + (1.0 - share) * labels[known]
+    return [replace(one, soft=own) for one, own in zip(examples, soft, strict=True)]
+
+
+def _binary(tasks: Sequence[Task]) -> Iterator[tuple[int, int, Task]]:
+    """Give each binary task with its column of the labels and the number of its logit."""
+    column = 0
+    for task, logits in zip(tasks, task_logits(tasks), strict=True):
+        if task.kind == "binary":
+            yield column, logits.start, task
+        column += len(task.label_columns)
+
+
+def _is_teachable(labels: NDArray[np.float32], patients: NDArray[np.str_]) -> bool:
+    return all(len(set(patients[labels == value])) >= MIN_PATIENTS for value in (0.0, 1.0))
+
+
+def _left_out(
+    features: Array, labels: NDArray[np.float32], patients: NDArray[np.str_], seed: int
+) -> Array:
+    """Return the probability of each case from trees fitted without its patient's fold, (n,)."""
+    said = np.empty(len(labels))
+    folds = GroupKFold(N_FOLDS, shuffle=True, random_state=seed)
+    for kept, left_out in folds.split(features, labels, patients):
+        trees = HistGradientBoostingClassifier(
+            max_iter=300, learning_rate=0.02, max_leaf_nodes=8, min_samples_leaf=40,
+            l2_regularization=5.0, max_features=0.3, early_stopping=False, random_state=seed,
+        ).fit(features[kept], labels[kept])  # fmt: skip
+        said[left_out] = trees.predict_proba(features[left_out])[:, 1]
+    return said
+
+
+def _features(seen: Array, told: Array) -> Array:
+    """Return what is seen, what is told, and each pair's product, NaN where either is missing.
+
+    Parameters
+    ----------
+    seen : shape (n, 6)
+        Amount, centroid, peak, log-odds of the image by itself.
+    told : shape (n, V F)
+    """
+    amount, centroid = seen[:, :1], seen[:, 1:4]
+    there = np.tanh(amount / HALF_SEEN)
+    placed = np.hstack([there, there * centroid])
+    products = placed[:, :, None] * told[:, None, :]
+    return np.hstack([seen, amount * centroid, told, products.reshape(len(seen), -1)])
+
+
+@torch.inference_mode()
+def _seen(
+    network: FusedNetwork,
+    examples: Sequence[Example],
+    transform: TableTransform,
+    protocol: Protocol,
+) -> Array:
+    """Return what the image branch finds for each logit's question, (n, Q, 6); NaN without one."""
+    network.eval()
+    found = []
+    for start in range(0, len(examples), BATCH):
+        inputs = [example.model_input(transform) for example in examples[start : start + BATCH]]
+        batch = collate(
+            inputs, protocol, text_width=network.questions.shape[1], table_width=transform.width
+        )
+        output: ModelOutput = network(on_device(batch, network.bias.device))
+        summary = _summary(output, network.places[:, :3])
+        found.append(np.where(batch["has_image"].numpy()[:, None, None], summary, np.nan))
+    return np.concatenate(found)
+
+
+def _summary(output: ModelOutput, places: torch.Tensor) -> Array:
+    """Return amount, centroid in units of 50 mm, peak and log-odds of the image by itself."""
+    presence = output.presence.double()
+    gates = torch.sigmoid(presence)
+    amount = gates.sum(-1, keepdim=True)
+    alone = output.image_alone.double()[..., None]
+    parts = [amount, gates @ places.double() / amount, presence.amax(-1, keepdim=True), alone]
+    return torch.cat(parts, -1).cpu().numpy()
+
+
+def _told(examples: Sequence[Example], transform: TableTransform, protocol: Protocol) -> Array:
+    """Return the transformed table with the concepts, (n, V F); NaN where missing."""
+    rows = np.full((len(examples), protocol.n_variables, transform.width), np.nan)
+    for row, example in zip(rows, examples, strict=True):
+        table = example.model_input(transform).table
+        if table is not None:
+            known = table.is_known.numpy()
+            row[known] = table.values.numpy()[known]
+    return rows.reshape(len(examples), -1)
