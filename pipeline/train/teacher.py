@@ -94,11 +94,12 @@ def _left_out(
     said = np.empty(len(labels))
     folds = GroupKFold(N_FOLDS, shuffle=True, random_state=seed)
     for kept, left_out in folds.split(features, labels, patients):
+        known = ~np.isnan(features[kept]).all(0)  # trees cannot bin a column without any value
         trees = HistGradientBoostingClassifier(
             max_iter=300, learning_rate=0.02, max_leaf_nodes=8, min_samples_leaf=40,
             l2_regularization=5.0, max_features=0.3, early_stopping=False, random_state=seed,
-        ).fit(features[kept], labels[kept])  # fmt: skip
-        said[left_out] = trees.predict_proba(features[left_out])[:, 1]
+        ).fit(features[np.ix_(kept, known)], labels[kept])  # fmt: skip
+        said[left_out] = trees.predict_proba(features[np.ix_(left_out, known)])[:, 1]
     return said
 
 

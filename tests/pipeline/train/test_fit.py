@@ -1,5 +1,7 @@
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,9 @@ from pipeline.model.network import FusedNetwork
 from pipeline.preprocess import TableTransform, fit_table_transform
 from pipeline.progress import silent
 from pipeline.tensors import ImageInput
+from pipeline.train import loop, teacher
 from pipeline.train.augment import STILL, augmented
+from pipeline.train.cases import Cases
 from pipeline.train.examples import Example
 from pipeline.train.loop import fit, fit_image
 from schemas.history import ConceptValue, History, TableValue
@@ -156,3 +160,27 @@ def test_a_frozen_image_branch_keeps_its_weights_while_the_rest_is_fused(
     changed = {name.split(".")[0] for name in warm if not torch.equal(warm[name], after[name])}
     assert not {"image_encoder", "read_image", "place", "ask", "asked", "image_head"} & changed
     assert {"join", "read_table", "effects"} <= changed
+
+
+def test_fusing_learns_from_a_teacher_and_stops_on_outcomes(
+    protocol: Protocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = protocol.training.model_copy(
+        update={"epochs": 1, "image_epochs": 1, "teacher_share": 0.5}
+    )
+    asked = protocol.model_copy(update={"training": settings})
+    examples = [example(number) for number in range(48)]
+    transform = fit_table_transform([case.history for case in examples], asked.table)
+    learned: dict[str, list[float]] = {}
+    monkeypatch.setattr(teacher, "MIN_PATIENTS", 10)
+    trained_on = loop.Cases
+
+    def watched(own: Sequence[Example], *rest: Any) -> Cases:
+        cases = trained_on(own, *rest)
+        learned[f"{rest[-1]} {len(own)}"] = [float(label[0]) for label in cases.labels]
+        return cases
+
+    monkeypatch.setattr(loop, "Cases", watched)
+    fit(new_network(asked, transform.width), examples[:32], examples[32:], transform, asked, silent)
+    assert set(learned["fused 32"]).isdisjoint({0.0, 1.0})
+    assert set(learned["image 32"]) == set(learned["None 16"]) == {0.0, 1.0}
