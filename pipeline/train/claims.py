@@ -11,9 +11,12 @@ from pipeline.bundle import Bundle
 from pipeline.explain import QUIET_LOGIT, claims_of
 from pipeline.train.annotations import with_empty_masks
 from pipeline.train.examples import Example
+from pipeline.train.splits import one_study_each
 from pipeline.train.spoken import shown_classes, speaking_of
 
 SHARE_ABOVE = 0.01
+MOST_SCANS = 600
+"""So that it takes a minute or two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +46,11 @@ def least_claims(bundle: Bundle, examples: Sequence[Example]) -> tuple[LeastClai
     Parameters
     ----------
     examples
-        That the network was not trained on. A scan is without a finding where its mask is empty,
-        or has none and the finding's own outcome is 0.
+        That the network was not trained on; one scan a patient counts, drawn by hash, and the first
+        ``MOST_SCANS`` of them. A scan is without a finding where its mask is empty, or has none and
+        the finding's own outcome is 0.
     """
-    tasks = bundle.protocol.tasks
+    protocol, tasks = bundle.protocol, bundle.protocol.tasks
     seen = [example for example in examples if example.image is not None]
     masks = with_empty_masks(
         [example.masks for example in seen], [example.labels for example in seen], tasks
@@ -54,7 +58,9 @@ def least_claims(bundle: Bundle, examples: Sequence[Example]) -> tuple[LeastClai
     without = np.array([[bool((mask == 0.0).all()) for mask in own] for own in masks], dtype=bool)
     if not without.any():
         return (LeastClaim(),) * len(tasks)
-    asked = np.flatnonzero(without.any(1))
+    helpful = np.flatnonzero(without.any(1))
+    studies = [(seen[place].patient_id, seen[place].study_uid) for place in helpful]
+    asked = helpful[one_study_each(studies, seed=protocol.training.seed)][:MOST_SCANS]
     inputs = [seen[place].model_input(bundle.table_transform) for place in asked]
     shown = shown_classes(bundle, inputs)
     claims = np.stack([

@@ -95,6 +95,8 @@ def test_a_map_must_claim_more_than_scans_without_the_finding_do(bundle: Bundle)
     assert lesion.n_without == len(healthy) == 150
     # ceil(151 x 0.99) = 150: the largest of them.
     assert lesion.log_odds == pytest.approx(max(claims.max(), QUIET_LOGIT))
+    again = [replace(case, study_uid=f"{case.study_uid}.2") for case in healthy]
+    assert least_claims(bundle, [*healthy, *again])[0].n_without == 150
     # Of the other task there is no mask, so nobody knows which scans show nothing.
     assert fit == LeastClaim()
 
