@@ -21,7 +21,7 @@ import torch
 
 import flows  # noqa: F401  sets the environment's defaults
 from benchmarks.figures import RESULTS, Bound, Figure, write_figures
-from pipeline.bundle import Bundle, load_bundle
+from pipeline.bundle import Bundle, least_claims_of, load_bundle
 from pipeline.case import Case
 from pipeline.case_answer import record_of, step_answers
 from pipeline.cohort import open_cohort, read_case
@@ -59,7 +59,8 @@ def times_of(bundle: Bundle, case: Case) -> dict[str, tuple[float, int]]:
     output = bundle.predict([inputs])
     shown = shown_of(bundle, step_answers(bundle, output, inputs))
     spoken_of = shown.contrasted(output)
-    deletion = deletion_of(inputs, spoken_of)
+    least = least_claims_of(bundle)
+    deletion = deletion_of(inputs, spoken_of, least)
     read = bundle.encoded(inputs)  # as an assessment does, in its plain pass
     parts = [read.only(part) for part in subsets(read.present)[:-1]]
     without = [*without_each_variable(read).values(), *without_each_sentence(read)]
@@ -67,7 +68,7 @@ def times_of(bundle: Bundle, case: Case) -> dict[str, tuple[float, int]]:
     return {
         PLAIN: (seconds(lambda: bundle.predict([bundle.encoded(inputs)])), 1),
         "reading image, notes (BERT) and table": (seconds(lambda: _read(bundle, case)), 0),
-        TEST[0]: (seconds(lambda: deletion_of(inputs, spoken_of)), 0),
+        TEST[0]: (seconds(lambda: deletion_of(inputs, spoken_of, least)), 0),
         TEST[1]: (
             seconds(lambda: bundle.unsettled(deletion.cases)) if deletion.cases else 0.0,
             len(deletion.cases),
