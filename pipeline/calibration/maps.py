@@ -61,7 +61,8 @@ def shift_for(calibrator: Calibrator, present: Iterable[str]) -> SubsetShift:
 def in_words(calibrator: Calibrator, present: Iterable[str]) -> str:
     """Say how a score becomes a probability for a case with these modalities."""
     absent = [name for name in MODALITIES if name not in set(present)]
-    parts = [f"{calibrator.map.method}, fitted on {calibrator.n_cases} cases"]
+    method = calibrator.map.method.replace("_", " ")
+    parts = [f"{method}, fitted on {calibrator.n_cases} cases"]
     if shift_for(calibrator, present) is not _WHOLE:
         parts.append(f"adjusted for cases without {' and '.join(absent)}")
     if calibrator.recalibration is not None:

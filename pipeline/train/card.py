@@ -223,7 +223,9 @@ def _guard(leaks: LeakReport) -> str:
 
 
 def _calibration(bundle: Bundle) -> str:
-    maps = ", ".join(f"{known.task} by {known.map.method}" for known in bundle.calibrators)
+    maps = ", ".join(
+        f"{known.task} by {known.map.method.replace('_', ' ')}" for known in bundle.calibrators
+    )
     losses = "".join(
         f"\n  - {known.task}: {nested_in_words(known.nested)}"
         for known in bundle.calibrators
