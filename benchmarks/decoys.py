@@ -28,7 +28,7 @@ from benchmarks.figures import RESULTS, Bound, Figure, exact_share, write_figure
 from benchmarks.simulated import Simulated, simulated
 from flows.progress import progress_bars
 from pipeline.bundle import Bundle, least_claims_of, load_bundle
-from pipeline.explain import claims_of
+from pipeline.explain import check_maps, refusal
 from pipeline.explain.reading import additions_of
 from pipeline.geometry import Geometry
 from pipeline.model.image_encoder import STRIDE, token_mask
@@ -100,11 +100,12 @@ def peaks_of(bundle: Bundle, design: Design, number: int, case: Simulated) -> li
         return []
     output = bundle.predict([inputs])
     additions = additions_of(output)
-    least = least_claims_of(bundle)
-    if least is None:
-        msg = "the bundle's maps were never proved: it shows none"
-        raise ValueError(msg)
-    claims = np.flatnonzero(claims_of(inputs, output) >= least).tolist()
+    checks = check_maps(bundle.predict, inputs, output, least_claims_of(bundle))
+    claims = [
+        number
+        for number, task in enumerate(bundle.protocol.tasks)
+        if checks[number].points and not refusal(bundle.maps, task.name)
+    ]
     if not claims:
         return []
     decoys = decoy_tokens(design, number, inputs.image.grid)

@@ -33,20 +33,21 @@ from benchmarks.model_scores import Scores, gain, judged, mean_excess
 from benchmarks.simulated import Simulated, simulated
 from flows.progress import progress_bars
 from pipeline.model.collate import collate
-from pipeline.model.image_encoder import token_positions
 from pipeline.model.network import FusedNetwork
 from pipeline.model.text_encoder import encode_phrases, load_text_encoder
 from pipeline.phantom import WORLDS, Design
 from pipeline.preprocess import TableTransform, fit_table_transform
 from pipeline.progress import Progress
 from pipeline.protocol import read_protocol
-from pipeline.tensors import ModelOutput
 from pipeline.train.examples import Example
 from pipeline.train.loop import fit, fit_image, with_tokens
+from pipeline.train.teacher import seen_in, told_of
 from schemas.protocol import Protocol
 
 if TYPE_CHECKING:
     from queue import Queue
+
+    from pipeline.tensors import ModelOutput
 
 PROTOCOL = Path("data_samples/protocols/brain_mr.yaml")
 TRAIN_SEED, TEST_SEED, BATCH = 41, 99, 64
@@ -187,7 +188,7 @@ class _Bench:
         for fusion in fusions:
             started = time.monotonic()
             network = self._fused(fusion, self.train, self.validation)
-            self.scores[fusion] = expit(self._predict(network, self.test)[0])
+            self.scores[fusion] = expit(self._predict(network, self.test))
             if fusion == "cross":
                 self.whole = network
             taken = seconds + time.monotonic() - started
@@ -214,10 +215,10 @@ class _Bench:
                 for part in (self.train, self.validation, self.test)
             )
             own = self._fused("cross", train, validation)
-            ours = self._predict(self.whole, test)[0]
+            ours = self._predict(self.whole, test)
             row = (
                 {"what": f"mean AUROC with {' and '.join(subset)}: whole minus trained on these",
-                 "seed": self.seed} | gain(outcomes, ours, self._predict(own, test)[0])
+                 "seed": self.seed} | gain(outcomes, ours, self._predict(own, test))
             )  # fmt: skip
             print(row, flush=True)
             yield row
@@ -240,10 +241,10 @@ class _Bench:
         )  # fmt: skip
 
     @torch.inference_mode()
-    def _predict(self, network: FusedNetwork, cases: Sequence[Example]) -> tuple[Scores, Scores]:
-        """Return logits (n, K) and a summary of the image (n, 5), NaN without one."""
+    def _predict(self, network: FusedNetwork, cases: Sequence[Example]) -> Scores:
+        """Return logits (n, K)."""
         network.eval().cpu()
-        logits, summaries = [], []
+        logits = []
         for start in range(0, len(cases), BATCH):
             inputs = [case.model_input(self.transform) for case in cases[start : start + BATCH]]
             batch = collate(
@@ -252,24 +253,15 @@ class _Bench:
             )  # fmt: skip
             output: ModelOutput = network(batch)
             logits.append(output.logits.double().numpy())
-            summary = _image_summary(output, self.protocol)
-            summary[~batch["has_image"].numpy()] = np.nan
-            summaries.append(summary)
-        return np.concatenate(logits), np.concatenate(summaries)
+        return np.concatenate(logits)
 
     def _trees(self, image: FusedNetwork) -> Scores:
         """Boosted trees on amount, centroid and peak of the image, table and concepts."""
+        image.eval().cpu()
         columns = []
         for part in (self.train, self.test):
-            _, summary = self._predict(image, part)
-            inputs = [case.model_input(self.transform).table for case in part]
-            blank = np.full((self.protocol.n_variables, self.transform.width), np.nan)
-            table = [
-                blank if one is None
-                else np.where(one.is_known.numpy()[:, None], one.values.numpy(), np.nan)
-                for one in inputs
-            ]  # fmt: skip
-            columns.append(np.hstack([summary, np.stack(table).reshape(len(table), -1)]))
+            seen = seen_in(image, part, self.transform, self.protocol)[:, 0, :5]
+            columns.append(np.hstack([seen, told_of(part, self.transform, self.protocol)]))
         labels = np.stack([case.labels for case in self.train])
         scores = []
         for number in range(labels.shape[1]):
@@ -315,16 +307,6 @@ def _only(case: Example, subset: Sequence[str]) -> Example:
 def _with_fusion(protocol: Protocol, fusion: str) -> Protocol:
     model = protocol.model.model_copy(update={"fusion": fusion})
     return protocol.model_copy(update={"model": model})
-
-
-def _image_summary(output: ModelOutput, protocol: Protocol) -> Scores:
-    """Return amount, centroid in mm and peak of what the first question finds, shape (n, 5)."""
-    presence = output.presence[:, 0].double()
-    gates = torch.sigmoid(presence)
-    places = token_positions(protocol.grid.size[::-1], protocol.grid.spacing_mm[::-1]).double()
-    amount = gates.sum(-1, keepdim=True)
-    parts = [amount, gates @ places / amount, presence.amax(-1, keepdim=True)]
-    return np.asarray(torch.cat(parts, dim=-1).numpy())
 
 
 if __name__ == "__main__":

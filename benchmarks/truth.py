@@ -231,6 +231,9 @@ def _deletion(bundle: Bundle, case: Simulated) -> tuple[MapCheck, ...]:
 def _deletions(checks: Sequence[MapCheck]) -> Mapping[str, float]:
     """Return how far the logit falls where the map points, and how far anywhere else."""
     tested = [check for check in checks if check.moved is not None]
+    if not tested:
+        return {"scans": len(checks), "tested": 0, "passed": 0, "moved": np.nan, "random": np.nan,
+                "ratio": np.nan}  # fmt: skip
     moved = float(np.mean([check.moved for check in tested]))
     elsewhere = float(np.mean([check.random_moved for check in tested]))
     passed = sum(check.status == "passed" for check in checks)

@@ -53,6 +53,7 @@ def _task(task: str, found: Mapping[str, Any], n_patients: int) -> Iterator[Row]
         yield f"{task}, {name}: sets hold, by true risks", group["coverage_by_truth"], HELD
     events = found["events"]
     yield f"{task}: sets hold", found["coverage"], _band(n_patients)
+    yield f"{task}: sets hold, by true risks", found["coverage_by_truth"], _band(n_patients)
     yield (
         f"{task}: sets hold, of negatives",
         found["coverage_of_negatives"],

@@ -92,9 +92,8 @@ def with_heatmap(
 ) -> Risk:
     """Return the entry with its heatmap's file name, regions and tests, or why there is none.
 
-    A heatmap that claims too little to be tested points at nothing: it has no regions.
+    A heatmap that claims too little points at nothing: it has no regions.
     """
-    points = check is None or check.status != "nothing_to_delete"
     regions = () if heatmap is None or volume is None else regions_of(heatmap, volume)
     return risk.model_copy(
         update={
@@ -102,7 +101,7 @@ def with_heatmap(
             "heatmap_reason": reason,
             "map_check": check,
             "map_proof": proof,
-            "regions": regions if points else (),
+            "regions": regions if check is None or check.points else (),
         }
     )
 

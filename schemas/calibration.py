@@ -79,7 +79,8 @@ class CalibrationMap(FrozenModel):
             msg = "a Venn-Abers map needs p0 and p1, and only it has any"
             raise ValueError(msg)
         is_held = 0.0 < self.floor < self.ceiling < 1.0
-        if is_held != (self.method == "four_parameter_logistic"):
+        is_free = (self.floor, self.ceiling) == (0.0, 1.0)
+        if not (is_held if self.method == "four_parameter_logistic" else is_free):
             msg = "a four-parameter logistic needs 0 < floor < ceiling < 1, and only it has them"
             raise ValueError(msg)
         return self

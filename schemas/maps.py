@@ -12,6 +12,10 @@ MapFigureName = Literal[
 ]  # fmt: skip
 
 
+LEAST_CLAIM_OF_ALL = 0.1
+"""Log-odds; no map that claims less points at a place, whatever is known."""
+
+
 class MapCheck(FrozenModel):
     """One map's deletion test: what the map points at is painted over, and the network asked again.
 
@@ -21,11 +25,11 @@ class MapCheck(FrozenModel):
     """
 
     status: Literal["passed", "failed", "nothing_to_delete"]
-    """`nothing_to_delete`: the map claims less than `least` at its strongest place, so it points
-    at nothing and nothing is painted over."""
+    """`nothing_to_delete`: the map holds too little at its strongest place for the test to tell,
+    so nothing is painted over."""
     claimed: float
     """Log-odds that the map says these voxels add beyond what as many usual ones do."""
-    least: float = 0.1
+    least: float = LEAST_CLAIM_OF_ALL
     """Log-odds that it must claim before it points at anything."""
     moved: float | None = None
     """Fall of the logit when they are painted over, log-odds; negative where it rises."""
@@ -37,6 +41,11 @@ class MapCheck(FrozenModel):
     """Voxels of the model's grid that were painted over."""
     n_random: int = Field(ge=0)
     """Random patches that were compared; 0 where the test could not be made."""
+
+    @property
+    def points(self) -> bool:
+        """Whether the map points at a place: it passed, and claims what it must."""
+        return self.status == "passed" and self.claimed >= self.least
 
 
 class MapFigure(FrozenModel):
@@ -82,9 +91,10 @@ class MapProof(FrozenModel):
     """All that was measured."""
     reasons: tuple[str, ...] = ()
     """Why the maps did not pass, in words; empty if they did."""
-    least_claim: float = 0.1
+    least_claim: float = LEAST_CLAIM_OF_ALL
     """Log-odds that a map must claim at its strongest 3 % of voxels before it points at anything:
-    a scan without the finding claims more once in a hundred times. 0.1 where that is not known."""
+    a further scan without the finding claims more at most once in a hundred times. 0.1 at least,
+    and where that is not known."""
     n_without: int = Field(default=0, ge=0)
     """Scans without the finding that it was found on; 0 where they were too few."""
 

@@ -113,7 +113,7 @@ class TrainingSettings(FrozenModel):
     epochs of fusing take seconds."""
     teacher_share: float = Field(default=0.0, ge=0, le=1)
     """Share of each yes-or-no outcome that is replaced, in fusing, by the probability from boosted
-    trees that never saw the patient (distillation). For cohorts of thousands; needs
+    trees that were fitted without the patient (distillation). For cohorts of thousands; needs
     `image_epochs`, since the trees read what the trained image branch finds."""
     epochs: int = Field(default=18, ge=1)
     """Epochs of fusing, at most; early stopping may end before."""

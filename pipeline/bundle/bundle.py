@@ -16,7 +16,7 @@ from pipeline.settle import settled
 from pipeline.tensors import Batch, ModelInput, ModelOutput
 from schemas.bundle import BundleIdentity
 from schemas.calibration import AnyCalibrator
-from schemas.maps import MapProofs
+from schemas.maps import LEAST_CLAIM_OF_ALL, MapProofs
 from schemas.metrics import AnyMetrics
 from schemas.protocol import SITE_PARTS, Protocol
 
@@ -106,9 +106,13 @@ class Bundle:
 def least_claims_of(bundle: Bundle) -> tuple[float, ...] | None:
     """Return what each task's map must claim before it points at anything, log-odds.
 
-    None if the bundle's maps were never proved.
+    None if the bundle's maps were never proved; the least there is for a task of which the proof
+    says nothing.
     """
-    return None if bundle.maps is None else tuple(one.least_claim for one in bundle.maps.tasks)
+    if bundle.maps is None:
+        return None
+    proofs = [bundle.maps.of(task.name) for task in bundle.protocol.tasks]
+    return tuple(LEAST_CLAIM_OF_ALL if proof is None else proof.least_claim for proof in proofs)
 
 
 def with_policy(bundle: Bundle, protocol: Protocol) -> Bundle:

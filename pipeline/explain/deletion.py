@@ -9,16 +9,15 @@ import numpy as np
 from pipeline.explain.paint import Mask, image_of, on_voxels, painted, random_patches, strongest
 from pipeline.explain.reading import Array, Predict, additions_of
 from pipeline.tensors import ModelInput, ModelOutput
-from schemas.maps import MapCheck
+from schemas.maps import LEAST_CLAIM_OF_ALL, MapCheck
 
 SHARE = 0.03
 """Of the scanned voxels that are painted over."""
 N_RANDOM = 8
 """With 8 patches, a map that knows nothing passes once in nine times."""
 SEED = 20
-QUIET_LOGIT = 0.1
-"""Log-odds; a map that claims less at its strongest place has nothing to delete, where no scans
-without the finding have told how much such a scan may claim."""
+QUIET_LOGIT = LEAST_CLAIM_OF_ALL
+"""Log-odds; a map that claims less at its strongest place has nothing to delete."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,10 +27,10 @@ class Deletion:
     Parameters
     ----------
     cases
-        One for each map that claims enough, its strongest voxels painted over; then one for each
-        random patch, which all maps share. Empty if no map does.
+        One for each map that claims ``QUIET_LOGIT`` or more, its strongest voxels painted over;
+        then one for each random patch, which all maps share. Empty if no map does.
     claimed, least
-        Log-odds that each map says its voxels add, and those that it must claim.
+        Log-odds that each map says its voxels add, and those that it must claim to point at them.
     places
         Of each map's own case; None if its map claims less.
     """
@@ -55,7 +54,8 @@ def check_maps(
     output
         What it said of this case alone.
     least
-        Log-odds that each map must claim to be tested; None for ``QUIET_LOGIT``.
+        Log-odds that each map must claim to point at a place; None for ``QUIET_LOGIT``. Every map
+        that claims ``QUIET_LOGIT`` is tested.
 
     Raises
     ------
@@ -84,16 +84,15 @@ def deletion_of(
         If the case has no image.
     """
     found = strongest_regions(case, additions_of(output), output.token_grid)
-    asked = (QUIET_LOGIT,) * len(found) if least is None else tuple(least)
-    is_asked = [claimed >= own for (_, claimed), own in zip(found, asked, strict=True)]
-    regions = [region for (region, _), yes in zip(found, is_asked, strict=True) if yes]
+    regions = [region for region, claimed in found if claimed >= QUIET_LOGIT]
     patches = _patches(case, regions) if regions else []
     numbers = iter(range(len(regions)))
+    claimed = tuple(claimed for _, claimed in found)
     return Deletion(
         cases=tuple(painted(case, mask) for mask in (*regions, *patches)),
-        claimed=tuple(claimed for _, claimed in found),
-        least=asked,
-        places=tuple(next(numbers) if yes else None for yes in is_asked),
+        claimed=claimed,
+        least=(QUIET_LOGIT,) * len(found) if least is None else tuple(least),
+        places=tuple(next(numbers) if claim >= QUIET_LOGIT else None for claim in claimed),
         n_voxels=int(regions[0].sum()) if regions else 0,
     )
 

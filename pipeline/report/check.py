@@ -121,7 +121,7 @@ def _check_heatmap(risk: Risk, volume: Volume | None, heatmap: Heatmap | None) -
     if np.isinf(heatmap.array).any():
         msg = f"task {risk.task}: a heatmap holds finite values, or NaN where it was not assessed"
         raise ValueError(msg)
-    points = risk.map_check is None or risk.map_check.status != "nothing_to_delete"
+    points = risk.map_check is None or risk.map_check.points
     if risk.regions != (regions_of(heatmap, volume) if points else ()):
         msg = f"task {risk.task}: the report's regions are not the heatmap's"
         raise ValueError(msg)

@@ -21,7 +21,7 @@ from schemas.report import Risk, RiskReport
 
 TEMPLATES = Path(__file__).parent / "templates"
 SUM_DIFFERENCE = 0.01
-PALEST = 1000.0
+PALEST = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def _view(
 
 def _fade(check: MapCheck | None) -> float:
     """Return by how much a map that points at nothing is paler than one that just would."""
-    if check is None or check.status != "nothing_to_delete":
+    if check is None or check.claimed >= check.least:
         return 1.0
     return check.least / max(check.claimed, check.least / PALEST)
 

@@ -157,10 +157,11 @@ def make_picture(
 ) -> Picture:
     """Draw the planes through ``focus`` and the slices, with the heatmap on both.
 
-    The colours reach their end at the heatmap's largest absolute value times ``fade``.
+    The colours reach their end at what lowers most or at ``fade`` times what raises most, whichever
+    is more, log-odds per voxel.
     """
-    limit = 0.0 if heatmap is None else float(np.nanmax(np.abs(heatmap.array), initial=0.0))
-    limit *= fade
+    raised, lowered = _ends(heatmap)
+    limit = max(fade * raised, lowered)
     total = None if heatmap is None else float(np.nansum(heatmap.array, dtype=np.float64))
     return Picture(
         panels=tuple(_panel(scan, plane, focus, heatmap, limit) for plane in scan.planes),
@@ -194,6 +195,15 @@ def _raster(plane: Plane, volume: Volume, longest: float) -> tuple[int, int]:
     height_mm, width_mm = plane.size_mm(volume.geometry.shape)
     scale = longest / max(height_mm, width_mm)
     return max(1, round(height_mm * scale)), max(1, round(width_mm * scale))
+
+
+def _ends(heatmap: Heatmap | None) -> tuple[float, float]:
+    """Return how much a voxel raises at most, and how much one lowers, log-odds."""
+    if heatmap is None:
+        return 0.0, 0.0
+    ends = (np.nanmax(sign * heatmap.array, initial=0.0) for sign in (1.0, -1.0))
+    raised, lowered = (float(end) for end in ends)
+    return raised, lowered
 
 
 def _panel(

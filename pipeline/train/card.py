@@ -196,7 +196,10 @@ def _proof(proof: MapProof) -> str:
     few = f" {proof.reasons[0]}." if proof.status == "too_few" else ""
     least = ""
     if proof.n_without:
-        least = f": of {proof.n_without} scans without the finding 1 in 100 claims more"
+        least = (
+            ": a scan without the finding does so at most once in a hundred times "
+            f"({proof.n_without} such scans)"
+        )
     return f"""### Maps of {proof.task}: {said}
 
 {proof.n_cases} test cases with an image; {proof.n_tested} have a map that claims a log-odds or
@@ -238,7 +241,9 @@ def nested_in_words(nested: NestedLoss | None) -> str:
     """Say what choice and fit of a task's map lose together on patients left out of both."""
     if nested is None:
         return "too few calibration patients for a nested cross-validation"
-    chosen = ", ".join(f"{name} {count}" for name, count in Counter(nested.methods).most_common())
+    chosen = ", ".join(
+        f"{name.replace('_', ' ')} {count}" for name, count in Counter(nested.methods).most_common()
+    )
     return (
         f"log loss of the procedure by nested cross-validation {nested.log_loss:.3f}, uncalibrated "
         f"{nested.log_loss_uncalibrated:.3f}, {nested.n_cases} cases; chosen in the outer folds: "

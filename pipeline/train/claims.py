@@ -11,7 +11,7 @@ from pipeline.bundle import Bundle
 from pipeline.explain import QUIET_LOGIT, claims_of
 from pipeline.train.annotations import with_empty_masks
 from pipeline.train.examples import Example
-from pipeline.train.splits import one_study_each
+from pipeline.train.splits import one_study_each, place_of
 from pipeline.train.spoken import shown_classes, speaking_of
 
 SHARE_ABOVE = 0.01
@@ -26,7 +26,7 @@ class LeastClaim:
     Parameters
     ----------
     log_odds
-        Of scans without the finding at most ``SHARE_ABOVE`` claim as much.
+        A further scan without the finding claims more with a chance of ``SHARE_ABOVE`` at most.
     n_without
         Scans behind it; 0 if they were too few to tell.
     """
@@ -46,9 +46,9 @@ def least_claims(bundle: Bundle, examples: Sequence[Example]) -> tuple[LeastClai
     Parameters
     ----------
     examples
-        That the network was not trained on; one scan a patient counts, drawn by hash, and the first
-        ``MOST_SCANS`` of them. A scan is without a finding where its mask is empty, or has none and
-        the finding's own outcome is 0.
+        That the network was not trained on. Of each task's scans without the finding one a patient
+        counts, and ``MOST_SCANS`` at most, both by hash. A scan is without it where its mask is
+        empty, or as :func:`pipeline.train.annotations.with_empty_masks` says.
     """
     protocol, tasks = bundle.protocol, bundle.protocol.tasks
     seen = [example for example in examples if example.image is not None]
@@ -58,9 +58,8 @@ def least_claims(bundle: Bundle, examples: Sequence[Example]) -> tuple[LeastClai
     without = np.array([[bool((mask == 0.0).all()) for mask in own] for own in masks], dtype=bool)
     if not without.any():
         return (LeastClaim(),) * len(tasks)
-    helpful = np.flatnonzero(without.any(1))
-    studies = [(seen[place].patient_id, seen[place].study_uid) for place in helpful]
-    asked = helpful[one_study_each(studies, seed=protocol.training.seed)][:MOST_SCANS]
+    of_task = [_drawn(seen, np.flatnonzero(own), protocol.training.seed) for own in without.T]
+    asked = sorted(set().union(*of_task))
     inputs = [seen[place].model_input(bundle.table_transform) for place in asked]
     shown = shown_classes(bundle, inputs)
     claims = np.stack([
@@ -68,8 +67,17 @@ def least_claims(bundle: Bundle, examples: Sequence[Example]) -> tuple[LeastClai
         for one, classes in zip(inputs, shown, strict=True)
     ])  # fmt: skip
     return tuple(
-        _least(own[is_out]) for own, is_out in zip(claims.T, without[asked].T, strict=True)
+        _least(own[np.isin(asked, list(places))])
+        for own, places in zip(claims.T, of_task, strict=True)
     )
+
+
+def _drawn(seen: Sequence[Example], places: NDArray[np.int64], seed: int) -> set[int]:
+    """Return the places of one of these scans a patient, ``MOST_SCANS`` at most."""
+    studies = [(seen[place].patient_id, seen[place].study_uid) for place in places]
+    drawn = [int(places[number]) for number in one_study_each(studies, seed=seed)]
+    drawn.sort(key=lambda place: place_of(f"claims:{seen[place].study_uid}", seed=seed))
+    return set(drawn[:MOST_SCANS])
 
 
 def _least(claims: NDArray[np.float64]) -> LeastClaim:

@@ -1,7 +1,7 @@
 """The training loop: transformers' Trainer around the network, in one phase or two."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -69,12 +69,18 @@ def fit(  # noqa: PLR0913
     if settings.freeze_image:
         for part in network.image_branch():
             part.requires_grad_(False)
-        train, validation = with_tokens(network, train), with_tokens(network, validation)
-    if settings.teacher_share:
-        train = taught(network, train, transform, protocol)
+
+    def prepared() -> Parts:
+        parts = [train, validation]
+        if settings.freeze_image:
+            parts = [with_tokens(network, part) for part in parts]
+        if settings.teacher_share:
+            parts[0] = taught(network, parts[0], transform, protocol)
+        return parts[0], parts[1]
+
     with _somewhere(work) as kept:
         run = _Run(network, transform, protocol, progress, kept, on_validated)
-        run.phase((train, validation), "fused")
+        run.phase(prepared, "fused")
     return network.cpu().eval().requires_grad_(requires_grad=False)
 
 
@@ -92,7 +98,7 @@ def fit_image(  # noqa: PLR0913
     parts = ([case for case in part if case.image is not None] for part in (train, validation))
     with _somewhere(work) as kept:
         run = _Run(network, transform, protocol, progress, kept)
-        run.phase((next(parts), next(parts)), "image")
+        run.phase(lambda: (next(parts), next(parts)), "image")
 
 
 @contextmanager
@@ -115,12 +121,18 @@ class _Run:
     work: Work
     on_validated: OnValidated | None = None
 
-    def phase(self, parts: Parts, phase: Phase) -> None:
-        """Train, or go on with it; leave the best epoch's weights in the network."""
+    def phase(self, prepared: Callable[[], Parts], phase: Phase) -> None:
+        """Train, or go on with it; leave the best epoch's weights in the network.
+
+        Parameters
+        ----------
+        prepared
+            Gives the cases; not asked if the phase was finished before.
+        """
         if self.work.was_finished(phase, self.network):
             return
         supervised = Supervised(self.network, self.protocol, image_only=phase == "image")
-        trainer = self._trainer(supervised, parts, phase)
+        trainer = self._trainer(supervised, prepared(), phase)
         with processes().main_process_first():
             checkpoint = last_checkpoint(self.work.checkpoints(phase))
         best = None if checkpoint is None else best_if_stopped(checkpoint)

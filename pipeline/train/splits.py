@@ -81,7 +81,7 @@ def assign_parts(members: Sequence[Member], rule: SplitRule, *, seed: int) -> Ma
             parts = _stratified(patients, rule)
         case "time":
             parts = _in_order(sorted(patients, key=lambda one: (one.last_study, one.place)), rule)
-    return {member.patient_id: parts[_key(member.patient_id)] for member in members}
+    return {member.patient_id: parts[patient_key(member.patient_id)] for member in members}
 
 
 def place_of(name: str, *, seed: int) -> float:
@@ -102,7 +102,7 @@ def one_study_each(studies: Sequence[tuple[str, str]], *, seed: int) -> list[int
         range(len(studies)), key=lambda place: place_of(f"study:{studies[place][1]}", seed=seed)
     )
     for place in order:
-        drawn.setdefault(_key(studies[place][0]), place)
+        drawn.setdefault(patient_key(studies[place][0]), place)
     return sorted(drawn.values())
 
 
@@ -129,7 +129,7 @@ def was_seen(record: SplitRecord, patient_id: str) -> bool:
 
     A patient of the test part whose outcome recalibrated the bundle is in the site's part as well.
     """
-    digests = {_digest(name, record.seed) for name in (patient_id, _key(patient_id))}
+    digests = {_digest(name, record.seed) for name in (patient_id, patient_key(patient_id))}
     return any(
         not digests.isdisjoint(names) for part, names in record.parts.items() if part != "test"
     )
@@ -137,14 +137,15 @@ def was_seen(record: SplitRecord, patient_id: str) -> bool:
 
 def _digests(patients: Iterable[str], seed: int) -> tuple[str, ...]:
     """Return one hash a patient, whatever the spelling of the identifier."""
-    return tuple(sorted({_digest(_key(who), seed) for who in patients}))
+    return tuple(sorted({_digest(patient_key(who), seed) for who in patients}))
 
 
 def _digest(name: str, seed: int) -> str:
     return hashlib.sha256(f"{seed}:{name}".encode()).hexdigest()
 
 
-def _key(patient_id: str) -> str:
+def patient_key(patient_id: str) -> str:
+    """Return what an identifier's spellings have in common: those that may be one patient's."""
     return normalised(patient_id) or patient_id
 
 
@@ -152,7 +153,7 @@ def _patients(members: Sequence[Member], seed: int) -> list[_Patient]:
     """Gather studies by patient, in the order of a hash."""
     studies: dict[str, list[Member]] = defaultdict(list)
     for member in members:
-        studies[_key(member.patient_id)].append(member)
+        studies[patient_key(member.patient_id)].append(member)
     patients = [
         _Patient(
             key,

@@ -1,4 +1,4 @@
-"""What boosted trees say of training patients whom they have not seen, for the network to learn.
+"""What boosted trees, fitted on other training patients, say of each, for the network to learn.
 
 An outcome is one draw; a probability from other patients says more of the risk behind it, and a
 network that learns from it strays less (G. Hinton, O. Vinyals and J. Dean, 2015, call it
@@ -20,10 +20,13 @@ from sklearn.model_selection import GroupKFold
 
 from pipeline.model.collate import collate, on_device
 from pipeline.model.heads import task_logits
+from pipeline.model.image_encoder import token_mask
 from pipeline.model.network import FusedNetwork
 from pipeline.preprocess import TableTransform
 from pipeline.tensors import ModelOutput
 from pipeline.train.examples import Example
+from pipeline.train.processes import of_first
+from pipeline.train.splits import patient_key
 from schemas.protocol import Protocol
 from schemas.task import Task
 
@@ -33,8 +36,8 @@ BATCH = 64
 N_FOLDS = 5
 MIN_PATIENTS = 100
 """Of each outcome. Trees that saw fewer know less than the outcomes themselves."""
-HALF_SEEN = 2.0
-"""Sum of gates at which a finding counts as three quarters there (tanh)."""
+AMOUNT = 2.0
+"""Sum of gates at which a finding counts as three quarters there (tanh) in the products."""
 
 Array = NDArray[np.float64]
 
@@ -49,17 +52,18 @@ def taught(
 
     For each binary task, ``training.teacher_share`` of the outcome is replaced by the probability
     from trees that were fitted on four fifths of the other patients. They read what the image
-    branch, which is trained by then, finds for the task's question, the table with the concepts,
-    and products of the two. Tasks of other kinds, and those with fewer than ``MIN_PATIENTS``
-    patients of either outcome, keep their outcomes; unknown ones stay unknown.
+    branch, which is trained by then (on all of them), finds for the task's question, the table with
+    the concepts, and products of the two. Tasks of other kinds, and those with fewer than
+    ``MIN_PATIENTS`` patients of either outcome, keep their outcomes; unknown ones stay unknown.
 
     Parameters
     ----------
     examples
         Of the training part; a patient who was drawn several times is in one fold.
     """
-    seen, told = _seen(network, examples, transform, protocol), _told(examples, transform, protocol)
-    patients = np.array([example.patient_id for example in examples])
+    seen = seen_in(network, examples, transform, protocol)
+    told = told_of(examples, transform, protocol)
+    patients = np.array([patient_key(example.patient_id) for example in examples])
     soft = np.stack([example.labels for example in examples])
     share = protocol.training.teacher_share
     for column, number, task in _binary(protocol.tasks):
@@ -71,6 +75,7 @@ def taught(
         features = _features(seen[known, number], told[known])
         said = _left_out(features, labels[known], patients[known], protocol.training.seed)
         soft[known, column] = share * said + (1.0 - share) * labels[known]
+    soft = of_first(soft)  # processes that round otherwise might grow other trees
     return [replace(one, soft=own) for one, own in zip(examples, soft, strict=True)]
 
 
@@ -113,20 +118,27 @@ def _features(seen: Array, told: Array) -> Array:
     told : shape (n, V F)
     """
     amount, centroid = seen[:, :1], seen[:, 1:4]
-    there = np.tanh(amount / HALF_SEEN)
+    there = np.tanh(amount / AMOUNT)
     placed = np.hstack([there, there * centroid])
     products = placed[:, :, None] * told[:, None, :]
     return np.hstack([seen, amount * centroid, told, products.reshape(len(seen), -1)])
 
 
 @torch.inference_mode()
-def _seen(
+def seen_in(
     network: FusedNetwork,
     examples: Sequence[Example],
     transform: TableTransform,
     protocol: Protocol,
 ) -> Array:
-    """Return what the image branch finds for each logit's question, (n, Q, 6); NaN without one."""
+    """Return what the image branch finds for each logit's question, NaN where nothing was scanned.
+
+    Returns
+    -------
+    array of shape (n, Q, 6)
+        Sum of the gates, their centroid in units of 50 mm, highest presence, and log-odds of the
+        image by itself.
+    """
     network.eval()
     found = []
     for start in range(0, len(examples), BATCH):
@@ -134,23 +146,26 @@ def _seen(
         batch = collate(
             inputs, protocol, text_width=network.questions.shape[1], table_width=transform.width
         )
+        scanned = token_mask(batch["scanned"])
+        scanned = scanned[batch["image_of"]] if "image_of" in batch else scanned
+        scanned = (scanned & batch["has_image"][:, None]).to(network.bias.device)
         output: ModelOutput = network(on_device(batch, network.bias.device))
-        summary = _summary(output, network.places[:, :3])
-        found.append(np.where(batch["has_image"].numpy()[:, None, None], summary, np.nan))
+        found.append(_summary(output, scanned, network.places[:, :3]))
     return np.concatenate(found)
 
 
-def _summary(output: ModelOutput, places: torch.Tensor) -> Array:
-    """Return amount, centroid in units of 50 mm, peak and log-odds of the image by itself."""
-    presence = output.presence.double()
+def _summary(output: ModelOutput, scanned: torch.Tensor, places: torch.Tensor) -> Array:
+    """Return the (B, Q, 6) of :func:`seen_in`, of scanned tokens (B, N)."""
+    presence = output.presence.double().masked_fill(~scanned[:, None], -torch.inf)
     gates = torch.sigmoid(presence)
     amount = gates.sum(-1, keepdim=True)
     alone = output.image_alone.double()[..., None]
     parts = [amount, gates @ places.double() / amount, presence.amax(-1, keepdim=True), alone]
-    return torch.cat(parts, -1).cpu().numpy()
+    seen = torch.cat(parts, -1).masked_fill(~scanned.any(1)[:, None, None], torch.nan)
+    return np.asarray(seen.cpu().numpy())
 
 
-def _told(examples: Sequence[Example], transform: TableTransform, protocol: Protocol) -> Array:
+def told_of(examples: Sequence[Example], transform: TableTransform, protocol: Protocol) -> Array:
     """Return the transformed table with the concepts, (n, V F); NaN where missing."""
     rows = np.full((len(examples), protocol.n_variables, transform.width), np.nan)
     for row, example in zip(rows, examples, strict=True):

@@ -101,8 +101,9 @@ def test_a_four_parameter_logistic_needs_both_its_ends(ends: dict[str, float]) -
 
 
 def test_no_other_map_has_a_floor_or_a_ceiling() -> None:
-    with pytest.raises(ValueError, match="only it has them"):
-        CalibrationMap(method="platt", floor=0.1, ceiling=0.9)
+    for floor, ceiling in ((0.1, 1.0), (0.0, 0.9), (0.1, 0.9)):
+        with pytest.raises(ValueError, match="only it has them"):
+            CalibrationMap(method="platt", floor=floor, ceiling=ceiling)
 
 
 def test_isotonic_never_says_certain() -> None:

@@ -91,7 +91,8 @@ def test_a_map_that_claims_less_than_scans_without_the_finding_points_at_nothing
         check_maps(predict, scan, output(scan, TOKEN, 6.0), [claimed + step])[0]
         for step in (-0.01, 0.01)
     )
-    assert (below.status, above.status) == ("passed", "nothing_to_delete")
+    assert (below.status, above.status) == ("passed", "passed")
+    assert (below.points, above.points) == (True, False)
     assert above.least == pytest.approx(claimed + 0.01)
     assert above.claimed == claimed
 

@@ -342,12 +342,12 @@ def test_the_page_says_that_a_quiet_map_points_at_nothing():
     assert "The map points at no place" in text
 
 
-@pytest.mark.parametrize(("claimed", "times"), [(0.07, 5.0), (0.34, 0.35 / 0.34), (-2.0, 1000.0)])
+@pytest.mark.parametrize(("claimed", "times"), [(0.07, 5.0), (0.34, 0.35 / 0.34), (-2.0, 10.0)])
 def test_a_map_that_points_at_nothing_is_paler_by_as_much_as_it_falls_short(claimed, times):
     quiet = MapCheck(
         status="nothing_to_delete", claimed=claimed, least=0.35, n_voxels=0, n_random=0,
     )  # fmt: skip
-    largest = float(np.nanmax(np.abs(heatmap().array)))
+    largest = float(np.nanmax(heatmap().array))
     for check, end in ((None, largest), (quiet, largest * times)):
         changes = {} if check is None else {"map_check": check, "regions": ()}
         made = report(risk(**changes))

@@ -188,3 +188,12 @@ def test_a_heatmap_that_saw_nothing_has_no_colours():
     picture = make_picture(scan, centre_index(volume(grid)), unseen)
     assert picture.limit == 0.0
     assert picture.has_unseen
+
+
+def test_what_lowers_keeps_its_colour_where_little_red_is_faded():
+    grid = geometry()
+    array = np.full(SHAPE, -0.5, dtype=np.float32)
+    array[0, 0, 0] = 0.1
+    scan = prepare_scan(volume(grid), (centre_index(volume(grid)),))
+    picture = make_picture(scan, centre_index(volume(grid)), Heatmap(array, grid, "mass"), fade=3.0)
+    assert picture.limit == pytest.approx(0.5)

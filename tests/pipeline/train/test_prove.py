@@ -15,7 +15,7 @@ from pipeline.model.network import FusedNetwork
 from pipeline.preprocess import fit_table_transform
 from pipeline.progress import silent
 from pipeline.tensors import Batch, ModelOutput
-from pipeline.train import prove
+from pipeline.train import claims, prove
 from pipeline.train.claims import LeastClaim, least_claims
 from pipeline.train.examples import Example
 from pipeline.train.loop import fit
@@ -91,14 +91,29 @@ def test_a_map_must_claim_more_than_scans_without_the_finding_do(bundle: Bundle)
     ]
     lesion, fit = least_claims(bundle, healthy)
     inputs = [case.model_input(bundle.table_transform) for case in healthy]
-    claims = np.array([claims_of(one, bundle.predict([one]))[0] for one in inputs])
+    claimed = np.array([claims_of(one, bundle.predict([one]))[0] for one in inputs])
     assert lesion.n_without == len(healthy) == 150
     # ceil(151 x 0.99) = 150: the largest of them.
-    assert lesion.log_odds == pytest.approx(max(claims.max(), QUIET_LOGIT))
+    assert lesion.log_odds == pytest.approx(max(claimed.max(), QUIET_LOGIT))
     again = [replace(case, study_uid=f"{case.study_uid}.2") for case in healthy]
     assert least_claims(bundle, [*healthy, *again])[0].n_without == 150
     # Of the other task there is no mask, so nobody knows which scans show nothing.
     assert fit == LeastClaim()
+
+
+def test_scans_without_one_finding_do_not_crowd_out_those_without_another(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "MOST_SCANS", 110)
+    nowhere, unknown = (np.full((4, 6, 8), value, np.float32) for value in (0.0, np.nan))
+    healthy = [
+        replace(
+            example(number),
+            masks=np.stack([nowhere, unknown] if place < 200 else [unknown, nowhere]),
+        )
+        for place, number in enumerate(range(3000, 3620, 2))
+    ]
+    assert [one.n_without for one in least_claims(bundle, healthy)] == [110, 110]
 
 
 def test_of_too_few_scans_without_the_finding_nothing_follows(bundle: Bundle) -> None:
