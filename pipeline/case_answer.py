@@ -126,7 +126,7 @@ class CaseReading:
         painted = {
             task: odds[number]
             for number, task in enumerate(tasks)
-            if checks[task].status == "passed" and not reasons[task]
+            if checks[task].points and not reasons[task]
         }
         return _Maps(stood, reasons, checks, painted)
 
@@ -159,7 +159,7 @@ class _Maps:
         The tests.
     painted
         Calibrated log-odds with a heatmap's strongest place painted over, of those that are shown
-        and passed their test.
+        and point at one.
     """
 
     shown: Mapping[str, Heatmap]
