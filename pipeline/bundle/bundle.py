@@ -103,15 +103,13 @@ class Bundle:
         return on_device(batch, device)
 
 
-def least_claims_of(bundle: Bundle) -> tuple[float, ...] | None:
+def least_claims_of(bundle: Bundle) -> tuple[float, ...]:
     """Return what each task's map must claim before it points at anything, log-odds.
 
-    None if the bundle's maps were never proved; the least there is for a task of which the proof
-    says nothing.
+    The least there is for a task of which no proof says more.
     """
-    if bundle.maps is None:
-        return None
-    proofs = [bundle.maps.of(task.name) for task in bundle.protocol.tasks]
+    tasks, maps = bundle.protocol.tasks, bundle.maps
+    proofs = [None if maps is None else maps.of(task.name) for task in tasks]
     return tuple(LEAST_CLAIM_OF_ALL if proof is None else proof.least_claim for proof in proofs)
 
 

@@ -35,7 +35,8 @@ logger = logging.getLogger(__name__)
 BATCH = 64
 N_FOLDS = 5
 MIN_PATIENTS = 100
-"""Of each outcome. Trees that saw fewer know less than the outcomes themselves."""
+"""Of each outcome; chosen, not measured: trees that saw few know little, and a network that learns
+from them no more than they do."""
 AMOUNT = 2.0
 """Sum of gates at which a finding counts as three quarters there (tanh) in the products."""
 
