@@ -3,9 +3,12 @@
 import hashlib
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from datetime import datetime
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -63,17 +66,28 @@ def simulated(
     """
     folder = user_cache_path("synopt") / "simulated" / _key(design, protocol, encoder)
     folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{chunk:04d}.npz" for chunk in range(math.ceil(n / AT_ONCE))]
+    missing = [chunk for chunk, path in enumerate(paths) if not path.is_file()]
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
+        jobs = [
+            pool.submit(_draw, design, protocol, encoder, chunk, paths[chunk]) for chunk in missing
+        ]
+        for done, job in enumerate(as_completed(jobs), 1):
+            job.result()
+            progress("simulating", done, len(jobs))
     cases: list[Simulated] = []
-    for chunk in range(math.ceil(n / AT_ONCE)):
-        path = folder / f"{chunk:04d}.npz"
-        if not path.is_file():
-            numbers = range(chunk * AT_ONCE, (chunk + 1) * AT_ONCE)
-            drawn = [_simulate(case, protocol, encoder) for case in draw_benchmark(
-                design, protocol, numbers)]  # fmt: skip
-            _save(path, drawn)
+    for path in paths:
         cases += _load(path, protocol)
-        progress("simulating", min(len(cases), n), n)
+        progress("reading what was simulated", min(len(cases), n), n)
     return [_scanned(case, design, number) for number, case in enumerate(cases[:n])]
+
+
+def _draw(design: Design, protocol: Protocol, encoder: TextEncoder, chunk: int, path: Path) -> None:
+    """Draw and keep the cases of one file, in a process of its own."""
+    torch.set_num_threads(1)
+    numbers = range(chunk * AT_ONCE, (chunk + 1) * AT_ONCE)
+    drawn = draw_benchmark(design, protocol, numbers)
+    _save(path, [_simulate(case, protocol, encoder) for case in drawn])
 
 
 def _scanned(case: Simulated, design: Design, number: int) -> Simulated:

@@ -37,7 +37,8 @@ class ModelSettings(FrozenModel):
     fusion: Fusion = "cross"
     """How image and history meet. `cross`: cross-attention both ways, and products. `projection`:
     both are projected into one space and multiplied there. `concat`: the mean sentence beside the
-    mean image token under one linear layer. `late`: each has its own logit, and they add.
+    mean image token under one linear layer. `late`: each has its own logit, and they add; what
+    the image shows is weighed anew, whatever the history.
     `image_only`, `history_only`: the other part is never read."""
     embedding: int = Field(default=32, ge=2, le=1024)
     """Width of the space in which image and history are compared."""

@@ -67,8 +67,31 @@ class ProjectionJoin(nn.Module):
         return self.projection(seen, cases, heard), None
 
 
+class LateJoin(nn.Module):
+    """Late fusion: what gated tokens add is weighed anew beside the history, but not moved by it.
+
+    It does for the image by itself what :class:`CrossJoin` does with the history, so that their
+    difference is what hearing the history gains; adds nothing before training.
+    """
+
+    def __init__(self, settings: ModelSettings, n_logits: int, n_places: int) -> None:
+        super().__init__()
+        self.products = Products(settings, n_logits, n_places, n_variables=0)
+
+    def forward(
+        self, seen: Seen, cases: Cases, places_NP: Tensor, heard: Heard
+    ) -> tuple[Tensor, None]:
+        """Return additions (B, Q, N) in log-odds."""
+        n_images = len(seen.tokens)
+        nothing_I0 = seen.tokens.new_zeros(n_images, 0)
+        moved, empty = self.products(
+            seen.weights, seen.tokens, places_NP.expand(n_images, -1, -1), nothing_I0
+        )
+        return cases.each(moved + empty[..., None] * seen.spread), None
+
+
 class NoJoin(nn.Module):
-    """Late fusion: the history moves nothing that the image adds."""
+    """Nothing is added to what is read elsewhere."""
 
     def forward(
         self, seen: Seen, cases: Cases, places_NP: Tensor, heard: Heard

@@ -14,7 +14,7 @@ from pipeline.model.fusion import CrossBlock
 from pipeline.model.heads import Cuts, logit_tasks
 from pipeline.model.history_encoder import TableProjection, TextProjection, Variables
 from pipeline.model.image_encoder import STRIDE, ImageEncoder, token_mask, token_positions
-from pipeline.model.join import CrossJoin, NoJoin, ProjectionJoin
+from pipeline.model.join import CrossJoin, LateJoin, NoJoin, ProjectionJoin
 from pipeline.model.readout import (
     Cases,
     Heard,
@@ -25,6 +25,7 @@ from pipeline.model.readout import (
 )
 from pipeline.tensors import Batch, ModelOutput
 from schemas.protocol import Protocol
+from schemas.settings import ModelSettings
 
 if TYPE_CHECKING:
     from pipeline.model.text_tuning import TunableText
@@ -92,11 +93,7 @@ class FusedNetwork(nn.Module):
         self.read_text, self.read_table = HistoryReadout(width), HistoryReadout(width)
         self.effects = VariableEffects(n_table, n_table_features, n_logits)
         self.means = nn.ModuleList(MeanReadout(width, n_logits) for _ in range(3))
-        self.join: nn.Module = NoJoin()
-        if self.fusion == "cross":
-            self.join = CrossJoin(settings, n_logits, self.places.shape[1], self.variables.width)
-        if self.fusion == "projection":
-            self.join = ProjectionJoin(settings, n_logits)
+        self.join = self._join(settings, n_logits)
         self.bias = nn.Parameter(torch.zeros(n_logits))
         self.cuts = Cuts(protocol.tasks)
         self.image_head = nn.Parameter(torch.tensor([[0.0], [1.0]]).repeat(1, n_logits))
@@ -178,6 +175,19 @@ class FusedNetwork(nn.Module):
             products = self.join.products
             weights += [products.weight[..., 1:], products.empty[..., 1:]]
         return torch.cat([weight.flatten() for weight in weights])
+
+    def _join(self, settings: ModelSettings, n_logits: int) -> nn.Module:
+        """Return how the history moves what the image adds, or what is in its place."""
+        n_places = self.places.shape[1]
+        match self.fusion:
+            case "cross":
+                return CrossJoin(settings, n_logits, n_places, self.variables.width)
+            case "projection":
+                return ProjectionJoin(settings, n_logits)
+            case "late" | "image_only":
+                return LateJoin(settings, n_logits, n_places)
+            case _:
+                return NoJoin()
 
     def _history_masks(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return which sentences, (B, T), and which variables, (B, V), may be read."""

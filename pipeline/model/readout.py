@@ -191,7 +191,7 @@ class Products(nn.Module):
         said = torch.tanh(self.said(torch.cat([tokens_BND, places_BNP], -1)))
         there = torch.ones_like(said[..., :1])
         said_BNS = torch.cat([there, places_BNP[..., :3], self.dropout(said)], -1)
-        constant = torch.ones_like(variables_BU[:, :1])
+        constant = variables_BU.new_ones(len(variables_BU), 1)
         variables_BU = torch.cat([constant, self.dropout(variables_BU)], 1)
         meaning_BQS = torch.einsum("qsu,bu->bqs", self.weight, variables_BU)
         found_BQN = torch.softmax(self.hears, -1) @ weights_BQN

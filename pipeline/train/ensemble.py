@@ -1,6 +1,10 @@
-"""The members of an ensemble, trained in turn, each on its own draw of the patients."""
+"""The members of an ensemble, each trained on its own draw of the patients."""
 
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -8,7 +12,8 @@ from pipeline.errors import UsageError
 from pipeline.model.network import FusedNetwork
 from pipeline.preprocess import TableTransform
 from pipeline.progress import Progress
-from pipeline.train.checkpoints import Work
+from pipeline.train.beside import is_worth_it, run_beside
+from pipeline.train.checkpoints import Work, quietly
 from pipeline.train.examples import Example
 from pipeline.train.loop import fit
 from pipeline.train.splits import Part
@@ -27,8 +32,9 @@ def fit_members(
     """Train as many networks as ``training.ensemble`` asks for.
 
     Of several members each is trained on a bootstrap of the train part's patients, with the seed
-    ``training.seed`` plus its number; all stop on the same validation part. A single network is
-    trained on the whole train part.
+    ``training.seed`` plus its number; all stop on the same validation part. They are trained beside
+    each other where that is worth it, else in turn. A single network is trained on the whole train
+    part.
 
     Parameters
     ----------
@@ -47,18 +53,38 @@ def fit_members(
     if n_members == 1:
         network, both = new_network(protocol), (parts["train"], parts["validation"])
         return (fit(network, *both, transform, protocol, progress, work=work),)
-    members = []
-    for number in range(n_members):
-        seed = protocol.training.seed + number
-        own = protocol.model_copy(
-            update={"training": protocol.training.model_copy(update={"seed": seed})}
+    members = _Members(new_network, parts, transform, protocol)
+    if not is_worth_it(n_members):
+        return tuple(members.fit(number, progress, work) for number in range(n_members))
+    with tempfile.TemporaryDirectory(prefix="synopt-train-") as folder:
+        kept = work or Work(Path(folder))
+        jobs = [partial(members.fit, number, work=kept) for number in range(n_members)]
+        run_beside(jobs, progress)
+        # What they made is read from there; one that failed goes on here, and fails here.
+        quiet = replace(kept, tell=quietly)
+        return tuple(members.fit(number, progress, quiet) for number in range(n_members))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Members:
+    new_network: Callable[[Protocol], FusedNetwork]
+    parts: Mapping[Part, Sequence[Example]]
+    transform: TableTransform
+    protocol: Protocol
+
+    def fit(self, number: int, progress: Progress, work: Work | None) -> FusedNetwork:
+        """Train one, or read what was trained before."""
+        training = self.protocol.training
+        seed = training.seed + number
+        own = self.protocol.model_copy(
+            update={"training": training.model_copy(update={"seed": seed})}
         )
-        network, drawn = new_network(own), patient_bootstrap(parts["train"], seed=seed)
-        both = (drawn, parts["validation"])
-        named = _named(progress, number, n_members)
-        kept = None if work is None else work.member(seed)
-        members.append(fit(network, *both, transform, own, named, work=kept))
-    return tuple(members)
+        drawn = patient_bootstrap(self.parts["train"], seed=seed)
+        return fit(
+            self.new_network(own), drawn, self.parts["validation"], self.transform, own,
+            _named(progress, number, training.ensemble),
+            work=None if work is None else work.member(seed),
+        )  # fmt: skip
 
 
 def patient_bootstrap(examples: Sequence[Example], *, seed: int) -> list[Example]:

@@ -1,6 +1,8 @@
+import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +23,15 @@ from tests.pipeline.train.test_fit import example
 
 ROOT = Path(__file__).parents[3]
 ENCODER = TextEncoder("none", "0" * 64, None, None, 16)  # type: ignore[arg-type]
+
+
+@pytest.fixture(autouse=True)
+def _in_turn() -> Iterator[None]:
+    """One thread, so that networks are trained one after the other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def asked(protocol: Protocol, **changes: object) -> Protocol:
@@ -52,7 +63,7 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights(
     # Two steps an epoch: it dies in the second epoch of the second network.
     module = "tests.pipeline.train.killed_training"
     command = [sys.executable, "-m", module, str(tmp_path), "2", "3"]
-    done = subprocess.run(command, cwd=ROOT, check=False)
+    done = subprocess.run(command, cwd=ROOT, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert done.returncode == -signal.SIGKILL
     work = tmp_path / "work"
     assert (work / "member_0" / "fused.safetensors").is_file()

@@ -1,0 +1,93 @@
+"""Trainings beside each other on a CPU, each in a process and with a thread of its own.
+
+Small steps keep several threads busy badly: three networks with a thread each are sooner done on
+two cores than one after the other with both.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from multiprocessing import get_all_start_methods, get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkProcess
+
+import torch
+from threadpoolctl import threadpool_limits
+
+from pipeline.progress import Progress
+from pipeline.train.processes import is_on_cpu, n_processes
+
+logger = logging.getLogger(__name__)
+
+Job = Callable[[Progress], object]
+
+A_CORE = 2
+"""Trainings at once, at most: what each keeps in memory besides what all of them share."""
+SECONDS = 1.0
+
+
+def is_worth_it(n_trainings: int) -> bool:
+    """Say whether so many trainings keep all threads of this process busy, and may be forked."""
+    is_alone = is_on_cpu() and n_processes() == 1 and "fork" in get_all_start_methods()
+    return is_alone and 1 < torch.get_num_threads() <= n_trainings
+
+
+def run_beside(jobs: Sequence[Job], progress: Progress) -> None:
+    """Run all jobs, each in a fork of this process; return when all have ended.
+
+    What a job makes must lie on disk: nothing is handed back. One that fails says so in the log,
+    and stops no other. If this process is killed, they end too.
+
+    Parameters
+    ----------
+    jobs
+        Each takes where to report its progress, which is passed on to ``progress``.
+    """
+    waiting, most = list(jobs), A_CORE * torch.get_num_threads()
+    running: dict[Connection, ForkProcess] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < most:
+                reader, process = _start(waiting.pop(0))
+                running[reader] = process
+            for reader in [one for one in wait(list(running)) if isinstance(one, Connection)]:
+                try:
+                    progress(*reader.recv())
+                except EOFError:
+                    _ended(running.pop(reader))
+    finally:
+        for process in running.values():
+            process.terminate()
+
+
+def _start(job: Job) -> tuple[Connection, ForkProcess]:
+    context = get_context("fork")
+    reader, writer = context.Pipe(duplex=False)
+    process = context.Process(target=_run, args=(job, writer, os.getpid()), daemon=True)
+    process.start()
+    writer.close()  # its end is then seen as the end of what can be read
+    return reader, process
+
+
+def _run(job: Job, writer: Connection, parent: int) -> None:
+    """Run a job in this new process; OpenMP's threads do not survive a fork, so it has one."""
+    torch.set_num_threads(1)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    with threadpool_limits(1):
+        job(lambda what, done, total: writer.send((what, done, total)))
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(SECONDS)
+    os._exit(1)
+
+
+def _ended(process: ForkProcess) -> None:
+    process.join()
+    if process.exitcode:
+        logger.warning(
+            "a training beside others ended with %d before it was done", process.exitcode
+        )
