@@ -155,6 +155,10 @@ def _score(
             _decided(thresholds_of(calibrator, inputs.present), said[number])
             for number, calibrator in enumerate(bundle.calibrators)
         ],
+        "decided_at_best": [
+            _decided(thresholds_of(calibrator, inputs.present), best)
+            for calibrator, best in zip(bundle.calibrators, case.observable, strict=True)
+        ],
         "is_held": [float(str(int(y[n])) in held) for n, held in enumerate(sets)],
         "is_held_0": [float("0" in held) for held in sets],
         "is_held_1": [float("1" in held) for held in sets],
@@ -292,10 +296,10 @@ def _sureness(said: Answers) -> Mapping[str, float] | None:
     y, p = said["y"], said["p"]
     once = np.ones((1, len(y)))
 
-    def gained(certainty: Array) -> float:
+    def gained(score: Array, certainty: Array) -> float:
         kept = certainty >= np.quantile(certainty, 1 - CERTAIN_SHARE)
-        of_kept = auroc(y[kept], p[kept], once[:, kept])[0]
-        return float(of_kept - auroc(y, p, once)[0])
+        of_kept = auroc(y[kept], score[kept], once[:, kept])[0]
+        return float(of_kept - auroc(y, score, once)[0])
 
     def held(truth: Array) -> float:
         is_in = (said["lower"] <= truth) & (truth <= said["upper"])
@@ -306,8 +310,9 @@ def _sureness(said: Answers) -> Mapping[str, float] | None:
         "holds_what_is_true": held(said["true"]),
         "mean_width_points": float(100 * width.mean()),
         "median_width_points": float(100 * np.median(width)),
-        "auroc_gain_of_narrowest": gained(-width),
-        "auroc_gain_of_most_decided": gained(said["decided"]),
+        "auroc_gain_of_narrowest": gained(p, -width),
+        "auroc_gain_of_most_decided": gained(p, said["decided"]),
+        "auroc_gain_of_most_decided_at_best": gained(said["observable"], said["decided_at_best"]),
     }
 
 

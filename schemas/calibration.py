@@ -184,8 +184,11 @@ class IntervalModel(FrozenModel):
     """How often it is meant to hold the true probability."""
     n_members: int = Field(ge=3)
     """Networks of the ensemble."""
-    typical_variance: float = Field(gt=0)
-    """Among the members' answers to one case, calibrated log-odds squared."""
+    typical_score_variance: float = Field(gt=0)
+    """Among the members' raw scores of one case, log-odds squared: the scale around which such
+    variances lie."""
+    mean_score_variance: float = Field(ge=0)
+    """Their mean over calibration cases, which a few large ones raise."""
     typical_df: float = Field(gt=0)
     """How many degrees of freedom that is worth beside a case's own."""
     knots: tuple[float, ...] = Field(min_length=1)

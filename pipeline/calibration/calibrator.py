@@ -1,6 +1,6 @@
 """All that calibration fits for one task, each part on its own patients."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,13 +82,12 @@ def with_nested_loss(
 def with_interval(
     calibrator: Calibrator,
     members: Array,
-    present: Sequence[Subset],
     labels: Array,
     hidden: Mapping[Subset, Array],
     patients: Patients | None = None,
 ) -> Calibrator:
     """Add what intervals take, from the calibration cases; see :func:`fit_interval`."""
-    found = fit_interval(calibrator, members, present, labels, hidden, patients)
+    found = fit_interval(calibrator, members, labels, hidden, patients)
     return calibrator.model_copy(update={"interval": found})
 
 

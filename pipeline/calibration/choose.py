@@ -74,6 +74,23 @@ def chosen_map(score: Array, truth: Array, patients: Patients | None) -> Calibra
     return CANDIDATES[simplest(losses)](score, truth)
 
 
+def chosen_out_of_bag(score: Array, truth: Array, drawn: NDArray[np.int64]) -> CalibrationMap:
+    """Fit each method on a bootstrap; return the one chosen by the loss of what it left out.
+
+    Parameters
+    ----------
+    score, truth : shape (n,)
+    drawn
+        The places of the cases in the bootstrap.
+    """
+    left_out = np.setdiff1d(np.arange(len(score)), drawn)
+    maps = {name: CANDIDATES[name](score[drawn], truth[drawn]) for name in _allowed(truth[drawn])}
+    losses = {
+        name: log_loss_of(fitted, score[left_out], truth[left_out]) for name, fitted in maps.items()
+    }
+    return maps[simplest(losses)]
+
+
 def checked(
     logits: ArrayLike, labels: ArrayLike, *, task: str, patients: Patients | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -20,9 +20,10 @@ SLOPE_SD = 2.0
 happen to be told apart without an error it keeps the slope, and so the certainty, finite."""
 _START_SLOPE = 1.0
 END_ODDS, END_SD, END_REACH = 4.0, 2.0, 8.0
-"""Of normal priors on the log-odds of a floor and a ceiling: how far from the prevalence's they
-lie, their standard deviation, and the furthest that is tried. So a small cohort without an event at
-low scores does not put the floor at 0."""
+"""Of normal priors on the log-odds of a floor and a ceiling: how far they lie beyond the
+prevalence's and beyond even odds, their standard deviation, and the furthest that is tried. So a
+small cohort without an event at low scores does not put the floor at 0, and a rare outcome is not
+said to stay unlikely whatever the score."""
 
 Fit = Callable[[NDArray[np.float64], NDArray[np.float64]], CalibrationMap]
 
@@ -55,7 +56,8 @@ def fit_four_parameter(logits: NDArray[np.float64], labels: NDArray[np.float64])
     """
     n = len(labels)
     middle = float(logit(np.clip(labels.mean(), 0.5 / n, 1.0 - 0.5 / n)))
-    around = np.array([_START_SLOPE, 0.0, middle - END_ODDS, middle + END_ODDS])
+    low, high = min(middle, 0.0), max(middle, 0.0)
+    around = np.array([_START_SLOPE, 0.0, low - END_ODDS, high + END_ODDS])
     precision = np.array([SLOPE_SD**-2, 0.0, END_SD**-2, END_SD**-2]) / n
 
     def loss(p: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -64,8 +66,8 @@ def fit_four_parameter(logits: NDArray[np.float64], labels: NDArray[np.float64])
         return fit + float(precision @ moved**2) / 2.0, slope + precision * moved
 
     line = fit_platt(logits, labels)
-    bounds = [(0.0, MAX_SLOPE), (None, None), (middle - END_REACH, middle),
-              (middle, middle + END_REACH)]  # fmt: skip
+    bounds = [(0.0, MAX_SLOPE), (None, None), (low - END_REACH, middle),
+              (middle, high + END_REACH)]  # fmt: skip
     # The line that is best without ends is too flat with them, and the loss is not convex.
     starts = [np.array([line.slope * k, line.intercept * k, *around[2:]]) for k in (1.0, 2.0)]
     tried = [minimize(loss, one, jac=True, bounds=bounds, method="L-BFGS-B") for one in starts]

@@ -3,7 +3,7 @@
 Shapes: M members of the ensemble, n cases.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,7 @@ from scipy.optimize import brentq
 from scipy.special import digamma, expit, polygamma
 from scipy.stats import t as student
 
-from pipeline.calibration.choose import by_patient
-from pipeline.calibration.fit import CANDIDATES
+from pipeline.calibration.choose import by_patient, chosen_out_of_bag
 from pipeline.calibration.maps import (
     MODALITIES,
     after_map,
@@ -33,7 +32,7 @@ N_MAPS = 100
 QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 LEAST_VARIANCE = 1e-8
 MOST_DF = 1e4
-STEP, LEAST_SLOPE = 0.5, 0.1
+LEAST_REACH = 0.5
 
 Array = NDArray[np.float64]
 
@@ -41,7 +40,6 @@ Array = NDArray[np.float64]
 def fit_interval(
     calibrator: Calibrator,
     members: Array,
-    present: Sequence[Subset],
     labels: Array,
     hidden: Mapping[Subset, Array],
     patients: NDArray[np.str_] | None = None,
@@ -54,8 +52,6 @@ def fit_interval(
         Fitted on the mean of these scores.
     members : shape (M, n), log-odds
         Raw scores of the calibration cases by each network of the ensemble.
-    present
-        The modalities of each case.
     labels : shape (n,), 0 or 1
     hidden
         Mean raw scores of the same cases with only some modalities read, shape (n,) each; NaN
@@ -65,8 +61,8 @@ def fit_interval(
     """
     if len(members) < MIN_MEMBERS:
         return None
-    odds = np.stack([to_log_odds_of_each(calibrator, one, present) for one in members])
-    variance, df = typical_variance(odds.var(axis=0, ddof=1), len(members) - 1)
+    variances = members.var(axis=0, ddof=1)
+    variance, df = typical_variance(variances, len(members) - 1)
     scores = members.mean(0)
     knots = np.unique(np.quantile(scores, QUANTILES))
     of = by_patient(labels, patients)[1]
@@ -75,10 +71,11 @@ def fit_interval(
     return IntervalModel(
         level=LEVEL,
         n_members=len(members),
-        typical_variance=variance,
+        typical_score_variance=variance,
+        mean_score_variance=float(variances.mean()),
         typical_df=df,
         knots=tuple(knots.tolist()),
-        map_sd=tuple(_map_sd(calibrator, scores[own], labels[own], knots, numbers).tolist()),
+        map_sd=tuple(_map_sd(scores[own], labels[own], knots, numbers).tolist()),
         absent=_absent(calibrator, hidden),
     )
 
@@ -89,13 +86,16 @@ def interval(
     """Return the ends of one case's interval around its calibrated probability.
 
     The half width, in log-odds, is Student's t times the root of four variances: that of the
-    members' calibrated scores, drawn towards what is typical (Smyth, 2004); that of the
-    calibration map over bootstraps of its patients; where a modality is absent, the mean square by
-    which reading it would have moved the score; and that of a site's update at this score. Of M
-    members the first counts 1 + 1 / M times: each was trained on a bootstrap, so their spread says
-    how far training on other patients would have moved the answer, which averaging does not undo;
-    their mean adds its own error. A map that shrinks scores does so since they are noisy
-    (regression dilution): of a score's variance then not the slope's square is left, but the slope.
+    members' scores, drawn towards what is typical (Smyth, 2004); that of the calibration map over
+    bootstraps of its patients, among which it is chosen anew; where a modality is absent, the mean
+    square by which reading it would have moved the score; and that of a site's update at this
+    score. Of M members the first counts 1 + 1 / M times: each was trained on a bootstrap, so their
+    spread says how far training on other patients would have moved the answer, which averaging does
+    not undo; their mean adds its own error. It is a variance of raw scores, and what it means in
+    calibrated log-odds depends on how steep the map is around the score, a standard deviation to
+    either side. A map of slope s below 1 draws scores together since they are noisy (regression
+    dilution), and so strays from each truth: of a mean variance v of the scores s (1 - s) v is left
+    beside s^2 of the case's own, together s v where the case is like the mean.
     Of a Venn-Abers map the interval holds [p0, p1] at least.
 
     Parameters
@@ -111,19 +111,21 @@ def interval(
     fitted = calibrator.interval
     if fitted is None:
         return None
-    there = tuple(present)
-    odds = to_log_odds(calibrator, members, there)
+    there, score = tuple(present), members.mean()
     own_df = len(members) - 1
-    slope = 1.0 if calibrator.recalibration is None else calibrator.recalibration.slope
     df = own_df + fitted.typical_df
-    typical = slope**2 * fitted.typical_variance
-    spread = (own_df * odds.var(ddof=1) + fitted.typical_df * typical) / df
-    score = members.mean()
-    map_sd = slope * np.interp(score, fitted.knots, fitted.map_sd)
-    absent = slope * _absent_sd(fitted, there)
-    shrunk = np.clip(_slope(calibrator, score, there) / slope, LEAST_SLOPE, 1.0)
+    pooled = own_df * members.var(ddof=1) + fitted.typical_df * fitted.typical_score_variance
+    with_mean = 1 + 1 / len(members)
+    spread = with_mean * pooled / df
+    site = 1.0 if calibrator.recalibration is None else calibrator.recalibration.slope
+    slope = _slope(calibrator, score, there, reach=max(float(np.sqrt(spread)), LEAST_REACH))
+    drawn = np.clip(slope / site, 0.0, 1.0)
+    strayed = site**2 * drawn * (1.0 - drawn) * with_mean * fitted.mean_score_variance
+    map_sd = site * np.interp(score, fitted.knots, fitted.map_sd)
+    absent = site * _absent_sd(fitted, there)
     half = student.ppf((1 + fitted.level) / 2, df) * np.sqrt(
-        spread * (1 + 1 / len(members)) / shrunk
+        slope**2 * spread
+        + strayed
         + map_sd**2
         + absent**2
         + _site_variance(calibrator.recalibration, float(before_site(calibrator, score, there)))
@@ -168,30 +170,19 @@ def _site_variance(site: Recalibration | None, odds: float) -> float:
     return max(variance, 0.0)
 
 
-def _slope(calibrator: Calibrator, score: float, present: Subset) -> float:
-    """Return by how much the calibrated log-odds grow with the score, around it."""
-    ends = to_log_odds(calibrator, [score - STEP, score + STEP], present)
-    return float((ends[1] - ends[0]) / (2 * STEP))
+def _slope(calibrator: Calibrator, score: float, present: Subset, *, reach: float) -> float:
+    """Return by how much the calibrated log-odds grow with the score, over a reach around it."""
+    ends = to_log_odds(calibrator, [score - reach, score + reach], present)
+    return float((ends[1] - ends[0]) / (2 * reach))
 
 
-def to_log_odds_of_each(calibrator: Calibrator, scores: Array, present: Sequence[Subset]) -> Array:
-    """Return calibrated log-odds of cases that differ in what is there, shape (n,)."""
-    odds = np.empty(len(scores))
-    for subset in set(present):
-        own = np.array([there == subset for there in present])
-        odds[own] = to_log_odds(calibrator, scores[own], subset)
-    return odds
+def _map_sd(scores: Array, labels: Array, knots: Array, patients: NDArray[np.int64]) -> Array:
+    """Return how far a map, chosen and fitted on other patients, would have strayed at each knot.
 
-
-def _map_sd(
-    calibrator: Calibrator,
-    scores: Array,
-    labels: Array,
-    knots: Array,
-    patients: NDArray[np.int64],
-) -> Array:
-    """Return how far the map, fitted on other patients, would have strayed at each knot."""
-    fit, random = CANDIDATES[calibrator.map.method], np.random.default_rng(0)
+    The method is chosen anew on each bootstrap, by the patients that it left out: that one was
+    best on these patients does not make it the right one.
+    """
+    random = np.random.default_rng(0)
     order = np.argsort(patients, kind="stable")
     of_each = np.split(order, np.cumsum(np.bincount(patients))[:-1])
     found: list[Array] = []
@@ -199,7 +190,7 @@ def _map_sd(
         chosen = random.integers(len(of_each), size=len(of_each))
         drawn = np.concatenate([of_each[number] for number in chosen])
         if labels[drawn].min() < labels[drawn].max():
-            found.append(map_log_odds(fit(scores[drawn], labels[drawn]), knots))
+            found.append(map_log_odds(chosen_out_of_bag(scores, labels, drawn), knots))
     return np.asarray(np.std(found, axis=0, ddof=1))
 
 

@@ -161,13 +161,8 @@ def _calibrator(
     fitted: AnyCalibrator
     if task.kind == "binary":
         members = steps_of(scores["calibration"].members, tasks, number)[:, known, 0]
-        present = [there for there, flag in zip(
-            scores["calibration"].present, known, strict=True) if flag]  # fmt: skip
         apart = {subset: values[:, 0] for subset, values in parted.items()}
-        fitted = _binary(
-            task.name, own[:, 0], labels[known, 0], apart, patients, members=members,
-            present=present,
-        )  # fmt: skip
+        fitted = _binary(task.name, own[:, 0], labels[known, 0], apart, patients, members=members)
     else:
         fitted = fit_step_calibrator(task, own, labels[known], parted, patients)
     if not parts["conformal"]:
@@ -178,7 +173,7 @@ def _calibrator(
     )  # fmt: skip
 
 
-def _binary(  # noqa: PLR0913
+def _binary(
     task: str,
     own: Array,
     labels: Array,
@@ -186,13 +181,12 @@ def _binary(  # noqa: PLR0913
     patients: NDArray[np.str_],
     *,
     members: Array,
-    present: Sequence[tuple[str, ...]],
 ) -> Calibrator:
     """Fit a binary task's map, what choosing it costs, and its interval, on known cases."""
     truth = labels.astype(np.int64)
     fitted = fit_calibrator(task, own, truth, hidden, patients)
     fitted = with_nested_loss(fitted, own, truth, hidden, patients)
-    return with_interval(fitted, members, present, labels, hidden, patients)
+    return with_interval(fitted, members, labels, hidden, patients)
 
 
 def _with_thresholds(

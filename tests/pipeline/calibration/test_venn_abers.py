@@ -137,8 +137,9 @@ def test_a_map_that_is_not_whole_is_refused(kept: dict[str, object]) -> None:
 def with_narrow_interval(fitted: CalibrationMap, **more: object) -> Calibrator:
     """Return a calibrator whose networks agree and whose map is taken for sure."""
     model = IntervalModel(
-        level=0.9, n_members=3, typical_variance=1e-8, typical_df=100.0, knots=(0.0,),
-        map_sd=(0.0,), absent=({"present": ("image",), "sd": 0.0},),
+        level=0.9, n_members=3, typical_score_variance=1e-8, typical_df=100.0,
+        mean_score_variance=1e-8, knots=(0.0,), map_sd=(0.0,),
+        absent=({"present": ("image",), "sd": 0.0},),
     )  # fmt: skip
     return Calibrator(task="t", map=fitted, interval=model, n_cases=300, n_events=90, **more)
 
