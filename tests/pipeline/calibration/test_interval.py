@@ -8,7 +8,7 @@ from scipy.stats import t as student
 
 from pipeline.calibration import MODALITIES, fit_calibrator, interval, to_log_odds, with_interval
 from pipeline.calibration.interval import typical_variance
-from schemas.calibration import Calibrator, Recalibration
+from schemas.calibration import CalibrationMap, Calibrator, IntervalModel, Recalibration
 
 WITHOUT_IMAGE = ("notes", "table")
 N_MEMBERS, DF = 4, 6
@@ -79,6 +79,21 @@ def test_members_that_agree_by_chance_are_not_taken_for_certain() -> None:
     found = interval(calibrator, np.full(N_MEMBERS, 0.3), MODALITIES)
     assert found is not None
     assert found[1] - found[0] > 0.05
+
+
+def test_where_the_map_is_flat_the_spread_of_scores_moves_nothing() -> None:
+    ends_apart = CalibrationMap(
+        method="four_parameter_logistic", slope=2.0, intercept=0.0, floor=0.1, ceiling=0.8
+    )
+    model = IntervalModel(
+        level=0.9, n_members=3, typical_score_variance=0.3, typical_df=5.0,
+        mean_score_variance=0.3, knots=(0.0,), map_sd=(0.0,),
+    )  # fmt: skip
+    calibrator = Calibrator(task="t", map=ends_apart, interval=model, n_cases=300, n_events=90)
+    members = np.array([[-0.5, 0.0, 0.5], [-9.5, -9.0, -8.5]]).T
+    steep, flat = np.diff(logit(ends(calibrator, members)), axis=1).ravel()
+    assert steep > 1.0
+    assert flat < 0.01
 
 
 def test_what_is_absent_widens() -> None:

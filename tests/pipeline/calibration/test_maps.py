@@ -3,7 +3,7 @@ import pytest
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from pipeline.calibration.choose import fit_map, left_out_losses
+from pipeline.calibration.choose import chosen_out_of_bag, fit_map, left_out_losses
 from pipeline.calibration.fit import (
     CANDIDATES,
     fit_four_parameter,
@@ -207,3 +207,13 @@ def test_a_case_that_was_not_read_has_no_log_odds(method: Method) -> None:
     found = map_log_odds(CalibrationMap(method=method), np.array([np.nan, 0.5]))
     assert np.isnan(found[0])
     assert found[1] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("shift", "is_shifted"), [(-1.5, True), (0.0, False)])
+def test_a_bootstraps_method_is_chosen_by_what_it_left_out(shift: float, is_shifted: bool) -> None:
+    logits, labels, _ = drawn(900, shift=-1.5)
+    others, theirs, _ = drawn(900, seed=2, shift=shift)
+    inside = np.arange(900)
+    found = chosen_out_of_bag(np.r_[logits, others], np.r_[labels, theirs], inside)
+    assert (found.method != "temperature") == is_shifted
+    assert found == CANDIDATES[found.method](logits, labels)

@@ -4,10 +4,11 @@ from typing import get_args
 import pytest
 import torch
 
+from pipeline.model.collate import collate
 from pipeline.tensors import ModelInput
 from schemas.protocol import Protocol
 from schemas.settings import Fusion
-from tests.pipeline.model.networks import score, shaken, text, with_model
+from tests.pipeline.model.networks import TEXT_WIDTH, score, shaken, text, with_model
 
 
 @pytest.mark.parametrize("fusion", get_args(Fusion))
@@ -49,6 +50,20 @@ def test_only_some_fusions_let_the_history_move_the_images_evidence(
     output, changed = (score(network, other, replace(whole, text=text(n))) for n in (7, 9))
     same = torch.allclose(output.image, changed.image, atol=1e-6)
     assert same == (fusion in ("late", "concat"))
+
+
+@pytest.mark.parametrize("fusion", ["cross", "late", "image_only"])
+def test_what_a_frozen_image_branch_shows_is_weighed_anew_in_fusing(
+    protocol: Protocol, whole: ModelInput, fusion: str
+) -> None:
+    other = with_model(protocol, fusion=fusion)
+    network = shaken(other)
+    for part in network.image_branch():
+        part.requires_grad_(requires_grad=False)
+    batch = collate([whole], other, text_width=TEXT_WIDTH, table_width=2)
+    network(batch).image.sum().backward()
+    weighed = [weight.grad for weight in network.join.parameters() if weight.grad is not None]
+    assert any(bool(grad.abs().sum() > 0) for grad in weighed)
 
 
 @pytest.mark.parametrize("fusion", ["cross", "concat", "projection", "late"])
