@@ -113,7 +113,8 @@ def _key(design: Design, protocol: Protocol, encoder: TextEncoder) -> str:
         "series", "grid", "intensity", "look_back_days", "table", "notes", "concepts", "tasks",
     })  # fmt: skip
     drawn = [design.world.name, design.seed, design.interaction, design.family]
-    text = json.dumps([drawn, read, encoder.sha256, encoder.max_tokens, code], sort_keys=True)
+    reader = [encoder.sha256, encoder.max_tokens, encoder.pooling]
+    text = json.dumps([drawn, read, *reader, code], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 

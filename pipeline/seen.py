@@ -92,10 +92,11 @@ def see_phrases(encoder: TextEncoder, texts: Sequence[str], store: Store | None)
 
 
 def encoder_sha256(encoder: TextEncoder) -> str:
-    """Hash all that decides what a BERT makes of a text: weights, form, tokenizer, device."""
+    """Hash all that decides what a BERT makes of a text: weights, form, tokenizer, what counts."""
     bert, tokenizer = encoder.bert, encoder.tokenizer.backend_tokenizer.to_str()
     parts = [encoder.sha256, bert.config.to_json_string(), tokenizer, bert.device.type]
-    return hashlib.sha256("\0".join([*parts, str(encoder.max_tokens)]).encode()).hexdigest()
+    read = [str(encoder.max_tokens), encoder.pooling]
+    return hashlib.sha256("\0".join([*parts, *read]).encode()).hexdigest()
 
 
 def _made_by() -> list[object]:

@@ -57,7 +57,7 @@ class TextWindow:
     pieces
         Numbers of BERT's vocabulary.
     counts
-        Those of them that count here: windows overlap, but each word counts once.
+        Those of them that count here: windows overlap, but each word counts once; or [CLS].
     """
 
     sentence: int
@@ -72,7 +72,7 @@ class TextInput:
     Parameters
     ----------
     features : shape (T, D), float32
-        Mean of BERT's last hidden states over the sentence's words.
+        Mean of BERT's last hidden states over the sentence's words, or of [CLS].
     kinds : shape (T, D), float32
         The same for the word that names the kind of note.
     age_days : shape (T,), float32

@@ -21,6 +21,7 @@ FIXED = {
     "model.text_encoder": _READ_ONCE,
     "model.text_sha256": _READ_ONCE,
     "model.max_tokens": _READ_ONCE,
+    "model.text_pooling": _READ_ONCE,
     "training.annotation_share": _READ_ONCE,
     "training.seed": "the search would choose the luckiest",
     "training.splits": "trials would be judged on different patients",

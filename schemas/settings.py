@@ -32,13 +32,16 @@ class ModelSettings(FrozenModel):
     """SHA-256 of the encoder's model.safetensors; empty accepts any and records what was used."""
     max_tokens: int = Field(default=128, ge=16, le=512)
     """Tokens in one window of a note; longer notes are read in several."""
+    text_pooling: Literal["mean", "cls"] = "mean"
+    """What a sentence's feature is: the mean over its words' last hidden states, or that of BERT's
+    token [CLS], over its windows."""
     text_tuning: Literal["frozen", "lora", "full"] = "frozen"
     """Whether training changes the BERT: not at all, by small added matrices (LoRA), or wholly."""
     fusion: Fusion = "cross"
     """How image and history meet. `cross`: cross-attention both ways, and products. `projection`:
     both are projected into one space and multiplied there. `concat`: the mean sentence beside the
-    mean image token under one linear layer. `late`: each has its own logit, and they add; what
-    the image shows is weighed anew, whatever the history.
+    mean image token under one linear layer; with `text_pooling: cls` the classic. `late`: each has
+    its own logit, and they add; what the image shows is weighed anew, whatever the history.
     `image_only`, `history_only`: the other part is never read."""
     embedding: int = Field(default=32, ge=2, le=1024)
     """Width of the space in which image and history are compared."""

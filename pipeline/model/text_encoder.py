@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -35,6 +36,8 @@ class TextEncoder:
         As the protocol names it.
     sha256
         Of its ``model.safetensors``.
+    pooling
+        What a text's feature is the mean of; see ``ModelSettings.text_pooling``.
     """
 
     name: str
@@ -42,6 +45,7 @@ class TextEncoder:
     tokenizer: PreTrainedTokenizerBase
     bert: PreTrainedModel
     max_tokens: int
+    pooling: Literal["mean", "cls"] = "mean"
 
     @property
     def width(self) -> int:
@@ -82,7 +86,9 @@ def load_text_encoder(settings: ModelSettings) -> TextEncoder:
         msg = f"text encoder {settings.text_encoder}: needs a fast tokenizer (tokenizer.json)"
         raise CheckpointError(msg)
     bert.eval().requires_grad_(requires_grad=False)
-    return TextEncoder(settings.text_encoder, sha256, tokenizer, bert, settings.max_tokens)
+    return TextEncoder(
+        settings.text_encoder, sha256, tokenizer, bert, settings.max_tokens, settings.text_pooling
+    )
 
 
 def save_text_encoder(encoder: TextEncoder, folder: Path) -> None:
@@ -132,7 +138,7 @@ def _from_hub(name: str) -> Path:
 
 
 def encode_phrases(encoder: TextEncoder, texts: Sequence[str]) -> Tensor:
-    """Return one feature a text, shape (n, D): the mean over its words' last hidden states."""
+    """Return one feature a text, shape (n, D): the mean over what counts of its hidden states."""
     windows = [
         (number, window) for number, text in enumerate(texts) for window in _windows(encoder, text)
     ]
@@ -140,7 +146,8 @@ def encode_phrases(encoder: TextEncoder, texts: Sequence[str]) -> Tensor:
     for (number, window), states in zip(
         windows, _run(encoder, [window.ids for _, window in windows]), strict=True
     ):
-        words = states[window.counts] if len(states) > 2 else states
+        has_words = len(states) > 2 or encoder.pooling == "cls"
+        words = states[window.counts] if has_words else states
         sums[number] += words.sum(dim=0)
         counts[number] += len(words)
     return sums / counts.clamp(min=1)
@@ -155,7 +162,7 @@ def encode_notes(
 ) -> TextInput | None:
     """Return one feature for every sentence of every note; None if there is no sentence.
 
-    Each sentence is read alone, and its feature is the mean over its words' last hidden states:
+    Each sentence is read alone (its feature is the mean over what counts of its hidden states):
     read inside its note, a sentence of a frozen BERT takes on so much of its neighbours that a
     negated and a stated finding are hard to tell apart. A sentence longer than a window is read
     in several that overlap, so nothing is cut off.
@@ -209,7 +216,8 @@ class _Window:
 def _windows(encoder: TextEncoder, text: str) -> list[_Window]:
     """Part a text into windows that overlap, so that no word is read without its neighbours.
 
-    Each word piece counts once: of the pieces that two windows share, one half in each.
+    Each word piece counts once: of the pieces that two windows share, one half in each; or [CLS]
+    alone, of each window.
     """
     overlap = encoder.max_tokens // OVERLAP_SHARE
     coded = encoder.tokenizer(
@@ -217,6 +225,8 @@ def _windows(encoder: TextEncoder, text: str) -> list[_Window]:
         return_overflowing_tokens=True,
     )  # fmt: skip
     windows = list(coded["input_ids"])
+    if encoder.pooling == "cls":
+        return [_Window(ids, slice(0, 1)) for ids in windows]
     first, last = overlap // 2, overlap - overlap // 2
     return [
         _Window(

@@ -45,7 +45,7 @@ class TunableText(nn.Module):
             bert.requires_grad_(requires_grad=True)
 
     def forward(self, batch: Batch) -> Tensor:
-        """Return each sentence's mean over its words' last hidden states, shape (B, T, D).
+        """Return each sentence's mean over what counts of its hidden states, shape (B, T, D).
 
         The same as the cached ``batch["text"]``, but with gradients.
         """

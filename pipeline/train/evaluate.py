@@ -31,6 +31,8 @@ from schemas.splits import SplitRecord
 
 INPUTS = ("series", "grid", "intensity", "look_back_days", "table", "notes", "concepts")
 """Parts of a protocol that decide what a bundle reads."""
+TEXT_INPUTS = ("max_tokens", "text_pooling")
+"""Of its model's settings, what decides how sentences are read."""
 
 Array = NDArray[np.float64]
 
@@ -104,6 +106,14 @@ def _require_comparable(bundle: Bundle, rival: Bundle) -> None:
     for what, mine, its in (
         ("tasks", bundle.protocol.tasks, rival.protocol.tasks),
         ("text encoder", bundle.text_encoder.sha256, rival.text_encoder.sha256),
+        *(
+            (
+                f"model.{name}",
+                getattr(bundle.protocol.model, name),
+                getattr(rival.protocol.model, name),
+            )
+            for name in TEXT_INPUTS
+        ),
         *((name, getattr(bundle.protocol, name), getattr(rival.protocol, name)) for name in INPUTS),
     ):
         if mine != its:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -56,6 +57,26 @@ def test_windows_overlap_and_every_word_piece_counts_once(encoder: TextEncoder) 
     shared = encoder.max_tokens // OVERLAP_SHARE
     for one, other in pairwise(windows):
         assert one.ids[1:-1][-shared:] == other.ids[1:-1][:shared]
+
+
+def test_with_cls_pooling_a_text_is_what_bert_says_at_its_first_token() -> None:
+    encoder = load_text_encoder(ModelSettings(text_encoder=MINILM, text_pooling="cls"))
+    texts = ["He had a seizure.", "", "The gait is steady and the left arm is strong."]
+    found = encode_phrases(encoder, texts)
+    for text, feature in zip(texts, found, strict=True):
+        with torch.inference_mode():
+            states = encoder.bert(**encoder.tokenizer(text, return_tensors="pt"))
+        assert torch.allclose(feature, states.last_hidden_state[0, 0], atol=1e-5)
+
+
+def test_with_cls_pooling_a_long_text_is_the_mean_over_its_windows(encoder: TextEncoder) -> None:
+    first = replace(encoder, pooling="cls")
+    text = " ".join(f"word{number}" for number in range(60))
+    windows = [torch.tensor([window.ids]) for window in _windows(first, text)]
+    assert len(windows) > 3
+    with torch.inference_mode():
+        states = [first.bert(input_ids=ids).last_hidden_state[0, 0] for ids in windows]
+    assert torch.allclose(encode_phrases(first, [text])[0], sum(states) / len(states), atol=1e-5)
 
 
 def test_each_sentence_is_one_token_with_its_notes_kind_and_age(encoder: TextEncoder) -> None:

@@ -1,5 +1,7 @@
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -50,10 +52,12 @@ def read(encoder: TextEncoder, protocol: Protocol) -> Batch:
 
 
 @pytest.mark.parametrize("tuning", ["lora", "full"])
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
 def test_before_training_a_tunable_bert_reads_like_the_frozen_one(
-    encoder: TextEncoder, protocol: Protocol, tuning: str
+    encoder: TextEncoder, protocol: Protocol, tuning: str, pooling: Literal["mean", "cls"]
 ) -> None:
     settings = protocol.model.model_copy(update={"text_tuning": tuning})
+    encoder = replace(encoder, pooling=pooling)
     batch = read(encoder, protocol)
     assert len(batch["windows"]) > batch["is_token"].sum()  # one sentence takes several windows
     features = TunableText(encoder, settings).eval()(batch)

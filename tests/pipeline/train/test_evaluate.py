@@ -81,6 +81,7 @@ def test_a_protocol_that_training_did_not_see_is_refused(
     [
         ({"table": PROTOCOL.table[:1]}, "table"),
         ({"look_back_days": 1}, "look_back_days"),
+        ({"model": {"text_pooling": "cls"}}, "model.text_pooling"),
         ({"tasks": ({"name": "other", "question": "Is there another?"},)}, "tasks"),
     ],
 )
