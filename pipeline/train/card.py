@@ -197,7 +197,7 @@ def _proof(proof: MapProof) -> str:
     least = ""
     if proof.n_without:
         least = (
-            ": a scan without the finding does so at most once in a hundred times "
+            f": a scan without the finding does so at most once in {proof.once_in} times "
             f"({proof.n_without} such scans)"
         )
     return f"""### Maps of {proof.task}: {said}

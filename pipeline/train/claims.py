@@ -1,6 +1,5 @@
 """How much maps claim of scans that are known to hold nothing: what a map must exceed to count."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,8 +12,10 @@ from pipeline.train.annotations import with_empty_masks
 from pipeline.train.examples import Example
 from pipeline.train.splits import one_study_each, place_of
 from pipeline.train.spoken import shown_classes, speaking_of
+from schemas.maps import CLAIMED_ONCE_IN
 
-SHARE_ABOVE = 0.01
+LEAST_SCANS = 99
+"""Of fewer nothing is concluded."""
 MOST_SCANS = 600
 """So that it takes a minute or two."""
 
@@ -26,7 +27,7 @@ class LeastClaim:
     Parameters
     ----------
     log_odds
-        A further scan without the finding claims more with a chance of ``SHARE_ABOVE`` at most.
+        A further scan without the finding claims more at most once in ``CLAIMED_ONCE_IN`` times.
     n_without
         Scans behind it; 0 if they were too few to tell.
     """
@@ -39,9 +40,9 @@ def least_claims(bundle: Bundle, examples: Sequence[Example]) -> tuple[LeastClai
     """Return for each task what its maps must claim.
 
     A further scan without the finding claims more than the k-th smallest claim of n with a chance
-    of 1 - k / (n + 1); k is the first for which that is ``SHARE_ABOVE`` or less. Where there are
-    too few such scans (under 99), or it is not known which they are, a map must claim
-    ``QUIET_LOGIT``.
+    of 1 - k / (n + 1); k is the first for which that is 1 / ``CLAIMED_ONCE_IN`` or less, or n where
+    there is none. Where there are fewer than ``LEAST_SCANS`` such scans, or it is not known which
+    they are, a map must claim ``QUIET_LOGIT``.
 
     Parameters
     ----------
@@ -81,7 +82,8 @@ def _drawn(seen: Sequence[Example], places: NDArray[np.int64], seed: int) -> set
 
 
 def _least(claims: NDArray[np.float64]) -> LeastClaim:
-    place = math.ceil((len(claims) + 1) * (1.0 - SHARE_ABOVE))
-    if place > len(claims):
+    if len(claims) < LEAST_SCANS:
         return LeastClaim()
-    return LeastClaim(max(QUIET_LOGIT, float(np.sort(claims)[place - 1])), len(claims))
+    n_above = (len(claims) + 1) // CLAIMED_ONCE_IN
+    highest = float(np.sort(claims)[::-1][max(n_above, 1) - 1])
+    return LeastClaim(max(QUIET_LOGIT, highest), len(claims))

@@ -20,7 +20,7 @@ from pipeline.train.claims import LeastClaim, least_claims
 from pipeline.train.examples import Example
 from pipeline.train.loop import fit
 from pipeline.train.prove import prove_maps, redrawn
-from schemas.maps import MapProof
+from schemas.maps import CLAIMED_ONCE_IN, MapProof
 from tests.pipeline.model.networks import TEXT_WIDTH, new_network
 from tests.pipeline.train.test_fit import example
 
@@ -93,7 +93,7 @@ def test_a_map_must_claim_more_than_scans_without_the_finding_do(bundle: Bundle)
     inputs = [case.model_input(bundle.table_transform) for case in healthy]
     claimed = np.array([claims_of(one, bundle.predict([one]))[0] for one in inputs])
     assert lesion.n_without == len(healthy) == 150
-    # ceil(151 x 0.99) = 150: the largest of them.
+    # They are too few to tell more than once in 151, by the largest of them.
     assert lesion.log_odds == pytest.approx(max(claimed.max(), QUIET_LOGIT))
     again = [replace(case, study_uid=f"{case.study_uid}.2") for case in healthy]
     assert least_claims(bundle, [*healthy, *again])[0].n_without == 150
@@ -182,3 +182,13 @@ def test_many_tasks_have_as_many_cases_as_a_proof_needs(monkeypatch: pytest.Monk
     monkeypatch.setattr(prove, "MOST_CASES", 20)
     claims = np.kron(np.eye(4), np.full((10, 1), LEAST_CLAIM))
     assert len(prove._chosen(list(claims))) == 4 * MIN_TESTED
+
+
+@pytest.mark.parametrize(("n", "place"), [(99, 1), (199, 1), (398, 1), (399, 2), (599, 3)])
+def test_a_further_scan_claims_more_at_most_once_in_two_hundred_times(n: int, place: int) -> None:
+    values = np.random.default_rng(0).permutation(np.arange(1.0, n + 1))
+    found = claims._least(values)
+    assert found.log_odds == n + 1 - place
+    # Of n + 1 exchangeable scans the last is among the highest `place` with this chance.
+    once_in = min(CLAIMED_ONCE_IN, n + 1)
+    assert place / (n + 1) <= 1 / once_in < (place + 1) / (n + 1)
