@@ -35,6 +35,7 @@ from pipeline.calibration import (
     outside_reference,
     thresholds_of,
     to_probability,
+    value_of,
 )
 from pipeline.calibration.statistics import (
     auroc,
@@ -136,10 +137,11 @@ def _score(
     without = [np.nan] * len(said)
     if has_image:
         without = _probabilities(bundle, output, 1, ("image",))
-    sets = [
-        label_set(thresholds_of(calibrator, inputs.present), said[number])
-        for number, calibrator in enumerate(bundle.calibrators)
+    thresholds = [
+        thresholds_of(calibrator, inputs.present, value_of(task, case.example.history))
+        for calibrator, task in zip(bundle.calibrators, bundle.protocol.tasks, strict=True)
     ]
+    sets = [label_set(own, p) for own, p in zip(thresholds, said, strict=True)]
     y = case.outcomes
     ends = [
         interval(calibrator, output.each_member[:, 0, n].double().cpu().numpy(), inputs.present)
@@ -151,13 +153,9 @@ def _score(
         "upper": [high for _, high in ends],
         "p": said,
         "without_history": without,
-        "decided": [
-            _decided(thresholds_of(calibrator, inputs.present), said[number])
-            for number, calibrator in enumerate(bundle.calibrators)
-        ],
+        "decided": [_decided(own, p) for own, p in zip(thresholds, said, strict=True)],
         "decided_at_best": [
-            _decided(thresholds_of(calibrator, inputs.present), best)
-            for calibrator, best in zip(bundle.calibrators, case.observable, strict=True)
+            _decided(own, best) for own, best in zip(thresholds, case.observable, strict=True)
         ],
         "is_held": [float(str(int(y[n])) in held) for n, held in enumerate(sets)],
         "is_held_0": [float("0" in held) for held in sets],

@@ -16,7 +16,7 @@ from pipeline.heatmap import Heatmap
 from pipeline.regions import regions_of
 from pipeline.report import heatmap_name
 from pipeline.volume import Volume
-from schemas.calibration import AnyCalibrator, Calibrator
+from schemas.calibration import AnyCalibrator, Calibrator, GroupThresholds
 from schemas.maps import MapCheck, MapProof
 from schemas.prediction import Evidence, RiskEstimate
 from schemas.report import Decision, Risk
@@ -28,6 +28,7 @@ def estimate(
     members: NDArray[np.float64],
     present: tuple[str, ...],
     evidence: Evidence,
+    value: str | None = None,
 ) -> RiskEstimate:
     """Return the calibrated probability of a raw score, its interval and its set.
 
@@ -39,7 +40,10 @@ def estimate(
         The same by each network of the ensemble.
     present
         The modalities that the network read.
+    value
+        Of the variable by which the task's sets are set apart; None if there is none.
     """
+    thresholds = thresholds_of(calibrator, present, value)
     probability = float(to_probability(calibrator, logit, present))
     lower, upper = interval(calibrator, members, present) or (None, None)
     return RiskEstimate(
@@ -49,7 +53,8 @@ def estimate(
         lower=lower,
         upper=upper,
         calibrated_logit=float(to_log_odds(calibrator, logit, present)),
-        label_set=label_set(thresholds_of(calibrator, present), probability),
+        label_set=label_set(thresholds, probability),
+        set_among=thresholds.group if isinstance(thresholds, GroupThresholds) else "",
         evidence=evidence,
     )
 
@@ -72,6 +77,7 @@ def answered(
             "upper": found.upper,
             "interval_level": said[2],
             "set": found.label_set,
+            "set_among": found.set_among,
             "set_coverage": calibrator.conformal.coverage if calibrator.conformal else None,
             "logit": found.logit,
             "calibrated_logit": found.calibrated_logit,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.answer import answered, estimate, with_heatmap
 from pipeline.bundle import Bundle, least_claims_of
+from pipeline.calibration import value_of
 from pipeline.errors import GeometryError
 from pipeline.explain import (
     Record,
@@ -102,7 +103,9 @@ class CaseReading:
                 estimates.append(found)
             elif isinstance(calibrator, Calibrator):
                 members = output.each_member[:, 0, number].double().cpu().numpy()
-                estimates.append(estimate(calibrator, logit, members, present, evidence))
+                value = value_of(protocol.tasks[number], self.history)
+                found = estimate(calibrator, logit, members, present, evidence, value)
+                estimates.append(found)
         return estimates
 
     def _maps(self, output: ModelOutput, shown: Shown) -> "_Maps":

@@ -121,6 +121,15 @@ class SubsetThresholds(ConformalThresholds):
     """The modalities that were there."""
 
 
+class GroupThresholds(ConformalThresholds):
+    """The same for cases with every modality and one value of the task's ``sets_by``."""
+
+    value: str
+    """That value, as text."""
+    group: str
+    """The same in words, with its variable."""
+
+
 class OperatingPoint(FrozenModel):
     """A threshold with a guaranteed property."""
 
@@ -236,6 +245,8 @@ class Calibrator(FrozenModel):
     """For the set; None where there were too few cases."""
     conformal_apart: tuple[SubsetThresholds, ...] = ()
     """For the sets of cases with just these modalities, where there were enough cases."""
+    conformal_groups: tuple[GroupThresholds, ...] = ()
+    """For the sets of cases with every modality, by their value of ``sets_by``."""
     operating: tuple[OperatingPoint, ...] = ()
     """Thresholds that the protocol asks for."""
     nested: NestedLoss | None = None

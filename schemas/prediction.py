@@ -149,6 +149,8 @@ class RiskEstimate(FrozenModel):
     """Upper end of the same."""
     label_set: tuple[str, ...] = ()
     """Conformal set; empty if none could be fitted."""
+    set_among: str = ""
+    """The group by whose thresholds; empty if by common ones."""
     evidence: Evidence
     """Where the logit came from."""
     steps: StepAnswer | None = None

@@ -98,6 +98,18 @@ class Protocol(FrozenModel):
         return self
 
     @model_validator(mode="after")
+    def _sets_by_columns(self) -> "Protocol":
+        groups = {column.name for column in self.table if column.kind != "number"}
+        for task in self.tasks:
+            if task.sets_by and task.sets_by not in groups:
+                msg = (
+                    f"task {task.name}: sets_by must name a flag or a category of the table, "
+                    f"got {task.sets_by}"
+                )
+                raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
     def _sources_fit_the_table(self) -> "Protocol":
         faults = self.sources.faults(self.table)
         if faults:

@@ -74,6 +74,9 @@ class Risk(FrozenModel):
     set: tuple[str, ...] = ()
     """Conformal set of labels: those that cannot be ruled out; empty if there were too few cases
     to set its thresholds."""
+    set_among: str = ""
+    """The group of cases among which that coverage is promised; empty where it is among all that
+    have the same modalities."""
     set_coverage: float | None = None
     """Share of cases of either class whose set holds the truth, at least."""
     logit: float | None = None

@@ -35,6 +35,10 @@ class Task(FrozenModel):
     look-back holds one."""
     operating: tuple[OperatingGoal, ...] = ()
     """Thresholds that reports show."""
+    sets_by: str = Field(default="", pattern=NAME_PATTERN + "|^$")
+    """A flag or category of the table. Of cases that have every modality each of its values gets
+    sets by thresholds of its own, where it has enough cases: the coverage that is promised then
+    holds within each. Binary tasks only."""
     classes: tuple[str, ...] = ()
     """Labels of a `multiclass` or `ordinal` task; rising for the latter."""
     horizons_days: tuple[float, ...] = ()
@@ -61,10 +65,11 @@ class Task(FrozenModel):
         return self
 
     @model_validator(mode="after")
-    def _operating_is_binary(self) -> "Task":
-        if self.operating and self.kind != "binary":
-            msg = f"task {self.name}: operating belongs to binary tasks; take it off"
-            raise ValueError(msg)
+    def _binary_alone(self) -> "Task":
+        for name in ("operating", "sets_by"):
+            if getattr(self, name) and self.kind != "binary":
+                msg = f"task {self.name}: {name} belongs to binary tasks; take it off"
+                raise ValueError(msg)
         return self
 
     @property

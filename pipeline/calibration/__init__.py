@@ -1,7 +1,9 @@
 """Logit to probability and set, and the numbers that judge them."""
 
+from pipeline.calibration.among import value_of
 from pipeline.calibration.calibrator import (
     COVERAGE,
+    Group,
     fit_calibrator,
     with_interval,
     with_nested_loss,
@@ -39,12 +41,13 @@ from pipeline.calibration.shown import shown_log_odds
 from pipeline.calibration.steps import outcome_probabilities, step_probabilities, steps_in_words
 
 __all__ = [
-    "COVERAGE", "MODALITIES", "Answers", "Judged", "Reference", "Space", "Summary", "class_set",
-    "doubt_issues", "doubts_about", "fit_calibrator", "fit_class_sets", "fit_reference",
-    "fit_space", "fit_step_calibrator", "history_of", "in_words", "interval", "is_answered",
-    "judge", "judge_steps", "label_set", "mean_auroc", "outcome_probabilities", "outside_reference",
-    "paired_difference", "parts_differ", "questions", "ranks_by_chance", "short_sets",
-    "shown_log_odds", "step_probabilities", "steps_in_words", "task_log_loss", "thresholds_of",
-    "to_log_odds", "to_probability", "train_shares", "unseen_body_parts", "unseen_scanner",
-    "with_class_sets", "with_interval", "with_nested_loss", "with_thresholds",
+    "COVERAGE", "MODALITIES", "Answers", "Group", "Judged", "Reference", "Space", "Summary",
+    "class_set", "doubt_issues", "doubts_about", "fit_calibrator", "fit_class_sets",
+    "fit_reference", "fit_space", "fit_step_calibrator", "history_of", "in_words", "interval",
+    "is_answered", "judge", "judge_steps", "label_set", "mean_auroc", "outcome_probabilities",
+    "outside_reference", "paired_difference", "parts_differ", "questions", "ranks_by_chance",
+    "short_sets", "shown_log_odds", "step_probabilities", "steps_in_words", "task_log_loss",
+    "thresholds_of", "to_log_odds", "to_probability", "train_shares", "unseen_body_parts",
+    "unseen_scanner", "value_of", "with_class_sets", "with_interval", "with_nested_loss",
+    "with_thresholds",
 ]  # fmt: skip

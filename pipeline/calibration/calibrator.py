@@ -1,6 +1,7 @@
 """All that calibration fits for one task, each part on its own patients."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +15,29 @@ from pipeline.calibration.nested import nested_loss
 from pipeline.calibration.operating import fit_operating_point
 from pipeline.calibration.questions import Question
 from pipeline.calibration.subsets import Subset, cases_of_the_map, fit_shifts
-from schemas.calibration import Calibrator, SubsetThresholds
+from schemas.calibration import Calibrator, GroupThresholds, SubsetThresholds
 from schemas.task import OperatingGoal
 
 COVERAGE = 0.9
 
 Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Group:
+    """Cases that share a value of a variable.
+
+    Parameters
+    ----------
+    value, words
+        As text, and with the variable's name.
+    members : shape (n,)
+        Which cases.
+    """
+
+    value: str
+    words: str
+    members: NDArray[np.bool_]
 
 
 def fit_calibrator(
@@ -97,6 +115,7 @@ def with_thresholds(
     labels: NDArray[np.int64],
     goals: Iterable[OperatingGoal],
     apart: Mapping[Subset, Array],
+    groups: Iterable[Group] = (),
 ) -> Calibrator:
     """Add conformal and operating thresholds, set on patients the map was not fitted on.
 
@@ -106,11 +125,14 @@ def with_thresholds(
         Calibrated, with whatever modalities each case has.
     apart
         The same of the same cases with only some modalities read; NaN where a case lacks one.
+    groups
+        Whose sets have thresholds of their own where there are enough cases.
     """
     return calibrator.model_copy(
         update={
             "conformal": fit_conformal(probability, labels, coverage=COVERAGE),
             "conformal_apart": tuple(_apart(labels, apart)),
+            "conformal_groups": tuple(_by_group(probability, labels, groups)),
             "operating": tuple(
                 fit_operating_point(
                     probability, labels, goal=goal.goal, at_least=goal.at_least,
@@ -120,6 +142,16 @@ def with_thresholds(
             ),
         }
     )  # fmt: skip
+
+
+def _by_group(
+    probability: Array, labels: NDArray[np.int64], groups: Iterable[Group]
+) -> Iterator[GroupThresholds]:
+    for group in groups:
+        own = group.members
+        found = fit_conformal(probability[own], labels[own], coverage=COVERAGE)
+        if found is not None:
+            yield GroupThresholds(value=group.value, group=group.words, **found.model_dump())
 
 
 def _apart(

@@ -7,6 +7,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pipeline.calibration.maps import MODALITIES
 from schemas.calibration import (
     AnyCalibrator,
     Calibrator,
@@ -49,13 +50,26 @@ def fit_conformal(
 
 
 @overload
-def thresholds_of(calibrator: Calibrator, present: Sequence[str]) -> ConformalThresholds | None: ...
+def thresholds_of(
+    calibrator: Calibrator, present: Sequence[str], value: str | None
+) -> ConformalThresholds | None: ...
 @overload
 def thresholds_of(calibrator: StepCalibrator, present: Sequence[str]) -> ClassThresholds | None: ...
 def thresholds_of(
-    calibrator: AnyCalibrator, present: Sequence[str]
+    calibrator: AnyCalibrator, present: Sequence[str], value: str | None = None
 ) -> ConformalThresholds | ClassThresholds | None:
-    """Return the thresholds for a case with these modalities, the common ones if it has none."""
+    """Return the thresholds for a case with these modalities, the common ones if it has none.
+
+    Parameters
+    ----------
+    value
+        Of the variable by which a binary task's sets are set apart; see
+        :func:`pipeline.calibration.among.value_of`.
+    """
+    if isinstance(calibrator, Calibrator) and set(present) == set(MODALITIES):
+        for group in calibrator.conformal_groups:
+            if group.value == value:
+                return group
     own = (one for one in calibrator.conformal_apart if set(one.present) == set(present))
     return next(own, calibrator.conformal)
 

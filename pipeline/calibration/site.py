@@ -73,6 +73,9 @@ def recalibrated(
             "conformal_apart": tuple(
                 _carried(one, slope, intercept) for one in calibrator.conformal_apart
             ),
+            "conformal_groups": tuple(
+                _carried(one, slope, intercept) for one in calibrator.conformal_groups
+            ),
             "operating": tuple(_moved(point, slope, intercept) for point in calibrator.operating),
         }
     )

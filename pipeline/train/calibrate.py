@@ -1,7 +1,7 @@
 """A trained network's scores on held-out patients to a calibrated, judged bundle."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 
@@ -12,6 +12,7 @@ from pipeline.bundle import Bundle
 from pipeline.calibration import (
     COVERAGE,
     MODALITIES,
+    Group,
     Reference,
     fit_calibrator,
     fit_reference,
@@ -21,6 +22,7 @@ from pipeline.calibration import (
     parts_differ,
     ranks_by_chance,
     train_shares,
+    value_of,
     with_class_sets,
     with_interval,
     with_nested_loss,
@@ -40,6 +42,7 @@ from pipeline.train.scores import (
 )
 from pipeline.train.splits import Part, one_study_each
 from schemas.calibration import AnyCalibrator, Calibrator, StepCalibrator
+from schemas.history import History
 from schemas.metrics import AnyMetrics
 from schemas.protocol import Protocol
 from schemas.task import Task
@@ -212,9 +215,27 @@ def _with_thresholds(
     if isinstance(fitted, StepCalibrator):
         return with_class_sets(fitted, probability, levels, apart, coverage=COVERAGE)
     binary = {subset: values[:, 0] for subset, values in apart.items()}
+    cases = [(examples[place].history, scores.present[place]) for place in chosen]
     return with_thresholds(
-        fitted, probability[:, 0], levels.astype(np.int64), task.operating, binary
+        fitted, probability[:, 0], levels.astype(np.int64), task.operating, binary,
+        _groups(protocol, task, cases),
     )  # fmt: skip
+
+
+def _groups(
+    protocol: Protocol, task: Task, cases: Sequence[tuple[History, tuple[str, ...]]]
+) -> Iterator[Group]:
+    """Give the whole cases of each value of the variable by which sets are set apart."""
+    values = [
+        value_of(task, history) if set(present) == set(MODALITIES) else None
+        for history, present in cases
+    ]
+    column = next((one for one in protocol.table if one.name == task.sets_by), None)
+    if column is None:
+        return
+    for value in sorted({value for value in values if value is not None}):
+        members = np.array([own == value for own in values])
+        yield Group(value, f"{column.label or column.name}: {value}", members)
 
 
 def _one_each(

@@ -19,6 +19,7 @@ from pipeline.calibration import (
     step_probabilities,
     thresholds_of,
     to_probability,
+    value_of,
 )
 from pipeline.train.examples import Example
 from pipeline.train.groups import groups_of
@@ -72,8 +73,8 @@ def judge_task(
         labels=labels[:, 0],
         patients=patients,
         sets=tuple(
-            label_set(thresholds_of(calibrator, present), value)
-            for value, present in zip(probability[:, 0], scores.present, strict=True)
+            label_set(thresholds_of(calibrator, present, value_of(task, one.history)), value)
+            for value, present, one in zip(probability[:, 0], scores.present, examples, strict=True)
         ),
     )
     found = judge(task.name, answers.chosen(known), train_prevalence=usual[0], groups=groups)

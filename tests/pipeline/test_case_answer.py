@@ -18,7 +18,7 @@ from pipeline.inputs import main_volume, model_input
 from pipeline.model.network import FusedNetwork
 from pipeline.shown import Shown
 from pipeline.tensors import ModelInput
-from schemas.calibration import StepCalibrator, StepMap
+from schemas.calibration import Calibrator, GroupThresholds, StepCalibrator, StepMap
 from schemas.metrics import Interval, StepMetrics, StepPerformance
 from schemas.report import Risk
 from schemas.task import Task
@@ -239,3 +239,25 @@ def test_a_case_without_notes_or_image_has_what_is_left(reading: CaseReading) ->
     assert [share.is_present for share in modalities.shares] == [False, False, True]
     assert len(modalities.subsets) == 2
     assert not any(one.kind == "image" for one in found.what_if(0).changes)
+
+
+def test_a_set_is_made_by_the_thresholds_of_the_cases_group_and_says_so(
+    reading: CaseReading,
+) -> None:
+    calibrators = []
+    for calibrator, task in zip(
+        reading.bundle.calibrators, reading.bundle.protocol.tasks, strict=True
+    ):
+        assert isinstance(calibrator, Calibrator)
+        own = str(next(v.value for v in reading.history.values if v.name == "prior_cancer"))
+        everything = GroupThresholds(
+            value=own, group=f"Earlier cancer: {own}", coverage=0.9, negative=0.0, positive=0.0,
+            n_negative=50, n_positive=50,
+        )  # fmt: skip
+        groups = (everything,) if task.sets_by else ()
+        calibrators.append(calibrator.model_copy(update={"conformal_groups": groups}))
+    bundle = replace(reading.bundle, calibrators=tuple(calibrators))
+    found = {risk.task: risk for risk in answered(replace(reading, bundle=bundle)).risks}
+    assert found["progression"].set == ("0", "1")
+    assert found["progression"].set_among.startswith("Earlier cancer: ")
+    assert found["lesion"].set_among == ""

@@ -21,6 +21,21 @@ from tests.pipeline.history.question import QUESTION
         pytest.param({"table": [{"name": "age", "kind": "number"}]}, "plausible", id="range"),
         pytest.param({"table": [{"name": "sex", "kind": "category"}]}, "categories", id="choices"),
         pytest.param({"tasks": [QUESTION["tasks"][0]] * 2}, "differ", id="same task twice"),
+        pytest.param(
+            {"tasks": [QUESTION["tasks"][0] | {"sets_by": "age_years"}]},
+            "sets_by",
+            id="sets by age",
+        ),
+        pytest.param(
+            {
+                "tasks": [
+                    QUESTION["tasks"][0]
+                    | {"sets_by": "sex", "kind": "ordinal", "classes": ["a", "b", "c"]}
+                ]
+            },
+            "sets_by belongs to binary",
+            id="sets of levels by sex",
+        ),
         pytest.param({"model": {"width": 10, "heads": 4}}, "multiple", id="heads"),
         pytest.param(
             {"training": {"splits": {"train": 0.8, "validation": 0.1, "calibration": 0.1}}},

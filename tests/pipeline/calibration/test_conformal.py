@@ -3,10 +3,10 @@ import pytest
 from scipy.special import expit
 from scipy.stats import binom
 
-from pipeline.calibration import label_set, thresholds_of, with_thresholds
+from pipeline.calibration import MODALITIES, Group, label_set, thresholds_of, with_thresholds
 from pipeline.calibration.conformal import fit_conformal
 from pipeline.calibration.operating import fit_operating_point
-from schemas.calibration import CalibrationMap, Calibrator, SubsetThresholds
+from schemas.calibration import CalibrationMap, Calibrator, GroupThresholds, SubsetThresholds
 from tests.pipeline.calibration.drawn import drawn
 
 BARE = Calibrator(task="t", map=CalibrationMap(method="temperature"), n_cases=300, n_events=90)
@@ -52,10 +52,10 @@ def test_cases_without_an_image_are_covered_by_thresholds_of_their_own() -> None
         # Without the image the score lies closer together and higher; half cannot be read so.
         alone = np.where(np.arange(300) < 150, expit(logits / 2 + 1), np.nan)
         calibrator = with_thresholds(BARE, p, labels, (), {("notes", "table"): alone})
-        found = thresholds_of(calibrator, ("table", "notes"))
+        found = thresholds_of(calibrator, ("table", "notes"), None)
         assert isinstance(found, SubsetThresholds)
         assert found.n_negative + found.n_positive == 150
-        assert thresholds_of(calibrator, ("image", "notes", "table")) == calibrator.conformal
+        assert thresholds_of(calibrator, MODALITIES, None) == calibrator.conformal
         said = expit(new / 2 + 1)
         held = [str(y) in label_set(found, x) for y, x in zip(truth, said, strict=True)]
         common = [
@@ -69,12 +69,47 @@ def test_cases_without_an_image_are_covered_by_thresholds_of_their_own() -> None
     assert min(common_ones) < 0.87
 
 
+def test_a_group_whose_scores_are_too_low_is_covered_by_thresholds_of_its_own() -> None:
+    coverage = []
+    for seed in range(100):
+        logits, labels, _ = drawn(400, seed=seed)
+        new, truth, _ = drawn(400, seed=10_000 + seed)
+        is_low = np.arange(400) < 150
+        p, q = (expit(score - 1.5 * is_low) for score in (logits, new))
+        groups = [Group("True", "Earlier cancer: True", is_low)]
+        calibrator = with_thresholds(BARE, p, labels, (), {}, groups)
+        found = thresholds_of(calibrator, MODALITIES, "True")
+        assert isinstance(found, GroupThresholds)
+        assert found.n_negative + found.n_positive == 150
+        for other in (("notes", "table"), MODALITIES):
+            value = "True" if other != MODALITIES else "False"
+            assert thresholds_of(calibrator, other, value) == calibrator.conformal
+        positives = is_low & (truth == 1)
+        coverage.append(
+            [
+                np.mean(["1" in label_set(one, x) for x in q[positives]])
+                for one in (found, calibrator.conformal)
+            ]
+        )
+    own, common = np.mean(coverage, axis=0)
+    assert 0.885 < own < 0.95
+    assert common < 0.87
+
+
+def test_a_group_with_too_few_of_a_class_has_the_common_thresholds() -> None:
+    logits, labels, _ = drawn(300)
+    groups = [Group("True", "Earlier cancer: True", np.arange(300) < 12)]
+    calibrator = with_thresholds(BARE, expit(logits), labels, (), {}, groups)
+    assert calibrator.conformal_groups == ()
+    assert thresholds_of(calibrator, MODALITIES, "True") == calibrator.conformal
+
+
 def test_a_subset_with_too_few_cases_has_the_common_thresholds() -> None:
     logits, labels, _ = drawn(300)
     alone = np.where(np.arange(300) < 12, expit(logits), np.nan)
     calibrator = with_thresholds(BARE, expit(logits), labels, (), {("notes",): alone})
     assert calibrator.conformal_apart == ()
-    assert thresholds_of(calibrator, ("notes",)) == calibrator.conformal
+    assert thresholds_of(calibrator, ("notes",), None) == calibrator.conformal
 
 
 def test_a_set_is_never_empty() -> None:

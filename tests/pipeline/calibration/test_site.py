@@ -9,6 +9,7 @@ from schemas.calibration import (
     CalibrationMap,
     Calibrator,
     ConformalThresholds,
+    GroupThresholds,
     OperatingPoint,
     Recalibration,
     SubsetThresholds,
@@ -27,9 +28,13 @@ POINTS = tuple(
 APART = SubsetThresholds(
     present=("notes",), coverage=0.9, negative=0.6, positive=0.3, n_negative=80, n_positive=40
 )  # fmt: skip
+GROUP = GroupThresholds(
+    value="True", group="Smoker: True", coverage=0.9, negative=0.7, positive=0.2, n_negative=50,
+    n_positive=20,
+)  # fmt: skip
 OLD = Calibrator(
     task="t", map=CalibrationMap(method="temperature"), conformal=SETS, operating=POINTS,
-    conformal_apart=(APART,),
+    conformal_apart=(APART,), conformal_groups=(GROUP,),
     n_cases=200, n_events=60,
 )  # fmt: skip
 
@@ -71,6 +76,7 @@ def test_the_same_cases_keep_the_same_sets() -> None:
         moved = float(expit(to_log_odds(new, logit(p))))
         assert label_set(new.conformal, moved) == label_set(OLD.conformal, p)
         assert label_set(new.conformal_apart[0], moved) == label_set(APART, p)
+        assert label_set(new.conformal_groups[0], moved) == label_set(GROUP, p)
 
 
 def test_a_sensitivity_is_carried_along_and_a_predictive_value_is_not() -> None:

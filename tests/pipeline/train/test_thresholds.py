@@ -4,10 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
+from pipeline.calibration import MODALITIES
+from pipeline.calibration.conformal import fit_conformal
 from pipeline.train import calibrate
 from pipeline.train.scores import Scores
 from schemas.calibration import Calibrator
+from schemas.history import TableValue
 from schemas.protocol import Protocol
 from tests.pipeline.calibration.drawn import drawn
 from tests.pipeline.calibration.test_conformal import BARE
@@ -62,3 +66,36 @@ def test_a_patient_is_judged_by_a_study_whose_outcome_is_known(
     )  # fmt: skip
     assert found.conformal is not None
     assert found.conformal.n_negative + found.conformal.n_positive == N
+
+
+def test_each_value_of_the_named_variable_has_thresholds_of_its_whole_cases(
+    tiny_protocol: Protocol,
+) -> None:
+    smokes = [True, False, None]
+    score, labels, _ = drawn(360)
+    cases = []
+    for number, label in enumerate(labels):
+        case = example(number)
+        others = (value for value in case.history.values if value.name != "smoker")
+        values = (*others, TableValue(name="smoker", value=smokes[number % 3]))
+        history = case.history.model_copy(update={"values": values})
+        known = np.array([label, np.nan], np.float32)
+        cases.append(replace(case, patient_id=f"p{number}", history=history, labels=known))
+    n_whole, logits, nothing = 270, np.stack([score, score], axis=1), np.empty((360, 0))
+    present = (MODALITIES,) * n_whole + (("image", "table"),) * (360 - n_whole)
+    scores, hidden = Scores(logits, logits[None], nothing, nothing, present), {MODALITIES: logits}
+    first, *rest = tiny_protocol.tasks
+    apart = (first.model_copy(update={"sets_by": "smoker"}), *rest)
+    protocol = tiny_protocol.model_copy(update={"tasks": apart})
+    found = calibrate._with_thresholds(BARE, protocol, 0, cases, scores, hidden)
+    assert isinstance(found, Calibrator)
+    names = [(group.value, group.group) for group in found.conformal_groups]
+    assert names == [("False", "smoker: False"), ("True", "smoker: True")]
+    for group, start in zip(found.conformal_groups, (1, 0), strict=True):
+        own = np.arange(start, n_whole, 3)
+        alone = fit_conformal(expit(score[own]), labels[own], coverage=0.9)
+        assert alone is not None
+        assert alone.model_dump() == group.model_dump(exclude={"value", "group"})
+    without = calibrate._with_thresholds(BARE, tiny_protocol, 0, cases, scores, hidden)
+    assert isinstance(without, Calibrator)
+    assert without.conformal_groups == ()
