@@ -6,9 +6,10 @@
 For each seed the image branch is trained once on what the image decides; its frozen tokens are
 then fused in each way, and boosted trees are given a summary of the image beside table and
 concepts. With ``--subsets`` the shipped fusion, shown some modalities only, is compared with
-networks trained on just those. All learn the outcomes themselves, without the trees as a teacher
-(`training.teacher_share`), so that each is compared by what it finds. Writes
-benchmarks/results/model.json and model.md. Nothing here says anything about real patients.
+networks trained on just those (``--fusions cross --subsets`` does no more than that). All learn the
+outcomes themselves, without the trees as a teacher (`training.teacher_share`), so that each is
+compared by what it finds. Writes benchmarks/results/model.json and model.md, with ``--subsets``
+model_subsets.*. Nothing here says anything about real patients.
 """
 
 import argparse
@@ -120,7 +121,8 @@ def _keep(
         f"--seeds {' '.join(map(str, options.seeds))} --fusions {' '.join(options.fusions)} "
         f"--interaction {options.interaction}{' --subsets' if options.subsets else ''}"
     )
-    name = "model" if options.interaction else "model_no_interaction"
+    name = "model_subsets" if options.subsets else "model"
+    name += "" if options.interaction else "_no_interaction"
     names = [task.name for task in protocol.tasks]
     results, gains = (sorted(rows, key=lambda row: str(row["seed"])) for rows in (results, gains))
     write(results, gains, names, command=command, name=name)
