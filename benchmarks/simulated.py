@@ -68,7 +68,8 @@ def simulated(
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{chunk:04d}.npz" for chunk in range(math.ceil(n / AT_ONCE))]
     missing = [chunk for chunk, path in enumerate(paths) if not path.is_file()]
-    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
+    most = min(len(missing), len(os.sched_getaffinity(0))) or 1
+    with ProcessPoolExecutor(most, get_context("spawn")) as pool:
         jobs = [
             pool.submit(_draw, design, protocol, encoder, chunk, paths[chunk]) for chunk in missing
         ]

@@ -122,11 +122,11 @@ def _sure_lines(tasks: Mapping[str, Mapping[str, object]]) -> list[str]:
         "recorded, and that given every fact. *Most certain*: AUROC of the 80 % of the patients "
         "whose scores lie furthest from where their sets would hold both answers, less that of "
         "all (leaving out the middle helps any score that ranks); what the probability given what "
-        "is recorded would gain in the same way, which is the limit; and the same of those with "
+        "is recorded itself gains in the same way; and the same of those with "
         "the narrowest intervals, who are mostly at low risk.",
         "",
         "| task | map misses, points | intervals hold: recorded, every fact | width, mean, median "
-        "| most certain: by sets, limit of that, by intervals |",
+        "| most certain: by sets, the recorded probability itself, by intervals |",
         "| --- | --- | --- | --- | --- |",
     ]
     for task, row in tasks.items():

@@ -14,9 +14,6 @@ MapFigureName = Literal[
 
 LEAST_CLAIM_OF_ALL = 0.1
 """Log-odds; no map that claims less points at a place, whatever is known."""
-CLAIMED_ONCE_IN = 200
-"""Scans without a finding, of which one may have a map that points at something. With 100 more than
-5 % of the maps that pointed peaked on a decoy of the simulated scans."""
 
 
 class MapCheck(FrozenModel):
@@ -96,15 +93,13 @@ class MapProof(FrozenModel):
     """Why the maps did not pass, in words; empty if they did."""
     least_claim: float = LEAST_CLAIM_OF_ALL
     """Log-odds that a map must claim at its strongest 3 % of voxels before it points at anything:
-    a further scan without the finding claims more at most once in 200 times, or once in as many as
-    ``n_without`` can tell. 0.1 at least, and where that is not known."""
+    a further scan without the finding claims more at most once in ``once_in`` times. 0.1 at least,
+    and where that is not known."""
     n_without: int = Field(default=0, ge=0)
     """Scans without the finding that it was found on; 0 where they were too few."""
-
-    @property
-    def once_in(self) -> int:
-        """In how many further scans without the finding one claims more, at most."""
-        return min(CLAIMED_ONCE_IN, self.n_without + 1)
+    once_in: int = Field(default=100, ge=1)
+    """In how many further scans without the finding one claims more, at most; 100 in proofs of
+    earlier versions."""
 
 
 class MapProofs(FrozenModel):

@@ -29,6 +29,8 @@ MIN_MEMBERS = 3
 """Two networks that happen to agree would pass for certainty."""
 N_MAPS = 100
 """Bootstrap refits of the calibration map."""
+MIN_LEFT_OUT = 2
+"""Patients, for a bootstrap that chooses the method by those whom it left out."""
 QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 LEAST_VARIANCE = 1e-8
 MOST_DF = 1e4
@@ -189,7 +191,8 @@ def _map_sd(scores: Array, labels: Array, knots: Array, patients: NDArray[np.int
     while len(found) < N_MAPS:
         chosen = random.integers(len(of_each), size=len(of_each))
         drawn = np.concatenate([of_each[number] for number in chosen])
-        if labels[drawn].min() < labels[drawn].max():
+        is_told = labels[drawn].min() < labels[drawn].max()
+        if is_told and len(of_each) - len(np.unique(chosen)) >= MIN_LEFT_OUT:
             found.append(map_log_odds(chosen_out_of_bag(scores, labels, drawn), knots))
     return np.asarray(np.std(found, axis=0, ddof=1))
 

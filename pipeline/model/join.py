@@ -70,8 +70,8 @@ class ProjectionJoin(nn.Module):
 class LateJoin(nn.Module):
     """Late fusion: what gated tokens add is weighed anew beside the history, but not moved by it.
 
-    It does for the image by itself what :class:`CrossJoin` does with the history, so that their
-    difference is what hearing the history gains; adds nothing before training.
+    It does with the image alone what the products of :class:`CrossJoin` do with image and history;
+    adds nothing before training.
     """
 
     def __init__(self, settings: ModelSettings, n_logits: int, n_places: int) -> None:

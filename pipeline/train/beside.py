@@ -1,14 +1,15 @@
 """Trainings beside each other on a CPU, each in a process and with a thread of its own.
 
-Small steps keep several threads busy badly: three networks with a thread each are sooner done on
-two cores than one after the other with both.
+What that gains over one after the other with all threads: `python -m benchmarks.members`.
 """
 
 import logging
 import os
+import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
@@ -24,8 +25,9 @@ logger = logging.getLogger(__name__)
 Job = Callable[[Progress], object]
 
 A_CORE = 2
-"""Trainings at once, at most: what each keeps in memory besides what all of them share."""
-SECONDS = 1.0
+"""Trainings at once for each thread, at most: each has memory of its own beside what they share."""
+SECONDS = 0.2
+LONGEST_END = 5.0
 
 
 def is_worth_it(n_trainings: int) -> bool:
@@ -58,8 +60,19 @@ def run_beside(jobs: Sequence[Job], progress: Progress) -> None:
                 except EOFError:
                     _ended(running.pop(reader))
     finally:
-        for process in running.values():
-            process.terminate()
+        _end(list(running.values()))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute with one thread, as a training beside others does."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _start(job: Job) -> tuple[Connection, ForkProcess]:
@@ -73,9 +86,10 @@ def _start(job: Job) -> tuple[Connection, ForkProcess]:
 
 def _run(job: Job, writer: Connection, parent: int) -> None:
     """Run a job in this new process; OpenMP's threads do not survive a fork, so it has one."""
-    torch.set_num_threads(1)
+    # A progress bar may have put itself in their place, and its lock may be held in the parent.
+    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    with threadpool_limits(1):
+    with one_thread():
         job(lambda what, done, total: writer.send((what, done, total)))
 
 
@@ -83,6 +97,17 @@ def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(SECONDS)
     os._exit(1)
+
+
+def _end(processes: Sequence[ForkProcess]) -> None:
+    """End them, so that nobody writes any more."""
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join(LONGEST_END)
+        if process.is_alive():
+            process.kill()
+            process.join()
 
 
 def _ended(process: ForkProcess) -> None:

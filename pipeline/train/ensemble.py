@@ -12,7 +12,7 @@ from pipeline.errors import UsageError
 from pipeline.model.network import FusedNetwork
 from pipeline.preprocess import TableTransform
 from pipeline.progress import Progress
-from pipeline.train.beside import is_worth_it, run_beside
+from pipeline.train.beside import is_worth_it, one_thread, run_beside
 from pipeline.train.checkpoints import Work, quietly
 from pipeline.train.examples import Example
 from pipeline.train.loop import fit
@@ -62,7 +62,8 @@ def fit_members(
         run_beside(jobs, progress)
         # What they made is read from there; one that failed goes on here, and fails here.
         quiet = replace(kept, tell=quietly)
-        return tuple(members.fit(number, progress, quiet) for number in range(n_members))
+        with one_thread():
+            return tuple(members.fit(number, progress, quiet) for number in range(n_members))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -28,6 +28,7 @@ from schemas.evaluation import Comparison, Evaluation, SubsetResult
 from schemas.metrics import AnyMetrics, StepMetrics
 from schemas.protocol import Protocol
 from schemas.splits import SplitRecord
+from schemas.task import Task
 
 INPUTS = ("series", "grid", "intensity", "look_back_days", "table", "notes", "concepts")
 """Parts of a protocol that decide what a bundle reads."""
@@ -104,7 +105,7 @@ def _usual(metrics: AnyMetrics) -> tuple[float, ...]:
 def _require_comparable(bundle: Bundle, rival: Bundle) -> None:
     """Examples are read once: a rival that reads anything else would be shown the wrong inputs."""
     for what, mine, its in (
-        ("tasks", bundle.protocol.tasks, rival.protocol.tasks),
+        ("tasks", _asked(bundle), _asked(rival)),
         ("text encoder", bundle.text_encoder.sha256, rival.text_encoder.sha256),
         *(
             (
@@ -122,6 +123,12 @@ def _require_comparable(bundle: Bundle, rival: Bundle) -> None:
                 f"{what}: compare bundles of the same tasks and inputs"
             )
             raise UsageError(msg)
+
+
+def _asked(bundle: Bundle) -> list[Task]:
+    """Return the tasks without what decides thresholds alone."""
+    thresholds = {"operating": (), "sets_by": ""}
+    return [task.model_copy(update=thresholds) for task in bundle.protocol.tasks]
 
 
 def _unseen(examples: Sequence[Example], records: Sequence[SplitRecord]) -> list[Example]:

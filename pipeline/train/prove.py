@@ -69,7 +69,13 @@ def prove_maps(
     names = [task.name for task in bundle.protocol.tasks]
     proofs = prove(cases, names, seed=SEED, progress=progress)
     tasks = tuple(
-        proof.model_copy(update={"least_claim": least.log_odds, "n_without": least.n_without})
+        proof.model_copy(
+            update={
+                "least_claim": least.log_odds,
+                "n_without": least.n_without,
+                "once_in": least.once_in,
+            }
+        )
         for proof, least in zip(proofs.tasks, least_claims(bundle, others), strict=True)
     )
     return proofs.model_copy(update={"tasks": tasks})

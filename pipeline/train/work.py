@@ -15,6 +15,7 @@ from pipeline.code_version import code_sha256
 from pipeline.errors import UsageError
 from pipeline.files import LOCK, make_folder, only_run, write_text
 from pipeline.model.text_encoder import TextEncoder
+from pipeline.train.beside import is_worth_it
 from pipeline.train.checkpoints import Tell, Work, quietly
 from pipeline.train.examples import Example
 from pipeline.train.processes import is_first, n_processes, processes
@@ -103,7 +104,7 @@ def training_key(
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     decides = [
         protocol.trained_sha256(), encoder.sha256, code_sha256(), device,
-        n_processes(),
+        n_processes(), is_worth_it(protocol.training.ensemble),
         {name: version(name) for name in LIBRARIES},
         {part: [_sha256(example) for example in parts[part]] for part in ("train", "validation")},
     ]  # fmt: skip

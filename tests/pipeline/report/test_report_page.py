@@ -353,3 +353,16 @@ def test_a_map_that_points_at_nothing_is_paler_by_as_much_as_it_falls_short(clai
         made = report(risk(**changes))
         page = render_page(made, volume=volume(), heatmaps={"mass": heatmap()})
         assert f"Colour bar from {words.scientific(end)} log-odds lower" in page
+
+
+@pytest.mark.parametrize(
+    ("held", "words"),
+    [(("0", "1"), "neither answer can be ruled out."), (("1",), "only yes remains.")],
+)
+def test_the_page_says_among_whom_a_sets_coverage_is_promised(held, words):
+    common, apart = (
+        text_of(report(risk(set=held, set_coverage=0.9, set_among=group)))
+        for group in ("", "<b>Earlier cancer</b>: True")
+    )
+    assert f"t 90 % coverage {words}" in common
+    assert f"t 90 % coverage among cases with <b>Earlier cancer</b>: True, {words}" in apart

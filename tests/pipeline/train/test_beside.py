@@ -2,12 +2,15 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from sklearn.ensemble import HistGradientBoostingClassifier
 
 from pipeline.progress import silent
 from pipeline.train.beside import is_worth_it, run_beside
@@ -94,3 +97,21 @@ def _is_running(process: int) -> bool:
     """Say so of a process that is there and no zombie."""
     status = Path(f"/proc/{process}/stat")
     return status.is_file() and status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def test_trees_grow_beside_others_after_trees_that_grew_here(tmp_path: Path) -> None:
+    """OpenMP hangs in a fork that asks for several threads after its parent had them."""
+    random = np.random.default_rng(0)
+    seen, truth = random.normal(size=(500, 8)), random.integers(2, size=500)
+
+    def grow(_: object = None) -> None:
+        HistGradientBoostingClassifier(max_iter=20).fit(seen, truth)
+        (tmp_path / "grown").touch()
+
+    grow()
+    (tmp_path / "grown").unlink()
+    child = threading.Thread(target=run_beside, args=([grow], lambda *_: None), daemon=True)
+    child.start()
+    child.join(120)
+    assert not child.is_alive(), "it hangs"
+    assert (tmp_path / "grown").is_file()

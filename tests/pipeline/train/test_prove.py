@@ -20,7 +20,7 @@ from pipeline.train.claims import LeastClaim, least_claims
 from pipeline.train.examples import Example
 from pipeline.train.loop import fit
 from pipeline.train.prove import prove_maps, redrawn
-from schemas.maps import CLAIMED_ONCE_IN, MapProof
+from schemas.maps import MapProof
 from tests.pipeline.model.networks import TEXT_WIDTH, new_network
 from tests.pipeline.train.test_fit import example
 
@@ -190,5 +190,5 @@ def test_a_further_scan_claims_more_at_most_once_in_two_hundred_times(n: int, pl
     found = claims._least(values)
     assert found.log_odds == n + 1 - place
     # Of n + 1 exchangeable scans the last is among the highest `place` with this chance.
-    once_in = min(CLAIMED_ONCE_IN, n + 1)
-    assert place / (n + 1) <= 1 / once_in < (place + 1) / (n + 1)
+    assert found.once_in == min(claims.CLAIMED_ONCE_IN, n + 1)
+    assert place / (n + 1) <= 1 / found.once_in < (place + 1) / (n + 1)

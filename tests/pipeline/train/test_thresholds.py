@@ -1,6 +1,8 @@
 """What is set on the conformal part counts patients, not studies."""
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,9 +11,11 @@ from scipy.special import expit
 from pipeline.calibration import MODALITIES
 from pipeline.calibration.conformal import fit_conformal
 from pipeline.train import calibrate
+from pipeline.train.judge import judge_task
 from pipeline.train.scores import Scores
-from schemas.calibration import Calibrator
+from schemas.calibration import Calibrator, ConformalThresholds, GroupThresholds
 from schemas.history import TableValue
+from schemas.metrics import TaskMetrics
 from schemas.protocol import Protocol
 from tests.pipeline.calibration.drawn import drawn
 from tests.pipeline.calibration.test_conformal import BARE
@@ -99,3 +103,30 @@ def test_each_value_of_the_named_variable_has_thresholds_of_its_whole_cases(
     without = calibrate._with_thresholds(BARE, tiny_protocol, 0, cases, scores, hidden)
     assert isinstance(without, Calibrator)
     assert without.conformal_groups == ()
+
+
+def test_a_bundle_is_judged_by_the_sets_of_each_cases_group(tiny_protocol: Protocol) -> None:
+    score, labels, _ = drawn(300)
+    cases = [
+        replace(example(number), labels=np.array([label, np.nan], np.float32))
+        for number, label in enumerate(labels)
+    ]
+    logits, nothing = np.stack([score, score], axis=1), np.empty((300, 0))
+    scores = Scores(logits, logits[None], nothing, nothing, (MODALITIES,) * 300)
+    first, *rest = tiny_protocol.tasks
+    protocol = tiny_protocol.model_copy(
+        update={"tasks": (first.model_copy(update={"sets_by": "sex"}), *rest)}
+    )
+    wide = GroupThresholds(
+        value="F", group="sex: F", coverage=0.9, negative=0.0, positive=0.0, n_negative=50,
+        n_positive=50,
+    )  # fmt: skip
+    narrow = ConformalThresholds(
+        coverage=0.9, negative=0.99, positive=0.99, n_negative=50, n_positive=50
+    )
+    calibrator = BARE.model_copy(update={"conformal": narrow, "conformal_groups": (wide,)})
+    bundle: Any = SimpleNamespace(protocol=protocol, calibrators=(calibrator,) * 2)
+    found = judge_task(bundle, 0, cases, scores, usual=(0.3,))
+    assert isinstance(found, TaskMetrics)
+    assert found.whole.conformal is not None
+    assert found.whole.conformal.mean_size == 2.0
