@@ -65,17 +65,19 @@ def recalibrated(
         labels_sha256=labels_sha256,
         from_bundle_sha256=from_bundle_sha256,
     )
-    sets = calibrator.conformal
+    carried = _with_thresholds_carried(calibrator, slope, intercept)
+    return carried.model_copy(update={"recalibration": site})
+
+
+def _with_thresholds_carried(calibrator: Calibrator, slope: float, intercept: float) -> Calibrator:
+    sets, apart, groups = (
+        calibrator.conformal, calibrator.conformal_apart, calibrator.conformal_groups,
+    )  # fmt: skip
     return calibrator.model_copy(
         update={
-            "recalibration": site,
             "conformal": None if sets is None else _carried(sets, slope, intercept),
-            "conformal_apart": tuple(
-                _carried(one, slope, intercept) for one in calibrator.conformal_apart
-            ),
-            "conformal_groups": tuple(
-                _carried(one, slope, intercept) for one in calibrator.conformal_groups
-            ),
+            "conformal_apart": tuple(_carried(one, slope, intercept) for one in apart),
+            "conformal_groups": tuple(_carried(one, slope, intercept) for one in groups),
             "operating": tuple(_moved(point, slope, intercept) for point in calibrator.operating),
         }
     )

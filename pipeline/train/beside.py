@@ -24,10 +24,12 @@ logger = logging.getLogger(__name__)
 
 Job = Callable[[Progress], object]
 
-A_CORE = 2
+PER_THREAD = 2
 """Trainings at once for each thread, at most: each has memory of its own beside what they share."""
-SECONDS = 0.2
-LONGEST_END = 5.0
+SECONDS_BETWEEN_LOOKS = 0.2
+"""At whether the process that forked a training is still there."""
+SECONDS_TO_END = 5.0
+"""For a training that was asked to; then it is killed."""
 
 
 def is_worth_it(n_trainings: int) -> bool:
@@ -47,7 +49,7 @@ def run_beside(jobs: Sequence[Job], progress: Progress) -> None:
     jobs
         Each takes where to report its progress, which is passed on to ``progress``.
     """
-    waiting, most = list(jobs), A_CORE * torch.get_num_threads()
+    waiting, most = list(jobs), PER_THREAD * torch.get_num_threads()
     running: dict[Connection, ForkProcess] = {}
     try:
         while waiting or running:
@@ -95,7 +97,7 @@ def _run(job: Job, writer: Connection, parent: int) -> None:
 
 def _end_with(parent: int) -> None:
     while os.getppid() == parent:
-        time.sleep(SECONDS)
+        time.sleep(SECONDS_BETWEEN_LOOKS)
     os._exit(1)
 
 
@@ -104,7 +106,7 @@ def _end(processes: Sequence[ForkProcess]) -> None:
     for process in processes:
         process.terminate()
     for process in processes:
-        process.join(LONGEST_END)
+        process.join(SECONDS_TO_END)
         if process.is_alive():
             process.kill()
             process.join()

@@ -15,6 +15,7 @@ from pipeline.errors import UsageError
 from pipeline.model.text_encoder import TextEncoder
 from pipeline.progress import silent
 from pipeline.tensors import FLAGS, TextInput
+from pipeline.train.beside import one_thread
 from pipeline.train.checkpoints import Work, last_checkpoint
 from pipeline.train.work import Keeping, remove_work, training_key, work_beside, work_folder
 from schemas.protocol import Protocol
@@ -28,10 +29,8 @@ ENCODER = TextEncoder("none", "0" * 64, None, None, 16)  # type: ignore[arg-type
 @pytest.fixture(autouse=True)
 def _in_turn() -> Iterator[None]:
     """One thread, so that networks are trained one after the other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with one_thread():
+        yield
 
 
 def asked(protocol: Protocol, **changes: object) -> Protocol:
