@@ -116,6 +116,18 @@ class Protocol(FrozenModel):
             raise ValueError("; ".join(faults))
         return self
 
+    @model_validator(mode="after")
+    def _small_bert_learns(self) -> "Protocol":
+        if self.model.text_encoder == "small" and not self.training.notes_epochs:
+            msg = "model.text_encoder 'small' knows no word yet: set training.notes_epochs"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def changes_text(self) -> bool:
+        """Whether training changes the BERT, so that a bundle keeps its own."""
+        return self.model.text_tuning != "frozen" or self.training.notes_epochs > 0
+
     @property
     def n_variables(self) -> int:
         """Table columns and concepts: what the network reads as variables, in this order."""

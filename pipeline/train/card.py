@@ -18,6 +18,7 @@ from schemas.metrics import (
     StepMetrics,
     TaskMetrics,
 )
+from schemas.protocol import Protocol
 from schemas.splits import SplitRecord
 
 _COVERAGE = "coverage of negatives / positives"
@@ -83,11 +84,17 @@ def _made_of(bundle: Bundle, making: Making) -> str:
     parts = ", ".join(f"{name} {count}" for name, count in making.sizes.items())
     return f"""\
 - image encoder: {bundle.identity.image_encoder}, grid {grid.size} at {grid.spacing_mm} mm
-- text encoder: {encoder.name} ({bundle.protocol.model.text_tuning}), SHA-256 {encoder.sha256}
+- text encoder: {encoder.name} ({_tuning(bundle.protocol)}), SHA-256 {encoder.sha256}
 - networks: {_networks(bundle)}
 - cases: {parts}; parts are by patient ({making.split.by}), seed {making.split.seed}; who was
   where, as hashes, is in {SPLITS}
 - calibration: {_calibration(bundle)}"""
+
+
+def _tuning(protocol: Protocol) -> str:
+    epochs = protocol.training.notes_epochs
+    learned = f"{epochs} epochs on the train part's notes, then " if epochs else ""
+    return learned + protocol.model.text_tuning
 
 
 def _networks(bundle: Bundle) -> str:

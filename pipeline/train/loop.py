@@ -32,6 +32,7 @@ from pipeline.train.trainer import (
 from schemas.protocol import Protocol
 
 TOKENS_AT_ONCE = 32
+NAMES = {"image": "training the image branch", "fused": "training"}
 
 Parts = tuple[Sequence[Example], Sequence[Example]]
 
@@ -159,7 +160,7 @@ class _Run:
             compute_metrics=Monitor(supervised, self.protocol),
             callbacks=[
                 EarlyStoppingCallback(self.protocol.training.patience),
-                ReportProgress(self.progress, phase), TellEpoch(train),
+                ReportProgress(self.progress, NAMES[phase]), TellEpoch(train),
             ],
         )  # fmt: skip
         trainer.remove_callback(PrinterCallback)

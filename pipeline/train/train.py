@@ -12,7 +12,6 @@ from pipeline.bundle import Bundle, bundle_identity, load_bundle, save_bundle
 from pipeline.calibration import Reference, Space
 from pipeline.errors import UsageError
 from pipeline.files import whole_folder, write_text
-from pipeline.inputs import read_notes
 from pipeline.model.network import FusedNetwork
 from pipeline.model.text_encoder import TextEncoder, encode_phrases, load_text_encoder
 from pipeline.model.text_tuning import TunableText
@@ -26,6 +25,7 @@ from pipeline.train.ensemble import fit_members, require_trainable
 from pipeline.train.examples import Example
 from pipeline.train.labelled import Source, read_labelled
 from pipeline.train.leaks import find_leaks, require_clean
+from pipeline.train.masked_words import reread, with_own_words
 from pipeline.train.processes import is_first, processes
 from pipeline.train.prove import prove_maps
 from pipeline.train.splits import PARTS, Member, Part, assign_parts, split_record, strata
@@ -157,8 +157,9 @@ def _fit_into(
     how: _How,
     work: Work,
 ) -> None:
-    encoder = how.encoder
-    protocol = how.protocol
+    encoder, protocol = how.encoder, how.protocol
+    if protocol.training.notes_epochs:
+        encoder, parts = with_own_words(encoder, parts, protocol, how.progress, work)
     transform = fit_table_transform(
         [example.history for example in parts["train"]], protocol.table, protocol.concepts
     )
@@ -171,7 +172,7 @@ def _fit_into(
     if networks[0].tunable_text is not None:
         encoder = networks[0].tunable_text.tuned(encoder)
         networks[0].tunable_text = None
-        parts = {part: _reread(cases, encoder) for part, cases in parts.items()}
+        parts = {part: reread(cases, encoder) for part, cases in parts.items()}
     bundle = _uncalibrated(networks, encoder, transform, protocol, len(parts["train"]))
     bundle = calibrated(bundle, parts, progress=how.progress)
     bundle = replace(
@@ -257,11 +258,6 @@ def new_network(
     if protocol.model.text_tuning != "frozen":
         network.tunable_text = TunableText(encoder, protocol.model)
     return network
-
-
-def _reread(examples: Sequence[Example], encoder: TextEncoder) -> list[Example]:
-    """Return the examples with their notes as a tuned text encoder reads them."""
-    return [replace(example, text=read_notes(example.history, encoder)) for example in examples]
 
 
 def _uncalibrated(

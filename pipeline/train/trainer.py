@@ -72,9 +72,8 @@ class ReportLoss(TrainerCallback):
 class ReportProgress(TrainerCallback):
     """Pass the Trainer's steps on."""
 
-    def __init__(self, progress: Progress, phase: Phase) -> None:
-        self.progress = progress
-        self.what = "training the image branch" if phase == "image" else "training"
+    def __init__(self, progress: Progress, what: str) -> None:
+        self.progress, self.what = progress, what
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object

@@ -16,11 +16,12 @@ from pydantic import ValidationError
 from pipeline.errors import PipelineError
 from pipeline.model.text_encoder import TextEncoder
 from pipeline.preprocess import TableTransform, fit_table_transform
-from pipeline.progress import Progress
+from pipeline.progress import Progress, silent
 from pipeline.protocol import faults_in_words
 from pipeline.train.ensemble import require_trainable
 from pipeline.train.examples import Example
 from pipeline.train.loop import fit
+from pipeline.train.masked_words import learn_words, reread
 from pipeline.train.proposals import propose
 from pipeline.train.space import settings_of, with_settings
 from pipeline.train.splits import Part
@@ -65,9 +66,18 @@ class Ground:
 
 
 def ground_of(
-    parts: Mapping[Part, Sequence[Example]], protocol: Protocol, encoder: TextEncoder
+    parts: Mapping[Part, Sequence[Example]],
+    protocol: Protocol,
+    encoder: TextEncoder,
+    progress: Progress = silent,
 ) -> Ground:
-    """Return what trials stand on: the train part, by which the table is scaled, and validation."""
+    """Return what trials stand on: the train part, by which the table is scaled, and validation.
+
+    With ``training.notes_epochs`` the BERT learns the train part's notes once, for all trials.
+    """
+    if protocol.training.notes_epochs:
+        encoder = learn_words(encoder, parts["train"], protocol, progress)
+        parts = {part: reread(cases, encoder) for part, cases in parts.items()}
     train, validation = parts["train"], parts["validation"]
     histories = [example.history for example in train]
     transform = fit_table_transform(histories, protocol.table, protocol.concepts)
