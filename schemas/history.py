@@ -27,7 +27,7 @@ SectionName = Literal[
     "history", "past history", "medication", "allergies", "family history", "social history",
     "examination", "findings", "impression", "plan",
 ]  # fmt: skip
-ConceptFact = float | Literal["present", "absent", "left", "right", "both"]
+ConceptFact = float | Literal["present", "stopped", "absent", "left", "right", "both"]
 
 
 class Mention(FrozenModel):

@@ -27,9 +27,9 @@ class Concept(FrozenModel):
     label: str = ""
     """What a reader of the report sees; the name if empty."""
     kind: Literal["presence", "drug", "side", "number"] = "presence"
-    """`presence`: present or absent. `drug`: present while it is taken, absent if it was stopped
-    or never taken. `side`: left, right or both, absent, or present without a side. `number`: the
-    number that stands with the words, in `unit`."""
+    """`presence`: present or absent. `drug`: present while it is taken, stopped once it is not any
+    more, absent if it is not taken. `side`: left, right or both, absent, or present without a
+    side. `number`: the number that stands with the words, in `unit`."""
     about: Literal["patient", "family"] = "patient"
     """Whose fact it is: of the patient, or of relatives by blood."""
     past: Literal["counts", "ignored"] = "counts"

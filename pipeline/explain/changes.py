@@ -15,6 +15,7 @@ UNUSUAL_SD = 1.0
 """From how many standard deviations off the training patients' mean a number is asked about."""
 _TURNED: Mapping[ConceptFact, tuple[ConceptFact, ...]] = {
     "present": ("absent",),
+    "stopped": ("present",),
     "absent": ("present",),
     "left": ("right", "absent"),
     "right": ("left", "absent"),
@@ -70,7 +71,7 @@ def alternatives(record: Record) -> list[Alternative]:
     - A number far from what is usual takes the training patients' mean; a flag that is set is
       not. A category has no usual value, and stays.
     - A concept that the notes speak of is not spoken of; or it is the other way round: present
-      and absent, left and right. Sentences that say otherwise are taken away.
+      and absent, taken and stopped, left and right. Sentences that say otherwise are taken away.
     """
     if record.case.table is None:  # nothing is known, so nothing can be otherwise
         return []
@@ -109,6 +110,8 @@ def _of_concept(record: Record, told: ConceptValue, concept: Concept) -> Iterato
     if told.value is None:
         return
     turned: tuple[Fact, ...] = _TURNED.get(told.value, ())
+    if concept.kind == "drug" and told.value == "present":
+        turned = ("stopped",)
     for after in (None, *turned, *_usual_instead(record, concept, told.value)):
         concepts = tuple(
             one.model_copy(update={"value": after}) if one.name == told.name else one

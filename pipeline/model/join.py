@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.model.fusion import CrossBlock, start_at_zero
-from pipeline.model.readout import Cases, Heard, HistoryAsks, Products, Projection, Seen
+from pipeline.model.readout import Cases, Findings, Heard, HistoryAsks, Products, Projection, Seen
 from pipeline.tensors import Attention, put_back
 from schemas.settings import ModelSettings
 
@@ -26,6 +26,7 @@ class CrossJoin(nn.Module):
         self.image_asks = nn.ModuleList(CrossBlock(settings) for _ in range(settings.layers))
         self.reread = nn.Linear(settings.width, n_logits)
         self.history_asks = HistoryAsks(settings.width)
+        self.findings = Findings(n_logits)
         self.products = Products(settings, n_logits, n_places, n_variables)
         start_at_zero(self.reread)
 
@@ -36,7 +37,8 @@ class CrossJoin(nn.Module):
         shown_IN = seen.presence.amax(1).masked_fill(~seen.mask, -torch.inf)
         chosen_IM = shown_IN.topk(min(self.looked_at, shown_IN.shape[1]), dim=1).indices
         image_BMD = cases.each(torch.take_along_dim(seen.tokens, chosen_IM[..., None], 1))
-        weights_BQM = cases.each(torch.take_along_dim(seen.weights, chosen_IM[:, None], 2))
+        weights_IQN = self.findings(seen.presence, seen.mask)
+        weights_BQM = cases.each(torch.take_along_dim(weights_IQN, chosen_IM[:, None], 2))
         mask_BM = cases.each(torch.take_along_dim(seen.mask, chosen_IM, 1))
         chosen_BM = cases.each(chosen_IM)
         told_BMD = image_BMD
@@ -76,6 +78,7 @@ class LateJoin(nn.Module):
 
     def __init__(self, settings: ModelSettings, n_logits: int, n_places: int) -> None:
         super().__init__()
+        self.findings = Findings(n_logits)
         self.products = Products(settings, n_logits, n_places, n_variables=0)
 
     def forward(
@@ -85,7 +88,10 @@ class LateJoin(nn.Module):
         n_images = len(seen.tokens)
         nothing_I0 = seen.tokens.new_zeros(n_images, 0)
         moved, empty = self.products(
-            seen.weights, seen.tokens, places_NP.expand(n_images, -1, -1), nothing_I0
+            self.findings(seen.presence, seen.mask),
+            seen.tokens,
+            places_NP.expand(n_images, -1, -1),
+            nothing_I0,
         )
         return cases.each(moved + empty[..., None] * seen.spread), None
 

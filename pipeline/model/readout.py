@@ -14,6 +14,10 @@ from schemas.settings import ModelSettings
 
 FIRST_GATE = -3.0
 FULL = 4.0
+FIRST_SHIFT, FIRST_TURN, FIRST_STEEPNESS = -2.0, 4.0, 3.0
+"""Of `Findings`: shift of the presence, in log-odds, sum of gates at which a finding is half there,
+and Hill's exponent."""
+LEAST_AMOUNT = 1e-6
 OWN_GATE = 2.0
 
 
@@ -161,6 +165,29 @@ class ImageReadout(nn.Module):
         value = _match(self.value_query(asked_IQD), self.value_key(tokens_IND)) * scale
         own = weights * value + self.empty[:, None] * spread
         return Seen(tokens_IND, mask_IN, presence, weights, spread, own)
+
+
+class Findings(nn.Module):
+    """With which weight each token stands for a finding that is there or is not.
+
+    Gates sum to more for a large finding, and to more than nothing over the many tokens of a scan
+    without one. What the history makes of a finding turns on whether there is one: so the weights
+    sum to Hill's function of their own sum a, a^k / (c^k + a^k), which is near 0 well below c and
+    near 1 well above. Where it turns, and from which presence on a token counts, is learned.
+    """
+
+    def __init__(self, n_logits: int) -> None:
+        super().__init__()
+        self.shift = nn.Parameter(torch.full((n_logits, 1), FIRST_SHIFT))
+        self.turn = nn.Parameter(torch.full((n_logits, 1), FIRST_TURN).log())
+        self.steepness = nn.Parameter(torch.full((n_logits, 1), FIRST_STEEPNESS).log())
+
+    def forward(self, presence_IQN: Tensor, mask_IN: Tensor) -> Tensor:
+        """Return weights (I, Q, N), which sum to at most FULL; 0 where nothing was scanned."""
+        gates = torch.sigmoid(presence_IQN + self.shift) * mask_IN[:, None, :]
+        amount = gates.sum(-1, keepdim=True).clamp(min=LEAST_AMOUNT)
+        there = torch.sigmoid(self.steepness.exp() * (amount.log() - self.turn))
+        return FULL * there * gates / amount
 
 
 class Products(nn.Module):

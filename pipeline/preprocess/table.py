@@ -94,8 +94,10 @@ def _choices(variable: Variable) -> tuple[str, ...]:
     match variable.kind:
         case "flag":
             return ("False", "True")
-        case "presence" | "drug":
+        case "presence":
             return ("absent", "present")
+        case "drug":
+            return ("absent", "present", "stopped")
         case "side":
             return ("absent", "left", "right", "both", "present")
         case _:

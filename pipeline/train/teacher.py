@@ -22,6 +22,7 @@ from pipeline.model.collate import collate, on_device
 from pipeline.model.heads import task_logits
 from pipeline.model.image_encoder import token_mask
 from pipeline.model.network import FusedNetwork
+from pipeline.model.readout import FIRST_SHIFT, FIRST_STEEPNESS, FIRST_TURN
 from pipeline.preprocess import TableTransform
 from pipeline.tensors import ModelOutput
 from pipeline.train.examples import Example
@@ -37,8 +38,6 @@ N_FOLDS = 5
 MIN_PATIENTS = 100
 """Of each outcome; chosen, not measured: trees that saw few know little, and a network that learns
 from them no more than they do."""
-AMOUNT = 2.0
-"""Sum of gates at which a finding counts as three quarters there (tanh) in the products."""
 
 Array = NDArray[np.float64]
 
@@ -112,6 +111,8 @@ def _left_out(
 def _features(seen: Array, told: Array) -> Array:
     """Return what is seen, what is told, and each pair's product, NaN where either is missing.
 
+    A finding counts as there by the same function of the gates' sum with which `Findings` begins.
+
     Parameters
     ----------
     seen : shape (n, 6)
@@ -119,10 +120,10 @@ def _features(seen: Array, told: Array) -> Array:
     told : shape (n, V F)
     """
     amount, centroid = seen[:, :1], seen[:, 1:4]
-    there = np.tanh(amount / AMOUNT)
+    there = amount**FIRST_STEEPNESS / (FIRST_TURN**FIRST_STEEPNESS + amount**FIRST_STEEPNESS)
     placed = np.hstack([there, there * centroid])
     products = placed[:, :, None] * told[:, None, :]
-    return np.hstack([seen, amount * centroid, told, products.reshape(len(seen), -1)])
+    return np.hstack([seen, amount * centroid, placed, told, products.reshape(len(seen), -1)])
 
 
 @torch.inference_mode()
@@ -137,8 +138,8 @@ def seen_in(
     Returns
     -------
     array of shape (n, Q, 6)
-        Sum of the gates, their centroid in units of 50 mm, highest presence, and log-odds of the
-        image by itself.
+        Sum of the gates (shifted as `Findings` at first shifts them), their centroid in units of
+        50 mm, highest presence, and log-odds of the image by itself.
     """
     network.eval()
     found = []
@@ -158,7 +159,7 @@ def seen_in(
 def _summary(output: ModelOutput, scanned: torch.Tensor, places: torch.Tensor) -> Array:
     """Return the (B, Q, 6) of :func:`seen_in`, of scanned tokens (B, N)."""
     presence = output.presence.double().masked_fill(~scanned[:, None], -torch.inf)
-    gates = torch.sigmoid(presence)
+    gates = torch.sigmoid(presence + FIRST_SHIFT)
     amount = gates.sum(-1, keepdim=True)
     alone = output.image_alone.double()[..., None]
     parts = [amount, gates @ places.double() / amount, presence.amax(-1, keepdim=True), alone]

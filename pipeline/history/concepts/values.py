@@ -32,8 +32,11 @@ MAX_STOP_GAP = 5
 NUMBER_REACH = 6
 
 
-def drug_value(text: Words, hit: Hit, *, denied: bool) -> Literal["present", "absent"]:
-    """Return ``present`` while the sentence has the drug taken, ``absent`` if it is not.
+Drug = Literal["present", "stopped", "absent"]
+
+
+def drug_value(text: Words, hit: Hit, *, denied: bool) -> Drug:
+    """Return ``present`` while the sentence has the drug taken, ``stopped`` if it was, else absent.
 
     Parameters
     ----------
@@ -46,11 +49,11 @@ def drug_value(text: Words, hit: Hit, *, denied: bool) -> Literal["present", "ab
     if stops:
         stop = stops[-1]
         resumed = any(cue.first > stop.last and not _is_denied(text, cue, hit) for cue in again)
-        return "present" if resumed or _is_denied(text, stop, hit) else "absent"
+        return "present" if resumed or _is_denied(text, stop, hit) else "stopped"
     former = text.before(hit, Kind.FORMER)
-    if denied or (former and not again):
-        return "absent"
-    return "present"
+    if former and not again:
+        return "stopped"
+    return "absent" if denied else "present"
 
 
 def _stops_before(text: Words, hit: Hit) -> list[Cue]:

@@ -95,13 +95,13 @@ def values(*notes: Note) -> dict[str, ConceptValue]:
         ("steroids", "present", "Dexamethasone has not been stopped."),
         ("steroids", "present", "Continue dexamethasone and return if fits occur."),
         ("steroids", "present", "Steroids were stopped in May but restarted in June."),
-        ("steroids", "absent", "Dexamethasone was stopped."),
-        ("steroids", "absent", "Now off steroids."),
-        ("steroids", "absent", "Is no longer on dexamethasone."),
+        ("steroids", "stopped", "Dexamethasone was stopped."),
+        ("steroids", "stopped", "Now off steroids."),
+        ("steroids", "stopped", "Is no longer on dexamethasone."),
         ("steroids", "absent", "Does not take steroids."),
-        ("steroids", "absent", "Was on steroids until March."),
-        ("steroids", "absent", "Discontinued: dexamethasone."),
-        ("steroids", "absent", "Steroids on hold, not restarted."),
+        ("steroids", "stopped", "Was on steroids until March."),
+        ("steroids", "stopped", "Discontinued: dexamethasone."),
+        ("steroids", "stopped", "Steroids on hold, not restarted."),
         ("steroids", "present", "There is no plan to stop dexamethasone."),
         ("steroids", "present", "Stopped smoking, takes dexamethasone."),
         ("steroids", None, "Would start dexamethasone if swelling develops."),
@@ -186,7 +186,7 @@ def test_notes_that_agree_are_no_contradiction() -> None:
 def test_a_drug_that_is_stopped_later_is_worth_knowing_and_no_more() -> None:
     notes = [note("On dexamethasone.", days=30), note("Dexamethasone stopped.", days=2)]
     concepts, _, issues = read_concepts(notes, CONCEPTS)
-    assert concepts[1].value == "absent"
+    assert concepts[1].value == "stopped"
     assert [issue.severity for issue in issues] == [Severity.INFO]
 
 
@@ -200,7 +200,7 @@ def test_a_copied_note_does_not_make_an_old_fact_new() -> None:
         "Seen with her husband in the clinic. Continues on dexamethasone 4 mg every single morning."
     )
     notes = (note(old, days=90), note("Dexamethasone was stopped.", days=60), note(old, days=5))
-    assert values(*notes)["steroids"].value == "absent"
+    assert values(*notes)["steroids"].value == "stopped"
 
 
 def test_words_far_into_a_run_on_sentence_are_found() -> None:
