@@ -51,9 +51,9 @@ def drug_value(text: Words, hit: Hit, *, denied: bool) -> Drug:
         resumed = any(cue.first > stop.last and not _is_denied(text, cue, hit) for cue in again)
         return "present" if resumed or _is_denied(text, stop, hit) else "stopped"
     former = text.before(hit, Kind.FORMER)
-    if former and not again:
-        return "stopped"
-    return "absent" if denied else "present"
+    if denied:
+        return "absent"
+    return "stopped" if former and not again else "present"
 
 
 def _stops_before(text: Words, hit: Hit) -> list[Cue]:
