@@ -216,6 +216,20 @@ def test_a_concept_is_not_spoken_of_or_the_other_way_round(record: Record) -> No
     assert len(found[-1].case.text.sentences) == 4
 
 
+@pytest.mark.parametrize(("said", "turned"), [("present", "stopped"), ("stopped", "present")])
+def test_a_drug_that_is_taken_might_have_been_stopped(
+    record: Record, said: str, turned: str
+) -> None:
+    concepts = (*record.history.concepts[:2], ConceptValue(name="drug", value=said))  # type: ignore[arg-type]
+    told = record.history.model_copy(update={"concepts": concepts})
+    found = [
+        (one.before, one.after)
+        for one in alternatives(replace(record, history=told))
+        if one.variable.name == "drug"
+    ]
+    assert found == [(said, None), (said, turned)]
+
+
 def test_a_patient_without_any_record_has_nothing_to_turn_round(record: Record) -> None:
     image = ModelInput(record.case.image, None, None)
     bare = replace(record, case=image, history=History(at=None))
