@@ -121,6 +121,9 @@ class Protocol(FrozenModel):
         if self.model.text_encoder == "small" and not self.training.notes_epochs:
             msg = "model.text_encoder 'small' knows no word yet: set training.notes_epochs"
             raise ValueError(msg)
+        if self.model.text_encoder == "small" and self.model.text_sha256:
+            msg = "model.text_encoder 'small' is made anew, no file: leave model.text_sha256 empty"
+            raise ValueError(msg)
         return self
 
     @property

@@ -170,8 +170,8 @@ class ImageReadout(nn.Module):
 class Findings(nn.Module):
     """With which weight each token stands for a finding that is there or is not.
 
-    Gates sum to more for a large finding, and to more than nothing over the many tokens of a scan
-    without one. What the history makes of a finding turns on whether there is one: so the weights
+    Gates sum to more for a large finding, and over the many tokens of a scan without one to more
+    than nothing. What the history makes of a finding turns on whether there is one: so the weights
     sum to Hill's function of their own sum a, a^k / (c^k + a^k), which is near 0 well below c and
     near 1 well above. Where it turns, and from which presence on a token counts, is learned.
     """

@@ -1,4 +1,4 @@
-"""A frozen BERT that turns notes and questions into features."""
+"""A BERT that turns notes and questions into features."""
 
 import hashlib
 import os
@@ -45,7 +45,7 @@ class TextEncoder:
     name
         As the protocol names it.
     sha256
-        Of its ``model.safetensors``.
+        Of its ``model.safetensors``; of `small`, which is no file, of its weights.
     pooling
         What a text's feature is the mean of; see ``ModelSettings.text_pooling``.
     """

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import nn
 from transformers import (
     AutoModelForMaskedLM,
     DataCollatorForLanguageModeling,
@@ -19,7 +20,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from pipeline.errors import UsageError
+from pipeline.errors import CheckpointError, UsageError
 from pipeline.files import whole_folder
 from pipeline.inputs import read_notes
 from pipeline.model.text_encoder import (
@@ -34,7 +35,7 @@ from pipeline.train.checkpoints import Work
 from pipeline.train.examples import Example
 from pipeline.train.processes import is_first, is_on_cpu, n_processes, processes
 from pipeline.train.splits import Part
-from pipeline.train.trainer import ReportProgress
+from pipeline.train.trainer import WARMUP_SHARE, ReportProgress
 from schemas.protocol import Protocol
 
 MASKED_SHARE = 0.15
@@ -55,12 +56,15 @@ def with_own_words(
     """Return the BERT as the train part's notes leave it, and all parts as it reads them.
 
     Notes of no other part are learned from, and no outcome. What came of it is kept in the folder
-    of ``work``; a run that was killed later reads it from there.
+    of ``work``; a run that was killed later reads it from there, one that was killed while learning
+    begins anew.
 
     Raises
     ------
     UsageError
         If no training case has a note.
+    CheckpointError
+        If the text encoder is no BERT that can guess words.
     """
     kept = work.folder / FOLDER
     if not kept.is_dir():
@@ -97,8 +101,24 @@ def learn_words(
     pieces = [{"input_ids": ids} for text in sorted(texts) for ids in word_pieces(encoder, text)]
     guesser = guesser_of(encoder, pieces, protocol, progress)
     bert = copy.deepcopy(encoder.bert)
-    bert.load_state_dict(guesser.base_model.state_dict(), strict=False)
+    _copy_weights(guesser.base_model, bert)
     return replace(encoder, bert=bert)
+
+
+def _copy_weights(giver: nn.Module, taker: nn.Module) -> None:
+    """Copy all weights but those of a pooler, which guessing has none of.
+
+    Raises
+    ------
+    CheckpointError
+        If the two are not built alike.
+    """
+    missing, unexpected = taker.load_state_dict(giver.state_dict(), strict=False)
+    if not all(name.startswith("pooler.") for name in (*missing, *unexpected)):
+        msg = (
+            "training.notes_epochs needs a BERT of the usual build, which this text encoder is not"
+        )
+        raise CheckpointError(msg)
 
 
 def guesser_of(
@@ -110,7 +130,7 @@ def guesser_of(
     """Return a network that starts as the BERT and has learned to guess masked word pieces."""
     torch.manual_seed(protocol.training.seed)
     guesser: PreTrainedModel = AutoModelForMaskedLM.from_config(encoder.bert.config)  # type: ignore[no-untyped-call]
-    guesser.base_model.load_state_dict(encoder.bert.state_dict(), strict=False)
+    _copy_weights(encoder.bert, guesser.base_model)
     with tempfile.TemporaryDirectory(prefix="synopt-notes-") as folder:
         trainer = Trainer(
             model=guesser,
@@ -133,6 +153,7 @@ def _arguments(protocol: Protocol, encoder: TextEncoder, folder: Path) -> Traini
         num_train_epochs=protocol.training.notes_epochs,
         per_device_train_batch_size=max(BATCH // n_processes(), 1),
         learning_rate=FIRST_RATE if encoder.name == SMALL else FURTHER_RATE,
+        warmup_steps=WARMUP_SHARE,
         save_strategy="no",
         report_to=[],
         disable_tqdm=True,

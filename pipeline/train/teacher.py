@@ -72,7 +72,7 @@ def taught(
         if not _is_teachable(labels[known], patients[known]):
             logger.warning("task %s: too few outcomes for a teacher; it keeps them", task.name)
             continue
-        features = _features(seen[known, number], told[known])
+        features = features_of(seen[known, number], told[known])
         said = _left_out(features, labels[known], patients[known], protocol.training.seed)
         soft[known, column] = share * said + (1.0 - share) * labels[known]
     soft = of_first(soft)  # processes that round otherwise might grow other trees
@@ -108,7 +108,7 @@ def _left_out(
     return said
 
 
-def _features(seen: Array, told: Array) -> Array:
+def features_of(seen: Array, told: Array) -> Array:
     """Return what is seen, what is told, and each pair's product, NaN where either is missing.
 
     A finding counts as there by the same function of the gates' sum with which `Findings` begins.

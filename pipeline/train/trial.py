@@ -77,7 +77,7 @@ def ground_of(
     """
     if protocol.training.notes_epochs:
         encoder = learn_words(encoder, parts["train"], protocol, progress)
-        parts = {part: reread(cases, encoder) for part, cases in parts.items()}
+        parts = {part: reread(parts[part], encoder) for part in ("train", "validation")}
     train, validation = parts["train"], parts["validation"]
     histories = [example.history for example in train]
     transform = fit_table_transform(histories, protocol.table, protocol.concepts)

@@ -85,12 +85,12 @@ def tune_on(
     earlier = read_search(out, protocol, search.space, search.seed)
     parts, making = divide(examples, protocol)
     guarded(parts, making, protocol, out)
+    require_writable(out)
     ground = ground_of(parts, protocol, encoder, progress)
     record = _record_of(ground, search)
     if earlier is not None:
         require_same("cases or labels", earlier.cases_sha256, record.cases_sha256, out)
         record = earlier
-    require_writable(out)
     return _finished(_run_trials(ground, record, search, out, progress), out, protocol)
 
 

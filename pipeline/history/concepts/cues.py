@@ -127,7 +127,7 @@ _CUES = {
         would need|would start|would give|would recommend|would suggest|would|will start|
         will begin|will need|will receive|to start|to begin|to commence|to give|please start|
         suggest|suggest starting|recommend|recommend starting|recommended|offered|offer|declined|
-        refuses|refused|advised to start|should start|should receive|may need|might need|
+        declines|refuses|refused|advised to start|should start|should receive|may need|might need|
         may require|could need|could try|option of|trial of|allergic to|allergy to|allergy|
         allergies|allergic|intolerant of|intolerant to|intolerance of|intolerance to|
         sensitivity to|reaction to|side effects of|side effect of|adverse effects of|

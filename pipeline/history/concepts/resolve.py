@@ -115,7 +115,12 @@ def _value_of_note(concept: Concept, facts: Sequence[ConceptFact]) -> ConceptFac
 
 
 def _disagree(concept: Concept, counted: Sequence[Mention]) -> bool:
-    """Say whether notes contradict each other; another number or dose is no contradiction."""
+    """Say whether notes contradict each other; another number or dose is no contradiction.
+
+    Nor is it one that a drug which was stopped is not taken.
+    """
+    if concept.kind == "drug":
+        return len({one.value == "present" for one in counted}) > 1
     said = {one.value for one in counted} - {"present"} if concept.kind == "side" else {
         one.value for one in counted
     }  # fmt: skip

@@ -49,7 +49,11 @@ def drug_value(text: Words, hit: Hit, *, denied: bool) -> Drug:
     if stops:
         stop = stops[-1]
         resumed = any(cue.first > stop.last and not _is_denied(text, cue, hit) for cue in again)
-        return "present" if resumed or _is_denied(text, stop, hit) else "stopped"
+        if resumed or _is_denied(text, stop, hit):
+            return "present"
+        # `no drug until the biopsy` begins with none.
+        never = denied and stop.first > hit.last and bool(text.before(hit, Kind.NOT))
+        return "absent" if never else "stopped"
     former = text.before(hit, Kind.FORMER)
     if denied:
         return "absent"

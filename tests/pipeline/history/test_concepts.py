@@ -96,6 +96,8 @@ def values(*notes: Note) -> dict[str, ConceptValue]:
         ("steroids", "present", "Continue dexamethasone and return if fits occur."),
         ("steroids", "present", "Steroids were stopped in May but restarted in June."),
         ("steroids", "stopped", "Dexamethasone was stopped."),
+        ("steroids", "absent", "Never took dexamethasone."),
+        ("steroids", "absent", "No steroids until the biopsy."),
         ("steroids", "stopped", "Now off steroids."),
         ("steroids", "stopped", "Is no longer on dexamethasone."),
         ("steroids", "absent", "Does not take steroids."),
@@ -176,6 +178,12 @@ def test_contradicting_notes_are_an_issue_and_the_newest_counts() -> None:
     assert [issue.code for issue in issues] == [IssueCode.CONCEPT_CONTRADICTED]
     assert issues[0].severity is Severity.WARNING
     assert "seizure" not in issues[0].message
+
+
+def test_a_drug_that_was_stopped_and_is_not_taken_is_no_contradiction() -> None:
+    notes = [note("Dexamethasone was stopped.", days=30), note("Not on steroids.", days=2)]
+    concepts, _, issues = read_concepts(notes, CONCEPTS)
+    assert (concepts[1].value, issues) == ("absent", [])
 
 
 def test_notes_that_agree_are_no_contradiction() -> None:

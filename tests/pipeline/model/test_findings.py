@@ -1,8 +1,14 @@
 """With which weight tokens stand for a finding, before any history is heard."""
 
+import numpy as np
+import pytest
 import torch
 
 from pipeline.model.readout import FIRST_SHIFT, FIRST_STEEPNESS, FIRST_TURN, FULL, Findings
+from pipeline.tensors import ModelInput
+from pipeline.train.teacher import features_of
+from schemas.protocol import Protocol
+from tests.pipeline.model.networks import score, shaken, with_model
 
 
 def weights_of(presence: torch.Tensor, n_scanned: int) -> torch.Tensor:
@@ -31,3 +37,28 @@ def test_what_was_not_scanned_weighs_nothing() -> None:
     shows = torch.full((20,), 9.0)
     assert torch.equal(weights_of(shows, 12)[12:], torch.zeros(8))
     assert torch.equal(weights_of(shows, 0), torch.zeros(20))
+
+
+def test_the_teacher_takes_a_finding_for_there_as_the_network_first_does() -> None:
+    presence = torch.linspace(-6.0, 6.0, 30)
+    amount = float(torch.sigmoid(presence + FIRST_SHIFT).sum())
+    seen, told = np.array([[amount, 0.1, 0.2, 0.3, 6.0, 1.0]]), np.array([[2.0]])
+    expected = float(weights_of(presence, 30).sum()) / FULL
+    found = features_of(seen, told)[0]
+    assert found[-4:] == pytest.approx(2.0 * expected * np.array([1.0, 0.1, 0.2, 0.3]), rel=1e-5)
+
+
+@pytest.mark.parametrize("fusion", ["cross", "late", "image_only"])
+def test_where_nothing_counts_as_there_no_place_is_weighed_anew(
+    protocol: Protocol, whole: ModelInput, fusion: str
+) -> None:
+    other = with_model(protocol, fusion=fusion)
+    network = shaken(other)
+    network.join.products.weight.data.mul_(100.0)
+    network.join.findings.turn.data.fill_(-20.0)
+    full = score(network, other, whole).image
+    network.join.findings.turn.data.fill_(20.0)
+    quiet = score(network, other, whole).image
+    network.join.products.weight.data.zero_()
+    assert torch.allclose(score(network, other, whole).image, quiet, atol=1e-5)
+    assert not torch.allclose(full, quiet, atol=1e-3)
