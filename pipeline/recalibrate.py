@@ -14,7 +14,7 @@ from pipeline.files import file_sha256, whole_folder
 from pipeline.history import Labels, read_label_file
 from pipeline.report import read_report
 from pipeline.report.index import STUDIES_NAME
-from pipeline.train.splits import was_seen, with_site
+from pipeline.train.splits import one_study_each, was_seen, with_site
 from schemas.calibration import AnyCalibrator, Calibrator, StepCalibrator
 from schemas.metrics import AnyMetrics
 from schemas.report import RiskReport
@@ -55,6 +55,7 @@ class Followed:
 def recalibrate(bundle_folder: Path, labels_file: Path, reports: Path, out: Path) -> Recalibrated:
     """Update a bundle on a site's outcomes and write it as a new bundle, whole or not at all.
 
+    Of a patient's studies one counts, drawn by the protocol's seed: errors hold for patients.
     Patients who were trained or calibrated on are left out: of them the bundle's answers are too
     good. Those of its test part are not, and count as seen by the new bundle.
 
@@ -88,7 +89,7 @@ def recalibrate(bundle_folder: Path, labels_file: Path, reports: Path, out: Path
     n_known = len(followed) - len(fresh)
     if not changed:
         msg = (
-            f"no task has {MIN_EVENTS} outcomes of each kind among the {len(fresh)} studies of "
+            f"no task has {MIN_EVENTS} patients of each outcome among the {len(fresh)} studies of "
             f"{reports} with a row in {labels_file.name} ({n_known} more are of patients who "
             "helped to make the bundle): recalibrate with more"
         )
@@ -149,14 +150,19 @@ def _fresh(followed: Sequence[Followed], split: SplitRecord) -> list[Followed]:
 
 
 def _used(bundle: Bundle, number: int, cases: Sequence[Followed]) -> list[Followed]:
-    """Return the cases that have both an answer to a task and its outcome."""
+    """Return the cases that have both an answer to a task and its outcome, one a patient."""
     place = _place(bundle, number)
-    return [
+    known = [
         case
         for case in cases
         if case.outcomes[place] is not None
         and case.report.risks[number].calibrated_logit is not None
     ]
+    studies = [
+        (min(case.patient_ids, default=case.report.study_uid), case.report.study_uid)
+        for case in known
+    ]
+    return [known[own] for own in one_study_each(studies, seed=bundle.protocol.training.seed)]
 
 
 def _place(bundle: Bundle, number: int) -> int:

@@ -204,11 +204,13 @@ class IntervalModel(FrozenModel):
     """Raw scores, rising."""
     map_sd: tuple[float, ...] = Field(min_length=1)
     """At the knots: standard error of the calibration map, log-odds."""
+    whole: tuple[str, ...] = ("image", "notes", "table")
+    """The modalities of cases that lack none: all that any calibration case had together."""
     absent: tuple[AbsentSpread, ...] = ()
     """For cases that lack a modality."""
 
     @model_validator(mode="after")
-    def _whole(self) -> "IntervalModel":
+    def _fits(self) -> "IntervalModel":
         if len(self.knots) != len(self.map_sd):
             msg = "an interval needs as many standard errors as knots"
             raise ValueError(msg)

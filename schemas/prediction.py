@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from schemas.base import FrozenModel
 from schemas.history import ConceptFact, Context
 
-SUM_TOLERANCE = 1e-3
+SUM_TOLERANCE = 1e-4
 
 
 class TableEvidence(FrozenModel):

@@ -14,7 +14,7 @@ from pipeline.calibration.interval import fit_interval
 from pipeline.calibration.nested import nested_loss
 from pipeline.calibration.operating import fit_operating_point
 from pipeline.calibration.questions import Question
-from pipeline.calibration.subsets import Subset, cases_of_the_map, fit_shifts
+from pipeline.calibration.subsets import Subset, cases_of_the_map, fit_shifts, lack_something
 from schemas.calibration import Calibrator, GroupThresholds, SubsetThresholds
 from schemas.task import OperatingGoal
 
@@ -74,9 +74,13 @@ def fit_calibrator(
     asked = Question("yes", truth, np.asarray(expit(score)), np.ones(len(truth)))
     chance = require_better_than_chance([asked], task=task, patients=patients)
     return Calibrator(
-        task=task, map=common, shifts=fit_shifts(common, hidden, truth), n_cases=len(truth),
-        n_events=int(truth.sum()), chance_p=chance,
-    )  # fmt: skip
+        task=task,
+        map=common,
+        shifts=fit_shifts(common, hidden, truth, is_mixed=lack_something(hidden, chosen)),
+        n_cases=len(truth),
+        n_events=int(truth.sum()),
+        chance_p=chance,
+    )
 
 
 def with_nested_loss(

@@ -1,8 +1,9 @@
 """How often conformal sets hold the truth, with exact bounds, and where they fall short."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
-from scipy.stats import binom
+from scipy.stats import betabinom
 
 from pipeline.calibration.reliability import binomial_bounds
 from schemas.doubt import Doubt
@@ -32,13 +33,21 @@ def held_by_answer(
     return tuple(_held(answer, flags) for answer, flags in (("", is_held), *own.items()) if flags)
 
 
-def short_sets(metrics: AnyMetrics, promised: float) -> tuple[Doubt, ...]:
+def short_sets(
+    metrics: AnyMetrics, promised: float, set_on: Mapping[str, int]
+) -> tuple[Doubt, ...]:
     """Say of which group's cases the sets hold the truth less often than promised.
+
+    Thresholds that were set on n cases hold not ``promised`` of all others but a share that is
+    itself drawn from Beta(k, n + 1 - k), k = ceil((n + 1) promised) (Vovk, 2012), so that the count
+    among judged cases is beta-binomial.
 
     Parameters
     ----------
     promised
         Coverage of the cases of each answer.
+    set_on
+        On how many cases of each answer the thresholds were set.
     """
     return tuple(
         Doubt(
@@ -50,8 +59,16 @@ def short_sets(metrics: AnyMetrics, promised: float) -> tuple[Doubt, ...]:
         for part in (metrics.whole, *metrics.groups)
         if part.conformal is not None
         for one in part.conformal.held
-        if one.answer and binom.cdf(one.n_held, one.n_cases, promised) < SHORT_P
+        if one.answer and chance_of_so_few(one, promised, set_on[one.answer]) < SHORT_P
     )
+
+
+def chance_of_so_few(one: Held, promised: float, n_set_on: int) -> float:
+    """Return how often so few sets or fewer hold the truth where all is as promised."""
+    k = math.ceil((n_set_on + 1) * promised)
+    if k > n_set_on:  # too few for a threshold: every set holds
+        return 1.0
+    return float(betabinom.cdf(one.n_held, one.n_cases, k, n_set_on + 1 - k))
 
 
 def _held(answer: str, flags: Sequence[bool]) -> Held:

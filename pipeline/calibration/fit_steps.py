@@ -25,6 +25,7 @@ from pipeline.calibration.subsets import (
     PRIOR_SD_SLOPE,
     Subset,
     cases_of_the_map,
+    lack_something,
 )
 from pipeline.errors import CalibrationError
 from schemas.calibration import StepCalibrator, StepMap, StepMethod, StepShift
@@ -76,8 +77,8 @@ def fit_step_calibrator(
     n_events = int(counts[1]) if task.kind == "survival" else int(len(groups) - counts.max())
     return StepCalibrator(
         task=task.name, kind=step_kind(task), map=common,
-        shifts=_shifts(task, common, hidden, labels), n_cases=len(labels), n_events=n_events,
-        chance_p=chance,
+        shifts=_shifts(task, common, hidden, labels, is_mixed=lack_something(hidden, chosen)),
+        n_cases=len(labels), n_events=n_events, chance_p=chance,
     )  # fmt: skip
 
 
@@ -142,13 +143,21 @@ def _check(task: Task, steps: Array, groups: NDArray[np.int64]) -> None:
 
 
 def _shifts(
-    task: Task, common: StepMap, hidden: Mapping[Subset, Array], labels: Array
+    task: Task,
+    common: StepMap,
+    hidden: Mapping[Subset, Array],
+    labels: Array,
+    *,
+    is_mixed: bool,
 ) -> tuple[StepShift, ...]:
-    """Fit slope and intercepts for each subset of the modalities, pulled towards no change."""
+    """Fit slope and intercepts for each subset of the modalities, pulled towards no change.
+
+    That of all modalities has some only if the common map is of other cases as well (`is_mixed`).
+    """
     shifts = []
     for present, steps in hidden.items():
         known = ~np.isnan(steps).any(1)
-        if present == MODALITIES or not known.sum() >= MIN_CASES:
+        if not (is_mixed or present != MODALITIES) or not known.sum() >= MIN_CASES:
             continue
         moved = moved_steps(common, steps[known])
         # A level that no such case has would leave its threshold to its neighbours.

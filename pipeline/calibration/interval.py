@@ -78,6 +78,7 @@ def fit_interval(
         typical_df=df,
         knots=tuple(knots.tolist()),
         map_sd=tuple(_map_sd(scores[own], labels[own], knots, numbers).tolist()),
+        whole=_whole(hidden),
         absent=_absent(calibrator, hidden),
     )
 
@@ -197,13 +198,21 @@ def _map_sd(scores: Array, labels: Array, knots: Array, patients: NDArray[np.int
     return np.asarray(np.std(found, axis=0, ddof=1))
 
 
+def _whole(hidden: Mapping[Subset, Array]) -> Subset:
+    """Return the most modalities that any case has, of equally many those of most cases."""
+    counts = {present: int((~np.isnan(scores)).sum()) for present, scores in hidden.items()}
+    some = [present for present, count in counts.items() if count]
+    return max(some, key=lambda present: (len(present), counts[present]), default=MODALITIES)
+
+
 def _absent(calibrator: Calibrator, hidden: Mapping[Subset, Array]) -> tuple[AbsentSpread, ...]:
-    whole = to_log_odds(calibrator, hidden[MODALITIES], MODALITIES)
+    all_there = _whole(hidden)
+    whole = to_log_odds(calibrator, hidden[all_there], all_there)
     spreads = []
     for present, scores in hidden.items():
         moved = whole - to_log_odds(calibrator, scores, present)
         known = moved[~np.isnan(moved)]
-        if present != MODALITIES and len(known):
+        if present != all_there and len(known):
             sd = float(np.sqrt(np.mean(known**2)))
             spreads.append(AbsentSpread(present=present, sd=sd))
     return tuple(spreads)
@@ -211,7 +220,7 @@ def _absent(calibrator: Calibrator, hidden: Mapping[Subset, Array]) -> tuple[Abs
 
 def _absent_sd(fitted: IntervalModel, present: tuple[str, ...]) -> float:
     """Return what is known of such cases; where nothing is, the widest that is, or anything."""
-    if set(present) == set(MODALITIES):
+    if set(present) == set(fitted.whole):
         return 0.0
     own = [one.sd for one in fitted.absent if set(one.present) == set(present)]
     return max(own or [one.sd for one in fitted.absent], default=np.inf)

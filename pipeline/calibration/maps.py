@@ -64,7 +64,8 @@ def in_words(calibrator: Calibrator, present: Iterable[str]) -> str:
     method = calibrator.map.method.replace("_", " ")
     parts = [f"{method}, fitted on {calibrator.n_cases} cases"]
     if shift_for(calibrator, present) is not _WHOLE:
-        parts.append(f"adjusted for cases without {' and '.join(absent)}")
+        which = f"without {' and '.join(absent)}" if absent else "with every modality"
+        parts.append(f"adjusted for cases {which}")
     if calibrator.recalibration is not None:
         parts.append(f"updated on {calibrator.recalibration.n_cases} cases of the site")
     return "; ".join(parts)

@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
+from pipeline.calibration.chance import require_better_than_chance
 from pipeline.calibration.fit import fit_platt
+from pipeline.calibration.questions import Question
 from pipeline.calibration.statistics import calibration_intercept
 from schemas.calibration import Calibrator, ConformalThresholds, OperatingPoint, Recalibration
 
@@ -35,18 +37,20 @@ def recalibrated(
     Parameters
     ----------
     odds : shape (n,)
-        Calibrated log-odds that the bundle gave.
+        Calibrated log-odds that the bundle gave, one a patient.
     labels : shape (n,), 0 or 1
 
     Raises
     ------
     CalibrationError
-        If the answers do not rank the site's cases.
+        If the answers rank the site's cases no better than chance does, or the wrong way round.
     """
     n_events = int(labels.sum())
     rarer = min(n_events, len(labels) - n_events)
     if rarer < MIN_EVENTS:
         return None
+    asked = Question("yes", labels.astype(np.int64), expit(odds), np.ones(len(labels)))
+    require_better_than_chance([asked], task=calibrator.task)
     slope = 1.0
     intercept = float(calibration_intercept(labels, expit(odds), np.ones((1, len(odds))))[0])
     if rarer >= EVENTS_FOR_SLOPE:

@@ -22,6 +22,8 @@ def fit_shifts(
     common: CalibrationMap,
     logits: Mapping[Subset, NDArray[np.float64]],
     labels: NDArray[np.float64],
+    *,
+    is_mixed: bool = False,
 ) -> tuple[SubsetShift, ...]:
     """Fit slope and intercept for each subset of the modalities, as a penalised Platt map.
 
@@ -37,11 +39,14 @@ def fit_shifts(
         For each subset the raw scores of all calibration cases, read with just those modalities;
         NaN where a case lacks one of them. Shape (n,) each.
     labels : shape (n,), 0 or 1
+    is_mixed
+        Whether cases that lack something were among those of the common map; then those that lack
+        nothing have a shift as well.
     """
     shifts = []
     for present, scores in logits.items():
         known = ~np.isnan(scores)
-        if present == MODALITIES or not known.sum() >= MIN_CASES:
+        if not (is_mixed or present != MODALITIES) or not known.sum() >= MIN_CASES:
             continue
         odds = map_log_odds(common, scores[known])
         slope, intercept = _penalised(odds, labels[known])
@@ -79,6 +84,11 @@ def cases_of_the_map(
     ]  # fmt: skip
     enough = whole.mean() >= LEAST_WHOLE and min(counts) >= ENOUGH
     return whole if enough else everyone
+
+
+def lack_something(hidden: Mapping[Subset, NDArray[np.float64]], chosen: NDArray[np.bool_]) -> bool:
+    """Say whether any of these cases lacks a modality; see :func:`cases_of_the_map`."""
+    return MODALITIES not in hidden or bool(np.isnan(hidden[MODALITIES][chosen]).any())
 
 
 def _penalised(odds: NDArray[np.float64], labels: NDArray[np.float64]) -> tuple[float, float]:

@@ -64,6 +64,7 @@ class MedicalNetStages(nn.Module):
             conv1_t_size=7,
             conv1_t_stride=2,
             shortcut_type=shortcut,
+            bias_downsample=False,  # as the published weights have it
             feed_forward=False,
         )
         for stage, dilation in ((net.layer3, 2), (net.layer4, 4)):

@@ -69,9 +69,22 @@ class ImageEncoder(nn.Module):
         gain, shift = self.mark_gain[series][:, None], self.mark_shift[series][:, None]
         return functional.relu(fused * gain + shift)
 
-    def start_from(self, path: str) -> float:
-        """Load weights of the encoder's stages; return the share of its keys that were found."""
-        return load_encoder_weights(self.stages, path)
+    def start_from(self, path: str) -> None:
+        """Load weights of the encoder's stages."""
+        load_encoder_weights(self.stages, path)
+
+
+def share_of_weights_in(path: str, settings: ModelSettings, size: Size) -> float:
+    """Return the share of the encoder's weights that a file holds, without keeping any.
+
+    Raises
+    ------
+    CheckpointError
+        If training could not start from the file.
+    """
+    return load_encoder_weights(
+        new_stages(settings.image_encoder, settings.image_channels, size), path
+    )
 
 
 def _scanned_share(scanned: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """How well a calibrated bundle does on labelled patients, task by task."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -24,7 +24,12 @@ from pipeline.calibration import (
 from pipeline.train.examples import Example
 from pipeline.train.groups import groups_of
 from pipeline.train.scores import Array, Scores, is_known, labels_of, steps_of
-from schemas.calibration import AnyCalibrator, StepCalibrator
+from schemas.calibration import (
+    AnyCalibrator,
+    ClassThresholds,
+    ConformalThresholds,
+    StepCalibrator,
+)
 from schemas.doubt import Doubt
 from schemas.metrics import AnyMetrics
 from schemas.task import Task
@@ -66,7 +71,7 @@ def judge_task(
         )
         told = Answers(probability, raw, labels, patients, sets)
         steps = judge_steps(task, told.chosen(known), train_shares=usual, groups=groups)
-        return _with_doubts(steps, doubts, calibrator)
+        return _with_doubts(steps, doubts, calibrator.conformal, task)
     answers = Answers(
         probability=probability[:, 0],
         raw_probability=raw[:, 0],
@@ -78,7 +83,7 @@ def judge_task(
         ),
     )
     found = judge(task.name, answers.chosen(known), train_prevalence=usual[0], groups=groups)
-    return _with_doubts(found, doubts, calibrator)
+    return _with_doubts(found, doubts, calibrator.conformal, task)
 
 
 def judged_by(bundle: Bundle, number: int, examples: Sequence[Example], scores: Scores) -> Judged:
@@ -115,8 +120,17 @@ def calibrated_alike(calibrator: AnyCalibrator, steps: Array, present: Sequence[
 
 
 def _with_doubts(
-    metrics: AnyMetrics, doubts: tuple[Doubt, ...], calibrator: AnyCalibrator
+    metrics: AnyMetrics,
+    doubts: tuple[Doubt, ...],
+    sets: ConformalThresholds | ClassThresholds | None,
+    task: Task,
 ) -> AnyMetrics:
-    sets = calibrator.conformal
-    short = () if sets is None else short_sets(metrics, sets.coverage)
+    short = () if sets is None else short_sets(metrics, sets.coverage, _set_on(sets, task))
     return metrics.model_copy(update={"doubts": (*doubts, *short)})
+
+
+def _set_on(sets: ConformalThresholds | ClassThresholds, task: Task) -> Mapping[str, int]:
+    """Return on how many cases of each answer the thresholds were set."""
+    if isinstance(sets, ClassThresholds):
+        return dict(zip(task.classes, sets.n_cases, strict=True))
+    return {"0": sets.n_negative, "1": sets.n_positive}

@@ -12,6 +12,7 @@ from pipeline.bundle import Bundle, bundle_identity, load_bundle, save_bundle
 from pipeline.calibration import Reference, Space
 from pipeline.errors import UsageError
 from pipeline.files import whole_folder, write_text
+from pipeline.model.image_encoder import share_of_weights_in
 from pipeline.model.network import FusedNetwork
 from pipeline.model.text_encoder import TextEncoder, encode_phrases, load_text_encoder
 from pipeline.model.text_tuning import TunableText
@@ -77,12 +78,15 @@ def train_bundle(
         training is writing it, or curves are asked for and TensorBoard is not installed.
     LeakError
         If the guard finds a leak.
+    CheckpointError
+        If ``image_weights`` or the BERT cannot be loaded.
     CalibrationError
         If a task has too few outcomes to be calibrated or judged.
     """
     require_trainable(protocol)
     if keeping.curves is not None:
         require_tensorboard()
+    _tell_of_image_weights(protocol, keeping)
     with _bundle_folder(out) as folder:
         # The others find in the cache what the first has read.
         with processes().main_process_first():
@@ -91,6 +95,14 @@ def train_bundle(
         how = _How(protocol, encoder, progress, keeping, leak_guard)
         _train_into(folder, examples, out, how)
     return _finished(out)
+
+
+def _tell_of_image_weights(protocol: Protocol, keeping: Keeping) -> None:
+    """Try the file of weights before the cohort is read, and say how much of it fits."""
+    settings, path = protocol.model, protocol.model.image_weights
+    if path:
+        share = share_of_weights_in(path, settings, protocol.grid.size)
+        keeping.tell(f"image weights: {share:.0%} of the {settings.image_encoder}'s were found")
 
 
 def train_on(

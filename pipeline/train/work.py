@@ -13,7 +13,7 @@ import torch
 
 from pipeline.code_version import code_sha256
 from pipeline.errors import UsageError
-from pipeline.files import LOCK, make_folder, only_run, write_text
+from pipeline.files import LOCK, file_sha256, make_folder, only_run, write_text
 from pipeline.model.text_encoder import TextEncoder
 from pipeline.train.beside import is_worth_it
 from pipeline.train.checkpoints import Tell, Work, quietly
@@ -100,10 +100,12 @@ def _clear_unless(folder: Path, key: str, tell: Tell) -> None:
 def training_key(
     parts: Mapping[Part, Sequence[Example]], protocol: Protocol, encoder: TextEncoder
 ) -> str:
-    """Hash all that decides what is learned: cases, protocol, BERT, code, libraries, machine."""
+    """Hash all that decides what is learned: cases, protocol, weights, code, libraries, machine."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    started_from = protocol.model.image_weights
     decides = [
         protocol.trained_sha256(), encoder.sha256, code_sha256(), device,
+        file_sha256(Path(started_from)) if started_from else "",
         n_processes(), is_worth_it(protocol.training.ensemble),
         {name: version(name) for name in LIBRARIES},
         {part: [_sha256(example) for example in parts[part]] for part in ("train", "validation")},

@@ -173,9 +173,20 @@ def test_the_card_says_which_doubts_the_update_has_answered(bundle: Bundle) -> N
 
 def test_too_few_outcomes_change_nothing(bundle: Bundle, tmp_path: Path) -> None:
     labels = site(tmp_path / "site", bundle, 60)
-    with pytest.raises(UsageError, match="50 outcomes of each kind"):
+    with pytest.raises(UsageError, match="50 patients of each outcome"):
         recalibrate(SHIPPED, labels, tmp_path / "site", tmp_path / "new")
     assert not (tmp_path / "new").exists()
+
+
+def test_of_a_patients_studies_one_counts(bundle: Bundle) -> None:
+    cases = [
+        Followed(report(bundle, n, 0.0), (1.0,) * 4, frozenset({f"P{n // 3}", f"p{n // 3}"}))
+        for n in range(30)
+    ]
+    used = recalibrating._used(bundle, 0, cases)
+    assert len(used) == 10
+    assert len(frozenset.union(*(case.patient_ids for case in used))) == 20
+    assert used == recalibrating._used(bundle, 0, cases)
 
 
 def test_reports_of_another_bundle_do_not_count(bundle: Bundle, tmp_path: Path) -> None:
@@ -206,7 +217,7 @@ def test_beside_binary_tasks_other_kinds_stay_as_they_were(bundle: Bundle, tmp_p
     changed = replace(bundle, protocol=protocol, calibrators=others)
     found = [report(bundle, n, 1.0 if n % 3 else -1.0) for n in range(300)]
     cases = [
-        Followed(one, (77.0, 0.0, float(n % 2), 0.0, 0.0), frozenset({f"P{n}"}))
+        Followed(one, (77.0, 0.0, float(n % 3 > 0), 0.0, 0.0), frozenset({f"P{n}"}))
         for n, one in enumerate(found)
     ]
     used = [recalibrating._used(changed, number, cases) for number in (0, 1)]
@@ -214,7 +225,7 @@ def test_beside_binary_tasks_other_kinds_stay_as_they_were(bundle: Bundle, tmp_p
     assert fresh[0] == others[0]
     assert isinstance(fresh[1], Calibrator)
     assert fresh[1].recalibration is not None
-    assert fresh[1].recalibration.n_events == 150
+    assert fresh[1].recalibration.n_events == 200
     words = recalibrating._words(fresh, bundle.metrics[:2], n_known=3)
     assert "3 studies of patients who had helped" in words
     assert "`lesion`: as it was; only binary tasks are recalibrated" in words

@@ -5,9 +5,11 @@ import pytest
 from scipy.stats import binom, binomtest
 
 from pipeline.calibration import Answers, judge, short_sets
-from pipeline.calibration.coverage import held_by_answer
+from pipeline.calibration.coverage import chance_of_so_few, held_by_answer
 from schemas.doubt import Doubt
-from schemas.metrics import TaskMetrics
+from schemas.metrics import Held, TaskMetrics
+
+SET_ON = {"0": 400, "1": 400}
 
 
 def judged(n_missed: int) -> TaskMetrics:
@@ -38,7 +40,7 @@ def test_coverage_is_counted_by_group_and_answer_with_exact_bounds() -> None:
 
 
 def test_a_group_whose_sets_hold_less_than_promised_is_named_and_chance_is_not() -> None:
-    said = short_sets(judged(20), 0.9)
+    said = short_sets(judged(20), 0.9, SET_ON)
     # As a whole 80 of 100 positives are held, which chance explains once in 500 times.
     assert binom.cdf(80, 100, 0.9) > 0.001
     words = (
@@ -46,7 +48,23 @@ def test_a_group_whose_sets_hold_less_than_promised_is_named_and_chance_is_not()
         "promised"
     )
     assert said == (Doubt(about="sets", words=words),)
-    assert short_sets(judged(8), 0.9) == ()
+    assert short_sets(judged(8), 0.9, SET_ON) == ()
+
+
+def test_chance_counts_that_thresholds_were_set_on_few_cases() -> None:
+    random = np.random.default_rng(0)
+    n_set_on, n_judged, n_worlds = 99, 400, 4000
+    least = np.sort(random.random((n_worlds, n_set_on)), axis=1)[:, ::-1][:, 89]
+    held = (random.random((n_worlds, n_judged)) >= least[:, None]).sum(1)
+    chances = [
+        chance_of_so_few(
+            Held(answer="1", n_cases=n_judged, n_held=int(n), lower=0.0, upper=1.0), 0.9, n_set_on
+        )
+        for n in held
+    ]
+    assert np.mean(np.array(chances) < 0.01) == pytest.approx(0.01, abs=0.006)
+    # A plain binomial would name a tenth of these worlds, which all hold what they promise.
+    assert (binom.cdf(held, n_judged, 0.9) < 0.01).mean() > 0.05
 
 
 def test_an_answer_that_no_case_has_is_not_counted() -> None:
@@ -59,4 +77,4 @@ def test_without_sets_there_is_no_coverage() -> None:
     answers = Answers(labels * 0.5, labels * 0.5, labels, labels.astype(str), ((),) * 60)
     metrics = judge("t", replace(answers, probability=0.2 + labels / 2), train_prevalence=0.5)
     assert metrics.whole.conformal is None
-    assert short_sets(metrics, 0.9) == ()
+    assert short_sets(metrics, 0.9, SET_ON) == ()

@@ -164,3 +164,20 @@ def test_equal_variances_are_worth_many_degrees_of_freedom() -> None:
     variance, df = typical_variance(np.random.default_rng(0).chisquare(3, 5000) / 3, 3)
     assert variance == pytest.approx(1.0, rel=0.05)
     assert df > 50
+
+
+def test_where_no_case_ever_has_a_table_the_others_are_whole() -> None:
+    _, labels, members = world(600, error=0.3, seed=1)
+    scores, nobody = members.mean(0), np.full(600, np.nan)
+    hidden = {
+        MODALITIES: nobody,
+        ("image", "notes"): scores,
+        ("image", "table"): nobody,
+        ("image",): scores + np.random.default_rng(2).normal(0.0, 1.0, 600),
+    }
+    common = fit_calibrator("t", scores, labels.astype(np.int64), hidden)
+    calibrator = with_interval(common, members, labels, hidden)
+    lower, upper = ends(calibrator, members[:, :50], ("image", "notes")).T
+    assert np.median(upper - lower) < 0.5
+    wider = np.diff(ends(calibrator, members[:, :50], ("image",)))
+    assert (wider[:, 0] > upper - lower).mean() > 0.9

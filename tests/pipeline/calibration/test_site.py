@@ -5,6 +5,7 @@ from scipy.special import expit, logit
 from pipeline.calibration import label_set, to_log_odds
 from pipeline.calibration.fit import fit_platt
 from pipeline.calibration.site import recalibrated
+from pipeline.errors import CalibrationError
 from schemas.calibration import (
     CalibrationMap,
     Calibrator,
@@ -50,6 +51,32 @@ def updated(
 
 def test_fewer_than_fifty_events_change_nothing() -> None:
     assert updated(100, shift=-1.0) is None
+
+
+@pytest.mark.parametrize(("rarer", "is_moved", "is_turned"), [
+    (49, False, False), (50, True, False), (199, True, False), (200, True, True),
+])  # fmt: skip
+def test_from_50_of_the_rarer_outcome_the_intercept_moves_and_from_200_the_slope(
+    rarer: int, *, is_moved: bool, is_turned: bool
+) -> None:
+    odds = np.linspace(-2.0, 2.0, 600)
+    labels = np.zeros(600)
+    labels[-2 * rarer :: 2] = 1.0
+    new = recalibrated(OLD, odds, labels, labels_sha256="a", from_bundle_sha256="b")
+    assert (new is not None) == is_moved
+    if new is not None:
+        assert new.recalibration is not None
+        assert (new.recalibration.slope != 1.0) == is_turned
+
+
+@pytest.mark.parametrize("n", [400, 4000])
+@pytest.mark.parametrize("how", ["shuffled", "reversed"])
+def test_a_site_whose_outcomes_do_not_belong_to_its_answers_is_refused(n: int, how: str) -> None:
+    odds, labels, _ = drawn(n, shift=-1.0)
+    truth = np.asarray(labels, dtype=np.float64)
+    wrong = 1.0 - truth if how == "reversed" else np.random.default_rng(1).permutation(truth)
+    with pytest.raises(CalibrationError, match="no better than chance"):
+        recalibrated(OLD, odds, wrong, labels_sha256="a", from_bundle_sha256="b")
 
 
 def test_some_events_move_the_intercept_alone() -> None:

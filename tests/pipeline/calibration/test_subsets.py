@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from pipeline.calibration import fit_calibrator
+from pipeline.calibration import fit_calibrator, to_probability
 from pipeline.calibration.maps import MODALITIES
 from pipeline.calibration.subsets import fit_shifts
 from schemas.calibration import CalibrationMap
@@ -51,3 +51,24 @@ def test_the_common_map_is_that_of_cases_with_every_modality() -> None:
     assert mixed.map.slope > 1.1
     few = {MODALITIES: np.where(np.arange(4000) < 30, odds, np.nan)}
     assert fit_calibrator("t", score, labels, few).map == mixed.map
+
+
+def test_where_the_common_map_is_mixed_whole_cases_have_a_map_of_their_own() -> None:
+    random = np.random.default_rng(0)
+    odds = random.normal(-0.5, 1.5, 4000)
+    labels = (random.random(4000) < expit(odds)).astype(np.int64)
+    has_image = random.random(4000) < 0.4
+    score = np.where(has_image, odds, odds / 3)
+    hidden = {
+        MODALITIES: np.where(has_image, odds, np.nan),
+        ("notes", "table"): odds / 3,
+    }
+    fitted = fit_calibrator("t", score, labels, hidden)
+    assert {shift.present for shift in fitted.shifts} == set(hidden)
+    mixed = fitted.model_copy(update={"shifts": ()})
+    for present, scores in ((MODALITIES, odds), (("notes", "table"), odds / 3)):
+        far = [
+            np.abs(to_probability(one, scores, present) - expit(odds)).mean()
+            for one in (fitted, mixed)
+        ]
+        assert far[0] < 0.7 * far[1]

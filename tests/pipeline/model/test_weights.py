@@ -2,11 +2,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from monai.networks.nets import SwinUNETR, resnet
+from safetensors.torch import load_file, save_file
 
 from pipeline.errors import CheckpointError
-from pipeline.model.backbones import MedicalNetStages, SwinStages
+from pipeline.model.backbones import MedicalNetStages, SwinStages, new_stages
 from pipeline.model.weights import load_encoder_weights
+from schemas.settings import ImageEncoderName
 
 
 def new_encoder(channels: int = 4) -> MedicalNetStages:
@@ -28,6 +30,33 @@ def test_weights_under_anothers_prefix_are_found(tmp_path: Path) -> None:
     voxels = torch.randn(1, 1, 16, 16, 16)
     for mine, other in zip(ours.eval()(voxels), theirs.eval()(voxels), strict=True):
         assert torch.equal(mine, other)
+
+
+@pytest.mark.parametrize(
+    ("name", "depth", "shortcut", "channels"),
+    [("medicalnet10", "resnet10", "B", 64), ("medicalnet18", "resnet18", "A", 64)],
+)
+def test_every_weight_of_a_published_resnet_is_found(
+    tmp_path: Path, name: ImageEncoderName, depth: str, shortcut: str, channels: int
+) -> None:
+    # In the form in which MONAI itself loads MedicalNet's files.
+    theirs = getattr(resnet, depth)(
+        spatial_dims=3, n_input_channels=1, feed_forward=False,
+        bias_downsample=False, shortcut_type=shortcut,
+    )  # fmt: skip
+    ours = new_stages(name, channels, (16, 16, 16))
+    path = save(tmp_path / "w.safetensors", theirs, prefix="module.")
+    assert load_encoder_weights(ours, path) == 1.0
+    given = {f"module.{key}": value for key, value in ours.state_dict().items()}
+    saved = load_file(path)
+    assert all(torch.equal(saved[key], value) for key, value in given.items() if key in saved)
+
+
+def test_every_weight_of_swinunetrs_encoder_is_found(tmp_path: Path) -> None:
+    theirs = SwinUNETR(in_channels=1, out_channels=2, feature_size=24, num_heads=(1, 2, 4, 8))
+    ours = new_stages("swinunetr", 24, (32, 32, 32))
+    path = save(tmp_path / "w.safetensors", theirs.swinViT, prefix="module.")
+    assert load_encoder_weights(ours, path) == 1.0
 
 
 def test_swin_weights_are_found_under_their_older_names(tmp_path: Path) -> None:
