@@ -215,7 +215,7 @@ def evaluate(  # noqa: PLR0913, PLR0917
 ) -> None:
     """Judge a bundle on a labelled cohort: by task, group, modality, and against other bundles."""
     check_folders(cohort, bundle, *(against or []))
-    from flows.metrics_table import show_metrics  # noqa: PLC0415
+    from flows.metrics_table import show_evaluation  # noqa: PLC0415
     from flows.progress import progress_bars  # noqa: PLC0415
     from pipeline.files import require_writable  # noqa: PLC0415
     from pipeline.protocol import read_protocol  # noqa: PLC0415
@@ -231,7 +231,7 @@ def evaluate(  # noqa: PLR0913, PLR0917
             Source(cohort, records, cache), bundle,
             others=against or [], protocol=rules, progress=progress,
         )  # fmt: skip
-    show_metrics(found.tasks, quiet=quiet)
+    show_evaluation(found, quiet=quiet)
     for metrics in found.tasks:
         _say_doubts(metrics, quiet=quiet)
     for line in maps_in_words(found.maps):

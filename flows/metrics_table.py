@@ -1,34 +1,65 @@
-"""How well each task did, as a table on standard output."""
+"""How well a bundle did, as tables on standard output."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from schemas.evaluation import Evaluation
 from schemas.metrics import AnyMetrics, Interval, Performance, StepMetrics, StepPerformance
 
 PIPED_WIDTH = 140
 """Columns of the table where no terminal says how wide it is."""
+_COUNTS = ("cases", "events")
 _STATISTICS = ("AUROC", "AUPRC", "Brier", "log loss", "slope", "intercept")
+_WORDS = ("task", "group", "read", "other")
 
 
-def show_metrics(tasks: Sequence[AnyMetrics], *, quiet: bool) -> None:
-    """Print a row for each task, and one for each question of a task of several outcomes."""
+def show_evaluation(found: Evaluation, *, quiet: bool) -> None:
+    """Print each task, its groups, what subsets of the modalities do, and the other bundles."""
     if quiet:
         return
-    table = Table(
-        title="With 95 % intervals by patient bootstrap", title_justify="left", box=SIMPLE_HEAD
-    )
-    table.add_column("task", overflow="fold")
-    for name in ("cases", "events", *_STATISTICS):
-        table.add_column(name, justify="right", min_width=len(name))
-    for metrics in tasks:
-        table.add_row(*_row(metrics.task, metrics.whole))
-        for asked in metrics.questions if isinstance(metrics, StepMetrics) else ():
-            table.add_row(*_row(f"{metrics.task}: {asked.group}", asked))
+    _print("With 95 % intervals by patient bootstrap", ("task", *_COUNTS, *_STATISTICS), [
+        row for metrics in found.tasks for row in _of_task(metrics)
+    ])  # fmt: skip
+    _print("By group", ("task", "group", *_COUNTS, *_STATISTICS), [
+        (metrics.task, *_row(group.group, group))
+        for metrics in found.tasks for group in metrics.groups
+    ])  # fmt: skip
+    _print("With some modalities only", ("task", "read", "cases", "AUROC", "from all, paired"), [
+        (one.task, " and ".join(one.present), str(one.n_cases), _cell(one.auroc),
+         _cell(one.difference))
+        for one in found.subsets
+    ])  # fmt: skip
+    _print("This bundle less another, paired", ("task", "other", "AUROC", "log loss"), [
+        (one.task, f"{one.name} {one.sha256[:8]}", _cell(one.difference),
+         _cell(one.log_loss_difference))
+        for one in found.comparisons
+    ])  # fmt: skip
+
+
+def _print(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table; nothing where it has no rows."""
+    if not rows:
+        return
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    for name in columns:
+        if name in _WORDS:
+            table.add_column(name, overflow="fold")
+        else:
+            table.add_column(name, justify="right", min_width=len(name))
+    for row in rows:
+        table.add_row(*row)
     width = None if Console().is_terminal else PIPED_WIDTH
     Console(highlight=False, markup=False, width=width).print(table)
+
+
+def _of_task(metrics: AnyMetrics) -> Iterator[tuple[str, ...]]:
+    """Give the row of a task, and one for each question of a task of several outcomes."""
+    yield _row(metrics.task, metrics.whole)
+    for asked in metrics.questions if isinstance(metrics, StepMetrics) else ():
+        yield _row(f"{metrics.task}: {asked.group}", asked)
 
 
 def _row(name: str, found: Performance | StepPerformance) -> tuple[str, ...]:
