@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from pipeline.model.collate import collate
+from pipeline.model.join import CrossJoin
 from pipeline.tensors import ModelInput
 from schemas.protocol import Protocol
 from schemas.settings import Fusion
-from tests.pipeline.model.networks import TEXT_WIDTH, score, shaken, text, with_model
+from tests.pipeline.model.networks import TEXT_WIDTH, new_network, score, shaken, text, with_model
 
 
 @pytest.mark.parametrize("fusion", get_args(Fusion))
@@ -88,3 +89,43 @@ def test_cases_that_share_an_image_encode_it_once_and_score_as_if_they_did_not(
     for name in ("logits", "image", "presence", "summary", "embedding", "image_alone"):
         apart = torch.cat([getattr(one, name) for one in alone])
         assert torch.allclose(getattr(together, name), apart, atol=1e-5), name
+
+
+@pytest.mark.parametrize("fusion", ["cross", "projection", "late"])
+def test_before_training_no_fusion_adds_to_what_each_half_says_by_itself(
+    protocol: Protocol, whole: ModelInput, fusion: str
+) -> None:
+    other = with_model(protocol, fusion=fusion)
+    torch.manual_seed(0)
+    network = new_network(other, 2).eval()
+    output, changed = (score(network, other, replace(whole, text=text(n))) for n in (7, 9))
+    assert torch.equal(output.image, changed.image)
+    assert torch.allclose(output.logits, output.image_alone + output.history_alone - network.bias)
+
+
+def test_history_that_finds_nothing_in_the_image_attends_to_none_of_it(
+    protocol: Protocol, whole: ModelInput
+) -> None:
+    network = shaken(protocol)
+    assert isinstance(network.join, CrossJoin)
+    asks = network.join.history_asks
+    found = {}
+    for null in (-60.0, 0.0, 60.0):
+        torch.nn.init.constant_(asks.null, null)
+        (attention,) = score(network, protocol, whole).attention
+        found[null] = attention.weights.sum(-1)
+    heard = found[-60.0] > 0
+    assert torch.allclose(found[-60.0][heard], torch.ones(()))
+    assert ((found[0.0][heard] > 0) & (found[0.0][heard] < 1)).all()
+    assert torch.allclose(found[60.0], torch.zeros(()), atol=1e-9)
+
+
+def test_the_words_of_a_question_decide_what_is_asked(
+    protocol: Protocol, whole: ModelInput
+) -> None:
+    network = shaken(protocol)
+    asked = score(network, protocol, whole)
+    network.questions.copy_(network.questions.flip(0))
+    other = score(network, protocol, whole)
+    for part in ("presence", "image", "text"):
+        assert not torch.allclose(getattr(asked, part), getattr(other, part), atol=1e-4), part

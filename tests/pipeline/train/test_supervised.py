@@ -120,6 +120,19 @@ def test_a_task_of_greater_weight_counts_for_more(
     assert second[1] == pytest.approx(even[1].item() * 1.5, abs=1e-6)
 
 
+def test_a_task_that_is_mostly_noise_learns_to_count_for_less(
+    protocol: Protocol, cases: list[ModelInput]
+) -> None:
+    settings = with_settings(protocol, learned_task_weights=True, part_weight=0.0)
+    supervised = new(settings).eval()
+    torch.nn.init.constant_(supervised.network.bias, 2.0)
+    # The first task's labels are what the network says, the second's the contrary.
+    labels = torch.tensor([[1.0, 0.0]]).repeat(6, 1)
+    supervised(batch_of(cases, settings), labels, MASKS)["loss"].backward()
+    assert supervised.doubt.grad is not None
+    assert supervised.doubt.grad[1] < supervised.doubt.grad[0]
+
+
 def test_what_sentences_add_costs_its_mean_square(
     tiny_protocol: Protocol, cases: list[ModelInput]
 ) -> None:
