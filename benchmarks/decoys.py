@@ -25,14 +25,14 @@ from scipy.ndimage import binary_dilation
 
 import flows  # noqa: F401  sets the environment's defaults
 from benchmarks.figures import RESULTS, Bound, Figure, exact_share, write_figures
-from benchmarks.simulated import Simulated, simulated
+from benchmarks.simulated import Simulated, design_for, simulated
 from flows.progress import progress_bars
 from pipeline.bundle import Bundle, least_claims_of, load_bundle
 from pipeline.explain import check_maps, refusal
 from pipeline.explain.reading import additions_of
 from pipeline.geometry import Geometry
 from pipeline.model.image_encoder import STRIDE, token_mask
-from pipeline.phantom import WORLDS, Design, brain, chest
+from pipeline.phantom import Design, brain, chest
 from pipeline.phantom.case import draw_case
 from pipeline.tensors import ImageInput
 
@@ -78,7 +78,7 @@ class Peak:
 def main(n_patients: int) -> None:
     """Read, find the peaks, count, write."""
     bundle = load_bundle(BUNDLE)
-    design = Design(world=WORLDS[bundle.protocol.name], seed=SEED)
+    design = design_for(bundle.protocol, seed=SEED)
     peaks: list[Peak] = []
     with progress_bars(quiet=False) as progress:
         cases = simulated(design, bundle.protocol, bundle.text_encoder, n_patients,

@@ -17,10 +17,9 @@ import torch
 
 import flows  # noqa: F401  sets the environment's defaults
 from benchmarks.figures import RESULTS, Figure, write_figures
-from benchmarks.simulated import simulated
+from benchmarks.simulated import design_for, simulated
 from flows.progress import progress_bars
 from pipeline.model.text_encoder import load_text_encoder
-from pipeline.phantom import WORLDS, Design
 from pipeline.preprocess import fit_table_transform
 from pipeline.progress import silent
 from pipeline.protocol import read_protocol
@@ -39,7 +38,7 @@ def main(n_patients: int, n_rounds: int) -> None:
     """Train, time, compare, write."""
     protocol = read_protocol(PROTOCOL)
     encoder = load_text_encoder(protocol.model)
-    design = Design(world=WORLDS[protocol.name], seed=SEED)
+    design = design_for(protocol, seed=SEED)
     with progress_bars(quiet=False) as progress:
         drawn = simulated(design, protocol, encoder, n_patients, progress=progress)
     cases = [case.example for case in drawn]

@@ -1,15 +1,17 @@
 """The network and its rivals against the known truth of simulated patients.
 
     python -m benchmarks.model [--train N] [--test N] [--seeds 0 1] [--fusions cross late ...]
-                               [--subsets] [--interaction X]
+                               [--variants taught blocks] [--subsets] [--interaction X]
 
 For each seed the image branch is trained once on what the image decides; its frozen tokens are
 then fused in each way, and boosted trees are given a summary of the image beside table and
 concepts. With ``--subsets`` the shipped fusion, shown some modalities only, is compared with
 networks trained on just those (``--fusions cross --subsets`` does no more than that). All learn the
 outcomes themselves, without the trees as a teacher (`training.teacher_share`), so that each is
-compared by what it finds. Writes benchmarks/results/model.json and model.md, with ``--subsets``
-model_subsets.*. Nothing here says anything about real patients.
+compared by what it finds; ``--variants`` adds the shipped fusion with that teacher, and with two
+blocks of cross-attention. Writes benchmarks/results/model_fusions.json and .md, with ``--subsets``
+model_subsets.*; `python -m benchmarks.standing` sets them beside what is asked. Nothing here says
+anything about real patients.
 """
 
 import argparse
@@ -58,6 +60,8 @@ MODALITIES = ("image", "notes", "table")
 SUBSETS = tuple(subset for size in (2, 1) for subset in combinations(MODALITIES, size))
 IMAGE_PARTS = ("image_encoder", "place", "read_image", "ask", "asked", "image_head", "bias")
 FUSIONS = ("cross", "projection", "late", "concat", "history_only", "image_only")
+VARIANTS = {"taught": "cross, taught by trees", "blocks": "cross, two blocks"}
+TREES = "boosted trees"
 
 Row = dict[str, object]
 
@@ -93,7 +97,7 @@ def _seed(options: argparse.Namespace, seed: int, threads: int, rows: "Queue[Row
     questions = encode_phrases(encoder, [task.question for task in protocol.tasks])
     with progress_bars(quiet=True) as progress:
         bench = _Bench(protocol, train, test, questions, seed, progress)
-        for row in bench.run(options.fusions):
+        for row in bench.run(options.fusions, options.variants):
             rows.put(row)
         for row in bench.subsets() if options.subsets else ():
             rows.put(row)
@@ -121,11 +125,13 @@ def _keep(
         f"--seeds {' '.join(map(str, options.seeds))} --fusions {' '.join(options.fusions)} "
         f"--interaction {options.interaction}{' --subsets' if options.subsets else ''}"
     )
-    name = "model_subsets" if options.subsets else "model"
-    name += "" if options.interaction else "_no_interaction"
+    if options.variants:
+        command += f" --variants {' '.join(options.variants)}"
+    name = "model_subsets" if options.subsets else "model_fusions"
+    name = name if options.interaction else "model_no_interaction"
     names = [task.name for task in protocol.tasks]
     results, gains = (sorted(rows, key=lambda row: str(row["seed"])) for rows in (results, gains))
-    write(results, gains, names, command=command, name=name)
+    write(results, gains, names, command=command, name=name, interaction=options.interaction)
 
 
 def _options() -> argparse.Namespace:
@@ -134,6 +140,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--test", type=int, default=2000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--fusions", nargs="+", default=list(FUSIONS), choices=FUSIONS)
+    parser.add_argument("--variants", nargs="+", default=[], choices=VARIANTS)
     parser.add_argument("--subsets", action="store_true")
     parser.add_argument("--interaction", type=float, default=1.0)
     return parser.parse_args()
@@ -151,14 +158,15 @@ class _Bench:
         seed: int,
         progress: Progress,
     ) -> None:
-        training = protocol.training.model_copy(update={"seed": seed, "teacher_share": 0.0})
-        self.protocol = protocol.model_copy(update={"training": training})
+        self.teacher_share = protocol.training.teacher_share
+        self.protocol = _training(protocol, seed=seed, teacher_share=0.0)
         self.questions, self.seed, self.progress = questions, seed, progress
         order = np.random.default_rng(seed).permutation(len(train))
         n_validation = int(VALIDATION_SHARE * len(train))
         self.validation = [train[i].example for i in order[:n_validation]]
         self.train = [train[i].example for i in order[n_validation:]]
-        hidden = np.random.default_rng(seed).random(len(self.train)) >= training.annotation_share
+        share = protocol.training.annotation_share
+        hidden = np.random.default_rng(seed).random(len(self.train)) >= share
         self.train = [
             replace(case, masks=np.full_like(case.masks, np.nan)) if hide else case
             for case, hide in zip(self.train, hidden, strict=True)
@@ -171,12 +179,12 @@ class _Bench:
         self.text_scale, self.text_mean = torch.std_mean(torch.cat(texts), dim=0)
         self.scores: dict[str, Scores] = {}
         self.warm: dict[str, torch.Tensor] = {}
-        self.whole = self._new("cross")
+        self.whole = self._new(_model(protocol, fusion="cross"))
 
-    def run(self, fusions: Sequence[str]) -> Iterator[Row]:
+    def run(self, fusions: Sequence[str], variants: Sequence[str]) -> Iterator[Row]:
         """Train the image branch once, then each fusion on its tokens; then the trees."""
         started = time.monotonic()
-        image = self._new("cross")
+        image = self._new(_model(self.protocol, fusion="cross"))
         parts = (self.train, self.validation)
         fit_image(image, *parts, self.transform, self.protocol, self.progress)
         self.warm = {
@@ -187,17 +195,35 @@ class _Bench:
             with_tokens(image, part) for part in (self.train, self.validation, self.test)
         )
         seconds = time.monotonic() - started
-        for fusion in fusions:
+        asked = {fusion: _model(self.protocol, fusion=fusion) for fusion in fusions}
+        asked |= {VARIANTS[name]: self._variant(name) for name in variants}
+        for what, protocol in asked.items():
             started = time.monotonic()
-            network = self._fused(fusion, self.train, self.validation)
-            self.scores[fusion] = expit(self._predict(network, self.test))
-            if fusion == "cross":
+            network = self._fused(protocol, self.train, self.validation)
+            self.scores[what] = expit(self._predict(network, self.test))
+            if what == "cross":
                 self.whole = network
             taken = seconds + time.monotonic() - started
-            yield self._row(fusion, self.scores[fusion], taken)
-            if fusion != "cross" and "cross" in self.scores:
-                yield self._gain(fusion)
-        yield self._row("boosted trees", self._trees(image), seconds)
+            yield self._row(what, self.scores[what], taken)
+            if what != "cross" and "cross" in self.scores:
+                yield self._gain(what) if what in FUSIONS else self._gain_of_all("cross", what)
+        self.scores[TREES] = self._trees(image)
+        yield self._row(TREES, self.scores[TREES], seconds)
+        for what in ("cross", *(VARIANTS[name] for name in variants)):
+            if what in self.scores:
+                yield self._gain_of_all(what, TREES)
+
+    def _variant(self, name: str) -> Protocol:
+        protocol = _model(self.protocol, fusion="cross")
+        if name == "blocks":
+            return _model(protocol, layers=2)
+        return _training(protocol, teacher_share=self.teacher_share)
+
+    def _gain_of_all(self, one: str, other: str) -> Row:
+        """Compare two on all tasks, paired."""
+        outcomes = np.stack([case.outcomes for case in self.truth])
+        row: Row = {"what": f"mean AUROC: {one} minus {other}", "seed": self.seed}
+        return row | gain(outcomes, self.scores[one], self.scores[other])
 
     def _gain(self, other: str) -> Row:
         """Compare the shipped fusion with another on the task of interaction, paired."""
@@ -216,7 +242,7 @@ class _Bench:
                 [_only(case, subset) for case in part]
                 for part in (self.train, self.validation, self.test)
             )
-            own = self._fused("cross", train, validation)
+            own = self._fused(_model(self.protocol, fusion="cross"), train, validation)
             ours = self._predict(self.whole, test)
             row = (
                 {"what": f"mean AUROC with {' and '.join(subset)}: whole minus trained on these",
@@ -226,19 +252,17 @@ class _Bench:
             yield row
 
     def _fused(
-        self, fusion: str, train: Sequence[Example], validation: Sequence[Example]
+        self, protocol: Protocol, train: Sequence[Example], validation: Sequence[Example]
     ) -> FusedNetwork:
-        network = self._new(fusion)
+        network = self._new(protocol)
         network.load_state_dict(self.warm, strict=False)
-        protocol = _with_fusion(self.protocol, fusion)
-        only_fusing = protocol.training.model_copy(update={"image_epochs": 0})
-        protocol = protocol.model_copy(update={"training": only_fusing})
-        return fit(network, train, validation, self.transform, protocol, self.progress)
+        only_fusing = _training(protocol, image_epochs=0)
+        return fit(network, train, validation, self.transform, only_fusing, self.progress)
 
-    def _new(self, fusion: str) -> FusedNetwork:
+    def _new(self, protocol: Protocol) -> FusedNetwork:
         torch.manual_seed(self.seed)
         return FusedNetwork(
-            _with_fusion(self.protocol, fusion), self.transform.width, self.questions,
+            protocol, self.transform.width, self.questions,
             text_mean=self.text_mean, text_scale=self.text_scale.clamp(min=1e-6),
         )  # fmt: skip
 
@@ -306,9 +330,12 @@ def _only(case: Example, subset: Sequence[str]) -> Example:
     )  # fmt: skip
 
 
-def _with_fusion(protocol: Protocol, fusion: str) -> Protocol:
-    model = protocol.model.model_copy(update={"fusion": fusion})
-    return protocol.model_copy(update={"model": model})
+def _model(protocol: Protocol, **changes: object) -> Protocol:
+    return protocol.model_copy(update={"model": protocol.model.model_copy(update=changes)})
+
+
+def _training(protocol: Protocol, **changes: object) -> Protocol:
+    return protocol.model_copy(update={"training": protocol.training.model_copy(update=changes)})
 
 
 if __name__ == "__main__":

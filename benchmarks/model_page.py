@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from benchmarks.figures import Figure, write_figures
+from benchmarks.figures import Bound, Figure, write_figures
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -20,11 +20,12 @@ def write(
     *,
     command: str,
     name: str,
+    interaction: float,
 ) -> None:
     """Write name.json and name.md."""
     found = [_excess_figure(row, command) for row in results]
     found += [figure for row in results for figure in _further_figures(row, command)]
-    found += [_gain_figure(row, command) for row in gains]
+    found += [_gain_figure(row, command, interaction) for row in gains]
     write_figures(RESULTS / f"{name}.json", found)
     lines = [
         "# The network and its rivals against the known truth (simulated patients)",
@@ -54,26 +55,30 @@ def _excess_figure(row: Mapping[str, Any], command: str) -> Figure:
 
 
 def _further_figures(row: Mapping[str, Any], command: str) -> Iterator[Figure]:
-    """Yield the distance from the true probability, and how long the shipped fusion trained."""
+    """Yield the distance from the true probability, and how long the shipped fusion trained.
+
+    What is asked of that distance is asked of calibrated risks: see ``benchmarks.truth``.
+    """
     of = f"{row['what']}, seed {row['seed']}"
-    is_shipped = row["what"] == "cross"
     points = 100 * mean(task["error"] for task in row["tasks"].values())
     name = f"points from the true probability, mean over tasks, before calibration: {of}"
-    wanted = (4.0, 2.0) if is_shipped else (None, None)
-    yield Figure(name, points, None, *wanted, command)
-    if is_shipped:
+    yield Figure(name, points, None, None, None, command)
+    if row["what"] == "cross":
         yield Figure(f"minutes of training: {of}", row["seconds"] / 60, None, 60.0, 20.0, command)
 
 
-def _gain_figure(row: Mapping[str, Any], command: str) -> Figure:
+def _gain_figure(row: Mapping[str, Any], command: str, interaction: float) -> Figure:
     name = f"{row['what']}, seed {row['seed']}"
-    return Figure(name, row["value"], row["interval"], *_wanted(str(row["what"])), command)
+    wanted = _wanted(str(row["what"]), interaction)
+    return Figure(name, row["value"], row["interval"], *wanted, command)
 
 
-def _wanted(what: str) -> tuple[float | None, float | None]:
+def _wanted(what: str, interaction: float) -> tuple[Bound, Bound]:
     """Return what a difference should be at least, and what is wished for."""
     if "trained on these" in what:
         return -0.015, -0.005
+    if not interaction:
+        return ((-0.005, 0.005), None) if what.endswith("late") else (None, None)
     if what.endswith("late"):
         return 0.015, 0.03
     return (0.03, 0.06) if what.endswith("_only") else (None, None)

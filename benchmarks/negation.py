@@ -23,13 +23,13 @@ from scipy.special import logit
 
 import flows  # noqa: F401  sets the environment's defaults
 from benchmarks.figures import RESULTS, Figure, exact_share, write_figures
-from benchmarks.simulated import Simulated, simulated
+from benchmarks.simulated import Simulated, design_for, simulated
 from flows.progress import progress_bars
 from pipeline.bundle import Bundle, load_bundle
 from pipeline.calibration import to_log_odds
 from pipeline.history import history_at
 from pipeline.inputs import read_notes
-from pipeline.phantom import WORLDS, Design
+from pipeline.phantom import Design
 from pipeline.phantom.benchmark import memory_records
 from pipeline.phantom.observe import observable_risks
 from pipeline.phantom.patient import Patient, draw_patient
@@ -56,7 +56,7 @@ Array = NDArray[np.float64]
 def main(n_patients: int) -> None:
     """Turn every topic that a patient's notes tell, ask again, compare, write."""
     bundle = load_bundle(BUNDLE)
-    design = Design(world=WORLDS[bundle.protocol.name], seed=SEED)
+    design = design_for(bundle.protocol, seed=SEED)
     moved: dict[tuple[str, str, str], list[tuple[Array, Array]]] = {turn: [] for turn in TURNS}
     with progress_bars(quiet=False) as progress:
         cases = simulated(design, bundle.protocol, bundle.text_encoder, n_patients,

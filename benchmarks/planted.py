@@ -21,7 +21,7 @@ from scipy.special import expit
 
 import flows  # noqa: F401  sets the environment's defaults
 from benchmarks.figures import RESULTS, Figure, exact_share, write_figures
-from benchmarks.simulated import simulated
+from benchmarks.simulated import design_for, simulated
 from flows.progress import progress_bars
 from pipeline.bundle import Bundle, load_bundle
 from pipeline.calibration import Judged, fit_calibrator, parts_differ, ranks_by_chance
@@ -29,7 +29,7 @@ from pipeline.calibration.questions import Question
 from pipeline.calibration.reference import Reference, Space, unseen_scanner
 from pipeline.errors import CalibrationError
 from pipeline.model.network import FusedNetwork
-from pipeline.phantom import WORLDS, Design
+from pipeline.phantom import WORLDS
 from pipeline.progress import Progress
 from pipeline.tensors import Batch, ModelOutput
 from pipeline.train.examples import Example
@@ -194,7 +194,7 @@ def _maps() -> list[Outcome]:
 
 def _examples(bundle: Bundle, progress: Progress) -> Sequence[Example]:
     """Return the first patients of `benchmarks.truth`, who made no bundle."""
-    design = Design(world=WORLDS[bundle.protocol.name], seed=SEED)
+    design = design_for(bundle.protocol, seed=SEED)
     cases = simulated(design, bundle.protocol, bundle.text_encoder, N_PATIENTS, progress=progress)
     return [case.example for case in cases]
 

@@ -1,7 +1,7 @@
 """Make data_samples/ anew: the sample cohort, and the bundle trained on other simulated patients.
 
     python -m benchmarks.sample          (make sample)
-    python -m benchmarks.sample --world chest_ct --out FOLDER    (a bundle of any world, no more)
+    python -m benchmarks.sample --protocol FILE --out FOLDER     (a bundle of it, no more)
 
 The patients of the training (seed 41) are drawn straight into the model's input, without a detour
 over DICOM files, and kept in the user's cache; the sample's (seed 167) are other patients. The
@@ -20,10 +20,10 @@ import torch
 
 import flows  # noqa: F401  sets the environment's defaults
 from benchmarks.figures import RESULTS, Figure, write_figures
-from benchmarks.simulated import Simulated, simulated
+from benchmarks.simulated import Simulated, design_for, simulated
 from flows.progress import progress_bars
 from pipeline.model.text_encoder import load_text_encoder
-from pipeline.phantom import WORLDS, Design, write_cohort
+from pipeline.phantom import write_cohort
 from pipeline.protocol import read_protocol
 from pipeline.train import train_on
 from pipeline.train.examples import Example
@@ -33,6 +33,7 @@ from schemas.settings import SplitRule
 
 SAMPLES = Path("data_samples")
 WORLD = "brain_mr"
+PROTOCOL = SAMPLES / "protocols" / f"{WORLD}.yaml"
 SAMPLE_CASES, SAMPLE_SEED = 8, 167
 TRAINING_CASES, TRAINING_SEED = 12_000, 41
 SPLITS = SplitRule(train=0.66, validation=0.05, calibration=0.18, conformal=0.08)
@@ -46,13 +47,13 @@ def main() -> None:
     options = _options()
     with tempfile.TemporaryDirectory() as scratch:
         bundle = Path(scratch) / "bundle"
-        minutes = _train(options.world, options.patients, bundle)
+        minutes = _train(options.protocol, options.patients, bundle)
         if options.out is not None:
             shutil.copytree(bundle, options.out)
             return
         for old in (SAMPLES / WORLD, SAMPLES / "bundles" / WORLD):
             shutil.rmtree(old, ignore_errors=True)
-        sample = Design(world=WORLDS[WORLD], seed=SAMPLE_SEED)
+        sample = design_for(read_protocol(PROTOCOL), seed=SAMPLE_SEED)
         write_cohort(SAMPLES / WORLD, design=sample, n_cases=SAMPLE_CASES)
         shutil.copytree(bundle, SAMPLES / "bundles" / WORLD)
         _record(options.patients, *minutes)
@@ -60,22 +61,22 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--world", choices=sorted(WORLDS), default=WORLD)
+    parser.add_argument("--protocol", type=Path, default=PROTOCOL)
     parser.add_argument("--patients", type=int, default=TRAINING_CASES)
     parser.add_argument("--out", type=Path, help="where to write a bundle and nothing else")
     options = parser.parse_args()
-    if options.world != WORLD and options.out is None:
-        parser.error("the sample is of brain_mr; say with --out where to write another bundle")
+    if options.protocol != PROTOCOL and options.out is None:
+        parser.error(f"the sample is of {WORLD}; say with --out where to write another bundle")
     return options
 
 
-def _train(world: str, n_patients: int, out: Path) -> tuple[float, float]:
+def _train(protocol_file: Path, n_patients: int, out: Path) -> tuple[float, float]:
     """Write a bundle; return the minutes of drawing or reading the patients, and of training."""
     started = time.monotonic()
-    protocol = _protocol(world)
+    protocol = _protocol(protocol_file)
     with progress_bars(quiet=False) as progress:
         encoder = load_text_encoder(protocol.model)
-        design = Design(world=WORLDS[world], seed=TRAINING_SEED)
+        design = design_for(protocol, seed=TRAINING_SEED)
         cases = simulated(design, protocol, encoder, n_patients, progress=progress)
         examples = [_example(case) for case in cases]
         drawn = time.monotonic()
@@ -96,8 +97,8 @@ def _record(n_patients: int, drawing: float, training: float) -> None:
         print(f"{figure.name}: {figure.value:.1f}")
 
 
-def _protocol(world: str) -> Protocol:
-    protocol = read_protocol(SAMPLES / "protocols" / f"{world}.yaml")
+def _protocol(file: Path) -> Protocol:
+    protocol = read_protocol(file)
     training = protocol.training.model_copy(update={"splits": SPLITS})
     return protocol.model_copy(update={"training": training})
 

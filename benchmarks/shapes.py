@@ -61,7 +61,7 @@ def main() -> None:
             rows.append(row | {"seed": seed, "minutes": (time.monotonic() - started) / 60})
             print(rows[-1], flush=True)
     command = (
-        f"python -m benchmarks.shapes --data {options.data.name} --seeds "
+        f"python -m benchmarks.shapes --data {options.data} --seeds "
         f"{' '.join(map(str, options.seeds))} --epochs {options.epochs} "
         f"--channels {options.channels}"
     )

@@ -20,9 +20,10 @@ from pipeline.geometry import Geometry
 from pipeline.inputs import quantities, read_image, read_notes
 from pipeline.model.image_encoder import STRIDE
 from pipeline.model.text_encoder import TextEncoder
-from pipeline.phantom import Design
+from pipeline.phantom import WORLDS, Design
 from pipeline.phantom.benchmark import BenchmarkCase, draw_benchmark
 from pipeline.phantom.patient import draw_patient
+from pipeline.phantom.world import Family
 from pipeline.progress import Progress
 from pipeline.tensors import ImageInput, Sentence, TextInput
 from pipeline.train.annotations import mask_tokens
@@ -50,6 +51,13 @@ class Simulated:
     """What came of it, shape (K,)."""
     has_finding: bool
     """Whether the patient has the finding, seen or not."""
+
+
+def design_for(protocol: Protocol, *, seed: int, family: Family = "a") -> Design:
+    """Return the patients about whom a protocol may ask: those of the world of its modality."""
+    modality = protocol.series[0].modality
+    world = next(world for world in WORLDS.values() if world.modality == modality)
+    return Design(world=world, seed=seed, family=family)
 
 
 def simulated(

@@ -14,12 +14,17 @@ NOTHING: tuple[Bound, Bound] = (None, None)
 
 def figures(result: Mapping[str, Any]) -> list[Figure]:
     """List all that is asked of calibration and maps."""
+    mean = result["mean"]
+    rows: list[Row] = [
+        ("excess AUROC, mean over tasks", mean["excess_auroc"], (0.9, 0.97)),
+        ("points from recorded, mean over tasks", mean["points_from_what_is_recorded"], (4.0, 2.0)),
+    ]
     of_tasks = [
         row
         for task, found in result["tasks"].items()
         for row in _task(task, found, result["patients"])
     ]
-    rows = [*of_tasks, *_maps(next(iter(result["tasks"])), result["maps"])]
+    rows += [*of_tasks, *_maps(next(iter(result["tasks"])), result["maps"])]
     rows += [
         (f"{task}: logit's fall by deletion over that by random patches", row["ratio"], (5.0, 15.0))
         for task, row in result["deletion"].items()
@@ -46,6 +51,8 @@ def _task(task: str, found: Mapping[str, Any], n_patients: int) -> Iterator[Row]
     yield f"{task}: excess AUROC", found["excess_auroc"], NOTHING
     yield f"{task}: points from recorded", found["points_from_what_is_recorded"], (4.0, 2.0)
     yield f"{task}: points that the map misses", found["points_that_calibration_misses"], (1.5, 0.8)
+    perfect = found["points_that_a_perfect_map_misses"]
+    yield f"{task}: points that a map without fault would miss by this count", perfect, NOTHING
     yield from _calibration(task, found)
     for name, group in found["groups"].items():
         yield from _calibration(f"{task}, {name}", group)
@@ -90,6 +97,10 @@ def _maps(finding: str, maps: Mapping[str, float]) -> Iterator[Row]:
     yield f"{finding}: positive evidence inside it", maps["positive_evidence_inside"], (0.35, 0.6)
     quiet = maps["quiet_without_finding"]
     yield f"{finding}: scans without one under 0.1 log-odds of evidence", quiet, (0.9, 0.97)
+    raw = "before each map is settled"
+    inside, quiet = maps["positive_evidence_inside_raw"], maps["quiet_without_finding_raw"]
+    yield f"{finding}: positive evidence inside it, {raw}", inside, NOTHING
+    yield f"{finding}: scans without one under 0.1 log-odds of evidence, {raw}", quiet, NOTHING
     yield "parts' sum from the logit, largest difference", maps["largest_gap_of_the_sum"], (
         1e-4, 1e-5
     )  # fmt: skip

@@ -78,9 +78,12 @@ def _map_lines(finding: str, maps: Mapping[str, float]) -> list[str]:
         "",
         f"- peak on the {finding} or a neighbouring token: {maps['peak_within_a_token']:.1%} of "
         f"{maps['findings']} scans with one",
-        f"- share of the positive evidence inside it: {maps['positive_evidence_inside']:.2f}",
+        f"- share of the positive evidence inside it: {maps['positive_evidence_inside']:.2f} "
+        f"({maps['positive_evidence_inside_raw']:.2f} before what speaks for and against it is "
+        "settled)",
         f"- scans without one with less than {QUIET_LOGIT} log-odds of positive evidence: "
-        f"{maps['quiet_without_finding']:.1%} of {maps['scans_without_finding']}",
+        f"{maps['quiet_without_finding']:.1%} of {maps['scans_without_finding']} "
+        f"({maps['quiet_without_finding_raw']:.1%} before it is settled)",
         f"- largest difference of the parts' sum from the logit: "
         f"{maps['largest_gap_of_the_sum']:.1e}",
         f"- patients flagged as unlike the training: {maps['flagged_unlike']:.1%}",
@@ -118,8 +121,9 @@ def _sure_lines(tasks: Mapping[str, Mapping[str, object]]) -> list[str]:
     lines = [
         "",
         "*Map misses*: mean distance of the probability from the best monotone map of the same "
-        "score. *Intervals hold*: how often the 90 % interval holds the probability given what is "
-        "recorded, and that given every fact. *Most certain*: AUROC of the 80 % of the patients "
+        "score; in brackets what a map without fault would seem to miss, since the best one is "
+        "itself found on these patients. *Intervals hold*: how often the 90 % interval holds the "
+        "probability given what is recorded, and that given every fact. *Most certain*: AUROC of the 80 % of the patients "
         "whose scores lie furthest from where their sets would hold both answers, less that of "
         "all (leaving out the middle helps any score that ranks); what the probability given what "
         "is recorded itself gains in the same way; and the same of those with "
@@ -130,7 +134,10 @@ def _sure_lines(tasks: Mapping[str, Mapping[str, object]]) -> list[str]:
         "| --- | --- | --- | --- | --- |",
     ]
     for task, row in tasks.items():
-        misses = f"| {task} | {row['points_that_calibration_misses']:.1f} "
+        misses = (
+            f"| {task} | {row['points_that_calibration_misses']:.1f} "
+            f"({row['points_that_a_perfect_map_misses']:.1f}) "
+        )
         if (sure := row["intervals"]) is None:
             lines.append(f"{misses}| none: too few networks | | |")
             continue
