@@ -17,6 +17,7 @@ from pipeline.calibration.maps import (
     after_map,
     before_site,
     map_log_odds,
+    shift_for,
     to_log_odds,
 )
 from pipeline.calibration.statistics import log_odds
@@ -124,7 +125,8 @@ def interval(
     slope = _slope(calibrator, score, there, reach=max(float(np.sqrt(spread)), LEAST_REACH))
     drawn = np.clip(slope / site, 0.0, 1.0)
     strayed = site**2 * drawn * (1.0 - drawn) * with_mean * fitted.mean_score_variance
-    map_sd = site * np.interp(score, fitted.knots, fitted.map_sd)
+    turned = shift_for(calibrator, there).slope
+    map_sd = site * turned * np.interp(score, fitted.knots, fitted.map_sd)
     absent = site * _absent_sd(fitted, there)
     half = student.ppf((1 + fitted.level) / 2, df) * np.sqrt(
         slope**2 * spread

@@ -40,7 +40,8 @@ def heatmaps_of(
     Returns
     -------
     dict
-        By task; NaN outside the model's grid and where nothing was scanned.
+        By task; NaN outside the model's grid and in tokens of which too little was scanned to be
+        read.
 
     Raises
     ------
@@ -59,8 +60,7 @@ def heatmaps_of(
     arrays = np.full((len(tasks), *target.shape), np.nan, dtype=np.float32)
     for number in range(target.shape[0]):
         where, inside = _token_index(number, grid, target, stride)
-        looked = map_coordinates(usable.astype(float), where, order=1, mode="nearest") > 0
-        seen = inside & looked
+        seen = inside & _own_token(usable, where)
         for task in range(len(tasks)):
             values = map_coordinates(shares[task], where[:, seen], order=1, mode="nearest")
             arrays[task, number][seen] = values
@@ -82,14 +82,19 @@ def _token_index(
     return np.moveaxis(np.clip(token, 0.0, limit), -1, 0), np.asarray(inside)
 
 
+def _own_token(usable: NDArray[np.bool_], where: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Say of each voxel whether the token in which it lies was read; shape of ``where[0]``."""
+    return np.asarray(usable[tuple(np.rint(where).astype(int))])
+
+
 def _given_weight(
     usable: NDArray[np.bool_], grid: Geometry, target: Geometry, stride: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Sum, for each token, the trilinear weights with which all voxels take from it."""
+    """Sum, for each token, the trilinear weights with which voxels of read tokens take from it."""
     total = np.zeros(usable.size)
     for number in range(target.shape[0]):
         where, inside = _token_index(number, grid, target, stride)
-        token = where[:, inside]
+        token = where[:, inside & _own_token(usable, where)]
         base = np.minimum(token.astype(int), np.maximum(np.array(usable.shape) - 2, 0)[:, None])
         part = token - base
         for corner in _CORNERS:

@@ -86,3 +86,21 @@ def test_a_token_between_two_distant_slices_is_not_lost_silently(protocol: Proto
     scanned = np.ones(np.prod(TOKENS), bool)
     with pytest.raises(GeometryError, match="too far apart"):
         heatmaps_of(output(scanned * 1.0), ("t",), scanned, grid, sparse)
+
+
+def test_a_token_that_was_not_read_shows_nothing_though_its_neighbours_do(
+    volume: Volume, protocol: Protocol
+) -> None:
+    scanned = all_scanned(volume, protocol)
+    grid = model_grid(volume.geometry, protocol.grid)
+    unread = int(np.flatnonzero(scanned)[len(np.flatnonzero(scanned)) // 2])
+    scanned[unread] = False
+    additions = np.random.default_rng(0).normal(size=scanned.size) * scanned
+    heat = heatmaps_of(output(additions), ("t",), scanned, grid, volume.geometry)["t"]
+    axes = [np.arange(size) for size in volume.geometry.shape]
+    where = volume.geometry.to_mm(np.stack(np.meshgrid(*axes, indexing="ij"), -1))
+    token = np.rint((grid.to_index(where) - 1.5) / 4)
+    inside = (token == np.array(np.unravel_index(unread, TOKENS))).all(-1)
+    assert inside.any()
+    assert np.isnan(heat.array[inside]).all()
+    assert np.nansum(heat.array, dtype=np.float64) == pytest.approx(additions.sum(), abs=1e-4)

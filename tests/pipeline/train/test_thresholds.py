@@ -17,6 +17,7 @@ from schemas.calibration import Calibrator, ConformalThresholds, GroupThresholds
 from schemas.history import TableValue
 from schemas.metrics import TaskMetrics
 from schemas.protocol import Protocol
+from schemas.task import OperatingGoal
 from tests.pipeline.calibration.drawn import drawn
 from tests.pipeline.calibration.test_conformal import BARE
 from tests.pipeline.train.test_fit import example
@@ -48,6 +49,10 @@ def test_each_patient_counts_once(
     tiny_protocol: Protocol, scored: tuple[np.ndarray, np.ndarray]
 ) -> None:
     logits, labels = scored
+    first, *rest = tiny_protocol.tasks
+    goal = OperatingGoal(goal="sensitivity", at_least=0.8, confidence=0.9)
+    asked = (first.model_copy(update={"operating": (goal,)}), *rest)
+    tiny_protocol = tiny_protocol.model_copy(update={"tasks": asked})
     single = thresholds(tiny_protocol, logits, labels, [f"p{n}" for n in range(N)])
     several = thresholds(
         tiny_protocol, np.repeat(logits, 3, axis=0), np.repeat(labels, 3),
@@ -56,6 +61,7 @@ def test_each_patient_counts_once(
     assert single.conformal is not None
     assert several.conformal == single.conformal
     assert several.conformal_apart == single.conformal_apart
+    assert single.operating[0].threshold is not None
     assert several.operating == single.operating
 
 
