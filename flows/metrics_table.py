@@ -13,6 +13,7 @@ PIPED_WIDTH = 140
 """Columns of the table where no terminal says how wide it is."""
 _COUNTS = ("cases", "events")
 _STATISTICS = ("AUROC", "AUPRC", "Brier", "log loss", "slope", "intercept")
+_OF_SUBSETS = ("task", "read", "cases", "AUROC", "from all, paired", "slope", "O / E")
 _WORDS = ("task", "group", "read", "other")
 
 
@@ -27,9 +28,9 @@ def show_evaluation(found: Evaluation, *, quiet: bool) -> None:
         (metrics.task, *_row(group.group, group))
         for metrics in found.tasks for group in metrics.groups
     ])  # fmt: skip
-    _print("With some modalities only", ("task", "read", "cases", "AUROC", "from all, paired"), [
-        (one.task, " and ".join(one.present), str(one.n_cases), _cell(one.auroc),
-         _cell(one.difference))
+    _print("With some modalities only", _OF_SUBSETS, [
+        (one.task, " and ".join(one.present), str(one.n_cases), *map(_cell, (
+            one.auroc, one.difference, one.slope, one.observed_to_expected)))
         for one in found.subsets
     ])  # fmt: skip
     _print("This bundle less another, paired", ("task", "other", "AUROC", "log loss"), [

@@ -23,6 +23,10 @@ class SubsetResult(FrozenModel):
     """With only these; for tasks of several classes, levels or horizons the mean over these."""
     difference: Interval
     """From the AUROC with all modalities, on the same cases and draws."""
+    slope: Interval | None = None
+    """Calibration slope of the probabilities by the subset's own map; binary tasks alone."""
+    observed_to_expected: Interval | None = None
+    """Events over the sum of these probabilities; binary tasks alone."""
 
 
 class Comparison(FrozenModel):

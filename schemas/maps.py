@@ -7,8 +7,8 @@ from pydantic import Field
 from schemas.base import FrozenModel
 
 MapFigureName = Literal[
-    "deleted", "deleted_ratio", "inserted", "own_over_average", "gap", "redrawn", "shifted",
-    "peak_moved_mm", "occluded",
+    "deleted", "deleted_ratio", "inserted", "own_over_average", "inserted_over_average", "gap",
+    "redrawn", "shifted", "peak_moved_mm", "occluded",
 ]  # fmt: skip
 
 

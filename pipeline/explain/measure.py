@@ -41,6 +41,8 @@ class Measured:
     inserted
         How much nearer to the whole image's logit the map's strongest voxels bring that of the
         blurred image, less what random patches do on average; log-odds.
+    inserted_over_average
+        The same gain, less what the strongest voxels of the mean map of the other cases bring.
     average_moved
         Fall of the logit where the mean map of the other cases is strongest; log-odds.
     gap
@@ -55,6 +57,7 @@ class Measured:
 
     checks: tuple[MapCheck, ...]
     inserted: Array
+    inserted_over_average: Array
     average_moved: Array
     gap: Array
     redrawn: Array
@@ -106,9 +109,11 @@ def measure(
     other = additions_of(redrawn([case]))
     scanned = _scanned_tokens(case, output)
     parts = output.history_alone[0] + output.image[0].sum(-1)
+    inserted, over_average = _inserted(predict, case, output, average)
     return Measured(
         checks=check_maps(predict, case, output),
-        inserted=_inserted(predict, case, output),
+        inserted=inserted,
+        inserted_over_average=over_average,
         average_moved=_average_moved(predict, case, output, average),
         gap=(parts - output.logits[0]).abs().double().cpu().numpy(),
         redrawn=np.array(
@@ -122,21 +127,29 @@ def measure(
     )
 
 
-def _inserted(predict: Predict, case: ModelInput, output: ModelOutput) -> Array:
-    regions = [
-        region for region, _ in strongest_regions(case, additions_of(output), output.token_grid)
-    ]
+def _inserted(
+    predict: Predict, case: ModelInput, output: ModelOutput, average: Array
+) -> tuple[Array, Array]:
+    """Return what the own map gains on random patches and on the mean map, both of shape (K,)."""
+    regions, others = (
+        [region for region, _ in strongest_regions(case, values, output.token_grid)]
+        for values in (additions_of(output), average)
+    )
     avoid = np.any(regions, axis=0)
     patches = random_patches(case, avoid, int(regions[0].sum()), N_RANDOM, seed=SEED)
     before = output.logits[0].double().cpu().numpy()
     if not patches:
-        return np.full(len(before), np.nan)
-    bare = blurred(case)
-    asked = [bare, *(put_back(case, bare, mask) for mask in (*regions, *patches))]
+        return np.full(len(before), np.nan), np.full(len(before), np.nan)
+    bare, n = blurred(case), len(regions)
+    asked = [bare, *(put_back(case, bare, mask) for mask in (*regions, *others, *patches))]
     away = np.abs(before - logits_of(predict, asked))
     nearer = away[0] - away[1:]
-    gain = np.diagonal(nearer[: len(regions)]) - nearer[len(regions) :].mean(0)
-    return np.where(away[0] >= QUIET_LOGIT, gain, np.nan)
+    own, of_mean = np.diagonal(nearer[:n]), np.diagonal(nearer[n : 2 * n])
+    can_tell = away[0] >= QUIET_LOGIT
+    return (
+        np.where(can_tell, own - nearer[2 * n :].mean(0), np.nan),
+        np.where(can_tell, own - of_mean, np.nan),
+    )
 
 
 def _average_moved(

@@ -37,6 +37,11 @@ RULES: Mapping[MapFigureName, _Rule] = {
         "share of cases in which the logit falls further where the own map is strongest than "
         "where the mean map of the other cases is; by chance 0.5", 0.6
     ),
+    "inserted_over_average": _Rule(
+        "share of cases in which the own map's strongest voxels, put back into the blurred image, "
+        "bring the logit nearer than those of the mean map of the other cases do; by chance 0.5",
+        0.6,
+    ),
     "gap": _Rule(
         "largest difference of the parts' sum from the logit", SUM_TOLERANCE, is_floor=False
     ),
@@ -108,8 +113,13 @@ def _figures(
     falls = _array([check.moved for check in checks])
     random = _array([check.random_moved for check in checks])
     averages = _array([one.average_moved[number] for one in tested])
-    inserted = _array([one.inserted[number] for one in tested])
-    inserted = inserted[~np.isnan(inserted)]
+    inserted, over_average = (
+        values[~np.isnan(values)]
+        for values in (
+            _array([one.inserted[number] for one in tested]),
+            _array([one.inserted_over_average[number] for one in tested]),
+        )
+    )
     gaps = _array([one.gap[number] for one in measured])
     ratio = falls.mean() / max(random.mean(), 1e-9) if len(falls) else np.nan
     return (
@@ -117,6 +127,7 @@ def _figures(
         _figure("deleted_ratio", ratio, len(falls)),
         _figure("inserted", _mean(inserted > 0.0), len(inserted)),
         _figure("own_over_average", _mean(falls > averages), len(falls)),
+        _figure("inserted_over_average", _mean(over_average > 0.0), len(over_average)),
         _figure("gap", gaps.max() if len(gaps) else np.nan, len(gaps)),
         _figure("redrawn", _mean([one.redrawn[number] for one in tested]), len(tested)),
         _figure("shifted", _mean([one.shifted[number] for one in tested]), len(tested)),

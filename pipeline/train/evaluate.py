@@ -14,18 +14,23 @@ from pipeline.calibration import (
     questions,
     task_log_loss,
 )
-from pipeline.calibration.statistics import patient_weights
+from pipeline.calibration.statistics import (
+    calibration_slope,
+    observed_to_expected,
+    patient_weights,
+)
 from pipeline.errors import UsageError
 from pipeline.progress import Progress, silent
 from pipeline.tensors import ModelInput
 from pipeline.train.calibrate import SUBSETS
 from pipeline.train.examples import Example
-from pipeline.train.judge import judge_task, probabilities
+from pipeline.train.judge import calibrated_alike, judge_task, probabilities
 from pipeline.train.labelled import Source, read_labelled
 from pipeline.train.scores import Scores, hidden_scores, is_known, labels_of, score, steps_of
 from pipeline.train.splits import was_seen
+from schemas.calibration import AnyCalibrator, StepCalibrator
 from schemas.evaluation import Comparison, Evaluation, SubsetResult
-from schemas.metrics import AnyMetrics, StepMetrics
+from schemas.metrics import AnyMetrics, Interval, StepMetrics
 from schemas.protocol import Protocol
 from schemas.splits import SplitRecord
 from schemas.task import Task
@@ -186,13 +191,29 @@ def _subsets_of(
         own = ranking(present)
         if own is None or whole is None:
             continue
+        slope, ratio = _calibrated(
+            bundle.calibrators[number], steps[present][chosen], labels[chosen], present, weights
+        )
         results.append(
             SubsetResult(
                 task=task.name, present=present, n_cases=int(chosen.sum()),
                 auroc=paired_difference(own), difference=paired_difference(own, whole),
+                slope=slope, observed_to_expected=ratio,
             )
         )  # fmt: skip
     return results
+
+
+def _calibrated(
+    calibrator: AnyCalibrator, steps: Array, labels: Array, present: Sequence[str], weights: Array
+) -> tuple[Interval | None, Interval | None]:
+    """Return slope and observed / expected of cases read so; None of tasks with several answers."""
+    if isinstance(calibrator, StepCalibrator):
+        return None, None
+    p, y = calibrated_alike(calibrator, steps, present)[:, 0], labels[:, 0]
+    found = (statistic(y, p, weights) for statistic in (calibration_slope, observed_to_expected))
+    slope, ratio = (paired_difference(values) for values in found)
+    return slope, ratio
 
 
 def _compare(

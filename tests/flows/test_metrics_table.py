@@ -38,7 +38,7 @@ def evaluation() -> Evaluation:
     )  # fmt: skip
     subset = SubsetResult(
         task="lesion", present=("image", "notes"), n_cases=400, auroc=between(0.799),
-        difference=between(-0.012),
+        difference=between(-0.012), slope=between(1.05),
     )  # fmt: skip
     other = Comparison(
         task="lesion", name="late", sha256="abcdef0123", auroc=between(0.78),
@@ -60,7 +60,7 @@ def test_tasks_groups_subsets_and_other_bundles_have_rows_with_their_intervals(
     assert ends.split() in lines
     group = "lesion sex: F 200 21 0.805 - 0.120 0.350 0.990 0.010"
     assert group.split() in lines
-    assert ["lesion", "image", "and", "notes", "400", "0.799", "-0.012"] in lines
+    assert ["lesion", "image", "and", "notes", "400", "0.799", "-0.012", "1.050", "-"] in lines
     assert ["lesion", "late", "abcdef01", "0.031", "-0.021"] in lines
     assert ["0.021", "to", "0.041", "-0.031", "to", "-0.011"] in lines
 

@@ -107,6 +107,7 @@ def test_maps_that_show_what_the_network_reads_pass_with_the_figures_they_must_h
     assert (found.status, found.reasons, found.n_tested) == ("passed", (), N_CASES)
     value = {figure.name: figure.value for figure in found.figures}
     assert value["deleted"] == value["inserted"] == value["own_over_average"] == 1.0
+    assert value["inserted_over_average"] == 1.0
     assert value["gap"] == pytest.approx(0.0, abs=1e-6)
     # The bright token stays the brightest, so that the peak, moved back, is one voxel off.
     assert value["peak_moved_mm"] == pytest.approx(SPACING_MM)
@@ -116,8 +117,14 @@ def test_maps_that_show_what_the_network_reads_pass_with_the_figures_they_must_h
 @pytest.mark.parametrize(
     ("change", "fails"),
     [
-        pytest.param(another_cases, {"deleted", "inserted", "own_over_average"}, id="permuted"),
-        pytest.param(the_same_for_all, {"own_over_average"}, id="constant"),
+        pytest.param(
+            another_cases,
+            {"deleted", "inserted", "own_over_average", "inserted_over_average"},
+            id="permuted",
+        ),
+        pytest.param(
+            the_same_for_all, {"own_over_average", "inserted_over_average"}, id="constant"
+        ),
         pytest.param(unsummed, {"gap"}, id="unsummed"),
         pytest.param(restless, {"shifted", "peak_moved_mm"}, id="restless"),
     ],

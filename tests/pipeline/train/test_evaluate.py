@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,13 @@ from pipeline.train import Source, labelled
 from pipeline.train import evaluate as judging
 from pipeline.train.scores import Scores
 from schemas.bundle import BundleIdentity
-from schemas.calibration import CalibrationMap, Calibrator, StepCalibrator, StepMap
+from schemas.calibration import (
+    CalibrationMap,
+    Calibrator,
+    StepCalibrator,
+    StepMap,
+    SubsetShift,
+)
 from schemas.evaluation import Comparison
 from schemas.protocol import Protocol
 from schemas.task import Task
@@ -178,3 +185,31 @@ def test_where_no_case_has_a_class_bundles_are_compared_by_log_loss_alone(
     # With the third class there is an AUROC.
     labels[:10] = 2.0
     assert compare(task, labels, ours, ours).difference is not None
+
+
+def test_subsets_are_judged_by_their_own_map_on_cases_that_have_everything() -> None:
+    random = np.random.default_rng(0)
+    odds = random.normal(-0.5, 1.5, 3000)
+    labels = (random.random(3000) < 1 / (1 + np.exp(-odds))).astype(float)
+    bundle = answering(YES, number=1)
+    halved = SubsetShift(present=("image",), slope=2.0, intercept=0.0, n_cases=90)
+    calibrator = bundle.calibrators[0].model_copy(update={"shifts": (halved,)})
+    bundle = replace(bundle, calibrators=(calibrator,))
+    cases: Any = [
+        SimpleNamespace(patient_id=str(n), labels=np.array([label]))
+        for n, label in enumerate(labels)
+    ]
+    whole = np.where(np.arange(3000) < 2800, odds, np.nan)[:, None]
+    hidden = dict.fromkeys(judging.SUBSETS, odds[:, None]) | {
+        judging.SUBSETS[0]: whole, ("image",): odds[:, None] / 2,
+    }  # fmt: skip
+    found = {one.present: one for one in judging._subsets_of(bundle, 0, cases, hidden)}
+    assert len(found) == 6
+    for one in found.values():
+        assert one.n_cases == 2800
+        assert one.difference.value == pytest.approx(0.0, abs=1e-9)
+        assert one.slope is not None
+        assert one.observed_to_expected is not None
+        # Standard errors at 2,800 cases are about 0.04 and 0.03.
+        assert one.slope.value == pytest.approx(1.0, abs=0.12)
+        assert one.observed_to_expected.value == pytest.approx(1.0, abs=0.1)
