@@ -8,12 +8,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from pipeline.bundle import load_bundle
 from pipeline.errors import UsageError
 from pipeline.train import trainer
 from pipeline.train.trainer import cases_at_once
 from schemas.protocol import Protocol
 from schemas.settings import TrainingSettings
-from tests.pipeline.train.several_processes import trained
+from tests.pipeline.train.several_processes import trained, whole_training
 
 ROOT = Path(__file__).parents[3]
 
@@ -47,6 +48,13 @@ def test_two_processes_learn_what_one_learns(tiny_protocol: Protocol, tmp_path: 
     shared = load_file(tmp_path / "weights.safetensors")
     for name, value in trained(protocol).items():
         torch.testing.assert_close(shared[name], value, rtol=1e-4, atol=1e-5)
+    # The first alone wrote the bundle, and it is that of one process.
+    bundle = load_bundle(tmp_path / "bundle")
+    alone = whole_training(protocol, tmp_path / "alone")
+    weights = bundle.networks[0].state_dict()
+    for name, value in alone.networks[0].state_dict().items():
+        torch.testing.assert_close(weights[name], value, rtol=1e-3, atol=1e-4)
+    assert not (tmp_path / "bundle.training").exists()
 
 
 def test_steps_that_the_processes_cannot_share_are_refused(
