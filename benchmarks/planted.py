@@ -26,18 +26,18 @@ from flows.progress import progress_bars
 from pipeline.bundle import Bundle, load_bundle
 from pipeline.calibration import Judged, fit_calibrator, parts_differ, ranks_by_chance
 from pipeline.calibration.questions import Question
-from pipeline.calibration.reference import Reference, Space, unseen_scanner
+from pipeline.cohort import open_cohort, read_case
 from pipeline.errors import CalibrationError
 from pipeline.model.network import FusedNetwork
-from pipeline.phantom import WORLDS
 from pipeline.progress import Progress
 from pipeline.tensors import Batch, ModelOutput
 from pipeline.train.examples import Example
 from pipeline.train.prove import prove_maps
-from schemas.issue import Severity
+from pipeline.unlike import header_issues
+from schemas.issue import IssueCode
 from schemas.maps import MapProofs
 
-BUNDLE = Path("data_samples/bundles/brain_mr")
+BUNDLE, SAMPLE = Path("data_samples/bundles/brain_mr"), Path("data_samples/brain_mr")
 COMMAND = "python -m benchmarks.planted"
 N_COHORTS = 200
 N_PATIENTS, SEED = 250, 99
@@ -150,18 +150,26 @@ FAULTS: tuple[tuple[str, Plant], ...] = (
 
 
 def _scanners() -> list[Outcome]:
-    """Leave each scanner of the world's first family out of training, and assess a case of it."""
-    sites = WORLDS["brain_mr"].sites["a"]
-    names = sorted({f"{site.manufacturer} {site.model_name}" for site in sites})
-    found = {"known": 0, "unseen": 0}
-    for left_out in names:
-        known = tuple(name for name in names if name != left_out)
-        reference = Reference(Space(np.zeros(1), np.eye(1), np.inf), None, (), scanners=known)
-        found["unseen"] += bool(unseen_scanner(reference, left_out, severity=Severity.WARNING))
-        found["known"] += bool(unseen_scanner(reference, known[0], severity=Severity.WARNING))
+    """Read the sample's studies, with a bundle that knows their scanner and with one that does not.
+
+    The second is the shipped one without that scanner among those of its training cases.
+    """
+    bundle = load_bundle(BUNDLE)
+    cohort = open_cohort(SAMPLE, bundle.protocol)
+    n_studies, found = 0, {"known": 0, "unseen": 0}
+    for study in cohort.inventory.studies:
+        case = read_case(cohort, study)
+        if not case.volumes:
+            continue
+        n_studies += 1
+        others = tuple(name for name in bundle.reference.scanners if name != study.scanner)
+        naive = replace(bundle, reference=replace(bundle.reference, scanners=others))
+        for name, own in (("known", bundle), ("unseen", naive)):
+            codes = {issue.code for issue in header_issues(own, study, case)}
+            found[name] += IssueCode.SCANNER_UNSEEN in codes
     return [
-        Outcome("a scanner that training saw (no fault)", len(names), 0, found["known"], False),
-        Outcome("a scanner that training never saw", len(names), 0, found["unseen"]),
+        Outcome("a scanner that training saw (no fault)", n_studies, 0, found["known"], False),
+        Outcome("a scanner that training never saw", n_studies, 0, found["unseen"]),
     ]
 
 

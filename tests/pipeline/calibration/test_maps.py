@@ -3,6 +3,7 @@ import pytest
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
+from pipeline.calibration import choose
 from pipeline.calibration.choose import chosen_out_of_bag, fit_map, left_out_losses
 from pipeline.calibration.fit import (
     CANDIDATES,
@@ -130,6 +131,21 @@ def test_a_bent_score_is_straightened_only_with_many_cases() -> None:
     assert fit_map(bent, labels, task="t").method in {"beta", "isotonic", "venn_abers"}
     few = fit_map(bent[:400], labels[:400], task="t")
     assert few.method not in {"isotonic", "venn_abers"}
+
+
+@pytest.mark.parametrize(
+    ("n_cases", "n_rarer", "is_free"),
+    [(1000, 200, True), (999, 200, False), (1000, 199, False), (5000, 199, False)],
+)
+@pytest.mark.parametrize("rarer", [0.0, 1.0])
+def test_free_forms_are_tried_from_1000_cases_with_200_of_the_rarer_answer_on(
+    n_cases: int, n_rarer: int, rarer: float, *, is_free: bool
+) -> None:
+    labels = np.full(n_cases, 1.0 - rarer)
+    labels[:n_rarer] = rarer
+    tried = set(choose._allowed(labels))
+    assert ({"isotonic", "venn_abers"} <= tried) == is_free
+    assert {"temperature", "platt", "beta"} <= tried
 
 
 @pytest.mark.parametrize(

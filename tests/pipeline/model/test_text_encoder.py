@@ -138,3 +138,30 @@ def test_sentences_hold_every_word_of_a_note() -> None:
     spans = sentence_spans(text)
     assert [text[a:b] for a, b in spans] == ["First: one.", "Second", "third; fourth?", "End"]
     assert sentence_spans("") == ()
+
+
+def test_a_bert_that_comes_as_a_pickle_alone_is_converted_as_the_document_says(
+    encoder: TextEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # In the form of Bio_ClinicalBERT's release: with a head, no tokenizer but a list of words.
+    folder = tmp_path / "Bio_ClinicalBERT"
+    folder.mkdir()
+    state = {f"bert.{name}": value for name, value in encoder.bert.state_dict().items()}
+    tied = state["bert.embeddings.word_embeddings.weight"]
+    torch.save(state | {"cls.predictions.decoder.weight": tied}, folder / "pytorch_model.bin")
+    encoder.bert.config.to_json_file(folder / "config.json")
+    words = encoder.tokenizer.get_vocab()
+    (folder / "vocab.txt").write_text("\n".join(sorted(words, key=lambda word: words[word])))
+    (folder / "tokenizer_config.json").write_text('{"do_lower_case": true}')
+    settings = ModelSettings(text_encoder=str(folder), max_tokens=32)
+    with pytest.raises(CheckpointError, match=r"no model\.safetensors"):
+        load_text_encoder(settings)
+    document = (Path(__file__).parents[3] / "docs" / "cohort-and-protocol.md").read_text()
+    recipe = document.split("```python\n")[1].split("```")[0]
+    monkeypatch.chdir(tmp_path)
+    exec(recipe, {})  # noqa: S102
+    texts = ["He had a seizure.", "Denies headaches; gait steady."]
+    converted = load_text_encoder(settings)
+    assert torch.allclose(
+        encode_phrases(converted, texts), encode_phrases(encoder, texts), atol=1e-5
+    )
