@@ -21,7 +21,12 @@ Positions = NDArray[np.float64]
 
 
 def _site(
-    name: str, spacing_mm: tuple[float, float, float], noise_hu: float, tilt_degrees: float = 0.0
+    name: str,
+    spacing_mm: tuple[float, float, float],
+    noise_hu: float,
+    tilt_degrees: float = 0.0,
+    *,
+    offset_hu: float,
 ) -> Site:
     return Site(
         name=name,
@@ -31,21 +36,22 @@ def _site(
         spacing_mm=spacing_mm,
         noise=noise_hu,
         tilt_degrees=tilt_degrees,
+        offset=offset_hu,
     )
 
 
 CHEST_SITES: Mapping[Family, tuple[Site, ...]] = {
     "a": (
-        _site("HARBOUR", (6.0, 6.0, 6.0), 22.0),
-        _site("HILL", (5.0, 6.6, 6.6), 30.0),
-        _site("VALLEY", (8.0, 5.7, 5.7), 16.0, 2.0),
-        _site("FORD", (6.8, 6.2, 6.2), 26.0, 1.0),
+        _site("HARBOUR", (6.0, 6.0, 6.0), 22.0, offset_hu=0.0),
+        _site("HILL", (5.0, 6.6, 6.6), 30.0, offset_hu=9.0),
+        _site("VALLEY", (8.0, 5.7, 5.7), 16.0, 2.0, offset_hu=-7.0),
+        _site("FORD", (6.8, 6.2, 6.2), 26.0, 1.0, offset_hu=14.0),
     ),
     "b": (
-        _site("QUAY", (7.0, 5.8, 5.8), 24.0),
-        _site("RIDGE", (5.4, 6.8, 6.8), 18.0, 1.5),
-        _site("DALE", (7.6, 6.0, 6.0), 28.0),
-        _site("WEIR", (6.0, 6.4, 6.4), 33.0, 2.5),
+        _site("QUAY", (7.0, 5.8, 5.8), 24.0, offset_hu=-11.0),
+        _site("RIDGE", (5.4, 6.8, 6.8), 18.0, 1.5, offset_hu=6.0),
+        _site("DALE", (7.6, 6.0, 6.0), 28.0, offset_hu=12.0),
+        _site("WEIR", (6.0, 6.4, 6.4), 33.0, 2.5, offset_hu=-4.0),
     ),
 }
 _TEXTURE_MM: Mapping[Family, float] = {"a": 16.0, "b": 10.0}
