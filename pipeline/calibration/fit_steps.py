@@ -157,7 +157,8 @@ def _shifts(
     shifts = []
     for present, steps in hidden.items():
         known = ~np.isnan(steps).any(1)
-        if not (is_mixed or present != MODALITIES) or not known.sum() >= MIN_CASES:
+        is_common = present == MODALITIES and not is_mixed
+        if is_common or not known.sum() >= MIN_CASES:
             continue
         moved = moved_steps(common, steps[known])
         # A level that no such case has would leave its threshold to its neighbours.

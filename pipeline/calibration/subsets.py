@@ -46,7 +46,8 @@ def fit_shifts(
     shifts = []
     for present, scores in logits.items():
         known = ~np.isnan(scores)
-        if not (is_mixed or present != MODALITIES) or not known.sum() >= MIN_CASES:
+        is_common = present == MODALITIES and not is_mixed
+        if is_common or not known.sum() >= MIN_CASES:
             continue
         odds = map_log_odds(common, scores[known])
         slope, intercept = _penalised(odds, labels[known])
