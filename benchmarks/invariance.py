@@ -17,13 +17,10 @@ import torch
 import flows  # noqa: F401  sets the environment's defaults
 from benchmarks.figures import RESULTS, Figure, write_figures
 from benchmarks.negation import BUNDLE
-from benchmarks.simulated import Simulated, design_for, simulated
+from benchmarks.simulated import Simulated, design_for, retold, simulated
 from flows.progress import progress_bars
 from pipeline.bundle import Bundle, load_bundle
-from pipeline.history import history_at
-from pipeline.inputs import read_notes
 from pipeline.phantom import Design
-from pipeline.phantom.benchmark import memory_records
 from pipeline.phantom.patient import draw_patient
 from pipeline.phantom.records import Records, draw_records
 from pipeline.tensors import ModelInput
@@ -106,12 +103,8 @@ def _read(
 ) -> ModelInput:
     """Return what the network reads of a case whose records are these."""
     patient = draw_patient(design, number)
-    history = history_at(
-        memory_records([records], bundle.protocol), patient.patient_id, patient.scanned_at,
-        bundle.protocol,
-    )  # fmt: skip
-    text = read_notes(history, bundle.text_encoder)
-    return replace(case.example, history=history, text=text).model_input(bundle.table_transform)
+    example = retold(case, records, patient, bundle.protocol, bundle.text_encoder)
+    return example.model_input(bundle.table_transform)
 
 
 def _difference(bundle: Bundle, one: ModelInput, other: ModelInput) -> float:

@@ -128,7 +128,7 @@ def _keep(
     if options.variants:
         command += f" --variants {' '.join(options.variants)}"
     name = "model_subsets" if options.subsets else "model_fusions"
-    name = name if options.interaction else "model_no_interaction"
+    name += "" if options.interaction else "_no_interaction"
     names = [task.name for task in protocol.tasks]
     results, gains = (sorted(rows, key=lambda row: str(row["seed"])) for rows in (results, gains))
     write(results, gains, names, command=command, name=name, interaction=options.interaction)

@@ -23,14 +23,11 @@ from scipy.special import logit
 
 import flows  # noqa: F401  sets the environment's defaults
 from benchmarks.figures import RESULTS, Figure, exact_share, write_figures
-from benchmarks.simulated import Simulated, design_for, simulated
+from benchmarks.simulated import Simulated, design_for, retold, simulated
 from flows.progress import progress_bars
 from pipeline.bundle import Bundle, load_bundle
 from pipeline.calibration import to_log_odds
-from pipeline.history import history_at
-from pipeline.inputs import read_notes
 from pipeline.phantom import Design
-from pipeline.phantom.benchmark import memory_records
 from pipeline.phantom.observe import observable_risks
 from pipeline.phantom.patient import Patient, draw_patient
 from pipeline.phantom.records import draw_records
@@ -101,22 +98,12 @@ def _moves(
     turned = replace(patient, statuses={**patient.statuses, topic: after}, facts=facts)
     has = {"table": patient.has_table, "notes": patient.has_notes}
     best = observable_risks(design.world, design.interaction, facts, patient.seen, has)
-    told = _rewritten(bundle, design, number, turned, case.example)
+    records = draw_records(design.stream(number, "records"), design, turned)
+    told = retold(case, records, turned, bundle.protocol, bundle.text_encoder)
     odds = [_log_odds(bundle, example) for example in (case.example, told)]
     names = [task.name for task in bundle.protocol.tasks]
     limit = logit([best[name] for name in names]) - logit(case.observable)
     return odds[1] - odds[0], np.asarray(limit)
-
-
-def _rewritten(
-    bundle: Bundle, design: Design, number: int, patient: Patient, example: Example
-) -> Example:
-    records = draw_records(design.stream(number, "records"), design, patient)
-    history = history_at(
-        memory_records([records], bundle.protocol), patient.patient_id, patient.scanned_at,
-        bundle.protocol,
-    )  # fmt: skip
-    return replace(example, history=history, text=read_notes(history, bundle.text_encoder))
 
 
 def _log_odds(bundle: Bundle, example: Example) -> Array:

@@ -10,8 +10,10 @@ BENCHMARKS = (
     "benchmarks.calibration",
     "benchmarks.concepts",
     "benchmarks.history",
+    "benchmarks.invariance",
     "benchmarks.speed",
     "benchmarks.truth",
+    "benchmarks.standing",
 )
 
 

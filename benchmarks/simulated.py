@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from pipeline.geometry import Geometry
+from pipeline.history import history_at
 from pipeline.inputs import quantities, read_image, read_notes
 from pipeline.model.image_encoder import STRIDE
 from pipeline.model.text_encoder import TextEncoder
 from pipeline.phantom import WORLDS, Design
-from pipeline.phantom.benchmark import BenchmarkCase, draw_benchmark
-from pipeline.phantom.patient import draw_patient
+from pipeline.phantom.benchmark import BenchmarkCase, draw_benchmark, memory_records
+from pipeline.phantom.patient import Patient, draw_patient
+from pipeline.phantom.records import Records
 from pipeline.phantom.world import Family
 from pipeline.progress import Progress
 from pipeline.tensors import ImageInput, Sentence, TextInput
@@ -89,6 +91,16 @@ def simulated(
         cases += _load(path, protocol)
         progress("reading what was simulated", min(len(cases), n), n)
     return [_scanned(case, design, number) for number, case in enumerate(cases[:n])]
+
+
+def retold(
+    case: Simulated, records: Records, patient: Patient, protocol: Protocol, encoder: TextEncoder
+) -> Example:
+    """Return a patient's example as if these had been the records."""
+    history = history_at(
+        memory_records([records], protocol), patient.patient_id, patient.scanned_at, protocol
+    )
+    return replace(case.example, history=history, text=read_notes(history, encoder))
 
 
 def _draw(design: Design, protocol: Protocol, encoder: TextEncoder, chunk: int, path: Path) -> None:

@@ -14,7 +14,7 @@ from pipeline.files import file_sha256, whole_folder
 from pipeline.history import Labels, read_label_file
 from pipeline.report import read_report
 from pipeline.report.index import STUDIES_NAME
-from pipeline.train.splits import one_study_each, was_seen, with_site
+from pipeline.train.splits import one_study_each, patient_key, was_seen, with_site
 from schemas.calibration import AnyCalibrator, Calibrator, StepCalibrator
 from schemas.metrics import AnyMetrics
 from schemas.report import RiskReport
@@ -43,13 +43,16 @@ class Followed:
     ----------
     outcomes
         One for each label column; None where unknown.
-    patient_ids
-        Whose it is, by its images and by the file.
+    patient_id
+        Whose it is, by the file.
+    names
+        By the file and by its images.
     """
 
     report: RiskReport
     outcomes: Sequence[float | None]
-    patient_ids: frozenset[str]
+    patient_id: str
+    names: frozenset[str]
 
 
 def recalibrate(bundle_folder: Path, labels_file: Path, reports: Path, out: Path) -> Recalibrated:
@@ -94,7 +97,10 @@ def recalibrate(bundle_folder: Path, labels_file: Path, reports: Path, out: Path
             "helped to make the bundle): recalibrate with more"
         )
         raise UsageError(msg)
-    patients = {name for number in changed for case in used[number] for name in case.patient_ids}
+    drawn = {patient_key(case.patient_id) for number in changed for case in used[number]}
+    patients = {
+        name for case in fresh if patient_key(case.patient_id) in drawn for name in case.names
+    }
     records = {**making_of(bundle_folder), SPLITS: with_site(split, patients)}
     card = (bundle_folder / CARD).read_text(encoding="utf-8")
     words = _words(updated, bundle.metrics, n_known)
@@ -128,6 +134,7 @@ def _followed(found: Mapping[str, RiskReport], labels: Labels) -> list[Followed]
         Followed(
             report,
             labels.values[uid],
+            labels.patients[uid],
             frozenset({report.patient_id, labels.patients[uid]} - {""}),
         )
         for uid, report in found.items()
@@ -137,9 +144,7 @@ def _followed(found: Mapping[str, RiskReport], labels: Labels) -> list[Followed]
 
 def _fresh(followed: Sequence[Followed], split: SplitRecord) -> list[Followed]:
     """Return the studies of patients who helped in no way to make the bundle."""
-    fresh = [
-        case for case in followed if not any(was_seen(split, name) for name in case.patient_ids)
-    ]
+    fresh = [case for case in followed if not any(was_seen(split, name) for name in case.names)]
     if followed and not fresh:
         msg = (
             f"all {len(followed)} studies with a result and a row of outcomes are of patients who "
@@ -158,10 +163,7 @@ def _used(bundle: Bundle, number: int, cases: Sequence[Followed]) -> list[Follow
         if case.outcomes[place] is not None
         and case.report.risks[number].calibrated_logit is not None
     ]
-    studies = [
-        (min(case.patient_ids, default=case.report.study_uid), case.report.study_uid)
-        for case in known
-    ]
+    studies = [(case.patient_id, case.report.study_uid) for case in known]
     return [known[own] for own in one_study_each(studies, seed=bundle.protocol.training.seed)]
 
 

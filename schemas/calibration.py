@@ -205,7 +205,7 @@ class IntervalModel(FrozenModel):
     map_sd: tuple[float, ...] = Field(min_length=1)
     """At the knots: standard error of the calibration map, log-odds."""
     whole: tuple[str, ...] = ("image", "notes", "table")
-    """The modalities of cases that lack none: all that any calibration case had together."""
+    """The modalities of cases that lack none: all that some calibration cases had together."""
     absent: tuple[AbsentSpread, ...] = ()
     """For cases that lack a modality."""
 

@@ -10,6 +10,9 @@ from schemas.base import FrozenModel
 from schemas.history import ConceptFact, Context
 
 SUM_TOLERANCE = 1e-4
+"""Of a logit, by the sum of its parts: relative, or absolute of one below 1."""
+PROBABILITY_TOLERANCE = 1e-3
+"""Of a probability that was found in two ways."""
 
 
 class TableEvidence(FrozenModel):
@@ -121,7 +124,7 @@ class StepAnswer(FrozenModel):
     @model_validator(mode="after")
     def _whole(self) -> "StepAnswer":
         values = [outcome.probability for outcome in self.outcomes]
-        is_whole = abs(sum(values) - 1.0) <= SUM_TOLERANCE
+        is_whole = abs(sum(values) - 1.0) <= PROBABILITY_TOLERANCE
         is_rising = all(a <= b for a, b in pairwise(values))
         if not (is_rising if self.kind == "survival" else is_whole):
             msg = f"{self.kind} probabilities must sum to 1, of survival never fall, got {values}"

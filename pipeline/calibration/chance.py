@@ -18,7 +18,11 @@ DOUBTED = 0.01
 
 
 def require_better_than_chance(
-    asked: Sequence[Question], *, task: str, patients: NDArray[np.str_] | None = None
+    asked: Sequence[Question],
+    *,
+    task: str,
+    patients: NDArray[np.str_] | None = None,
+    whose: str = "calibration",
 ) -> float:
     """Return the one-sided p-value of a score that ranks its cases no better than chance.
 
@@ -30,6 +34,8 @@ def require_better_than_chance(
         The task's questions to the calibration cases, with the network's own answers.
     patients : shape (n,)
         Whose cases they are; None if each is another's.
+    whose
+        Which cases, for the message.
 
     Raises
     ------
@@ -46,7 +52,7 @@ def require_better_than_chance(
     p = float(norm.sf((ranks[0] - 0.5) / max(float(np.nanstd(ranks[1:])), 1e-9)))
     if p > LIMIT and min(_rarer(one) for one in known) >= REFUSED_FROM:
         msg = (
-            f"task {task}: the score ranks the calibration cases no better than chance (AUROC "
+            f"task {task}: the score ranks the {whose} cases no better than chance (AUROC "
             f"{ranks[0]:.2f}, p {p:.2f}): see whether their labels belong to them"
         )
         raise CalibrationError(msg)

@@ -47,7 +47,8 @@ def short_sets(
     promised
         Coverage of the cases of each answer.
     set_on
-        On how many cases of each answer the thresholds were set.
+        On how many cases of each answer the thresholds were set; where they differ by what a case
+        has, on how many at least.
     """
     return tuple(
         Doubt(

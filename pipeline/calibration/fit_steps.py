@@ -10,7 +10,6 @@ from scipy.optimize import minimize
 from pipeline.calibration.chance import require_better_than_chance
 from pipeline.calibration.choose import Patients, by_patient, left_out_losses, simplest
 from pipeline.calibration.fit import LEAST_SLOPE, MAX_SLOPE, MIN_OF_EACH_CLASS, SLOPE_SD
-from pipeline.calibration.maps import MODALITIES
 from pipeline.calibration.questions import questions
 from pipeline.calibration.steps import (
     moved_steps,
@@ -25,6 +24,7 @@ from pipeline.calibration.subsets import (
     PRIOR_SD_SLOPE,
     Subset,
     cases_of_the_map,
+    is_common,
     lack_something,
 )
 from pipeline.errors import CalibrationError
@@ -157,8 +157,7 @@ def _shifts(
     shifts = []
     for present, steps in hidden.items():
         known = ~np.isnan(steps).any(1)
-        is_common = present == MODALITIES and not is_mixed
-        if is_common or not known.sum() >= MIN_CASES:
+        if is_common(present, is_mixed=is_mixed) or not known.sum() >= MIN_CASES:
             continue
         moved = moved_steps(common, steps[known])
         # A level that no such case has would leave its threshold to its neighbours.

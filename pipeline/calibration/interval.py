@@ -21,7 +21,7 @@ from pipeline.calibration.maps import (
     to_log_odds,
 )
 from pipeline.calibration.statistics import log_odds
-from pipeline.calibration.subsets import Subset, cases_of_the_map
+from pipeline.calibration.subsets import MIN_CASES, Subset, cases_of_the_map
 from pipeline.calibration.venn_abers import range_of
 from schemas.calibration import AbsentSpread, Calibrator, IntervalModel, Recalibration
 
@@ -201,9 +201,9 @@ def _map_sd(scores: Array, labels: Array, knots: Array, patients: NDArray[np.int
 
 
 def _whole(hidden: Mapping[Subset, Array]) -> Subset:
-    """Return the most modalities that any case has, of equally many those of most cases."""
+    """Return the most modalities that some cases have, of equally many those of most cases."""
     counts = {present: int((~np.isnan(scores)).sum()) for present, scores in hidden.items()}
-    some = [present for present, count in counts.items() if count]
+    some = [present for present, count in counts.items() if count >= MIN_CASES]
     return max(some, key=lambda present: (len(present), counts[present]), default=MODALITIES)
 
 
@@ -214,7 +214,7 @@ def _absent(calibrator: Calibrator, hidden: Mapping[Subset, Array]) -> tuple[Abs
     for present, scores in hidden.items():
         moved = whole - to_log_odds(calibrator, scores, present)
         known = moved[~np.isnan(moved)]
-        if present != all_there and len(known):
+        if present != all_there and len(known) >= MIN_CASES:
             sd = float(np.sqrt(np.mean(known**2)))
             spreads.append(AbsentSpread(present=present, sd=sd))
     return tuple(spreads)

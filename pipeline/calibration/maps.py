@@ -60,15 +60,19 @@ def shift_for(calibrator: Calibrator, present: Iterable[str]) -> SubsetShift:
 
 def in_words(calibrator: Calibrator, present: Iterable[str]) -> str:
     """Say how a score becomes a probability for a case with these modalities."""
-    absent = [name for name in MODALITIES if name not in set(present)]
     method = calibrator.map.method.replace("_", " ")
     parts = [f"{method}, fitted on {calibrator.n_cases} cases"]
     if shift_for(calibrator, present) is not _WHOLE:
-        which = f"without {' and '.join(absent)}" if absent else "with every modality"
-        parts.append(f"adjusted for cases {which}")
+        parts.append(f"adjusted for cases {what_is_there(present)}")
     if calibrator.recalibration is not None:
         parts.append(f"updated on {calibrator.recalibration.n_cases} cases of the site")
     return "; ".join(parts)
+
+
+def what_is_there(present: Iterable[str]) -> str:
+    """Say which modalities cases lack, if any."""
+    absent = [name for name in MODALITIES if name not in set(present)]
+    return f"without {' and '.join(absent)}" if absent else "with every modality"
 
 
 def map_log_odds(fitted: CalibrationMap, logits: ArrayLike) -> NDArray[np.float64]:

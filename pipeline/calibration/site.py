@@ -50,7 +50,7 @@ def recalibrated(
     if rarer < MIN_EVENTS:
         return None
     asked = Question("yes", labels.astype(np.int64), expit(odds), np.ones(len(labels)))
-    require_better_than_chance([asked], task=calibrator.task)
+    require_better_than_chance([asked], task=calibrator.task, whose="site's")
     slope = 1.0
     intercept = float(calibration_intercept(labels, expit(odds), np.ones((1, len(odds))))[0])
     if rarer >= EVENTS_FOR_SLOPE:

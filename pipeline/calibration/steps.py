@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_softmax, softmax
 
-from pipeline.calibration.maps import MODALITIES
+from pipeline.calibration.maps import MODALITIES, what_is_there
 from schemas.calibration import StepCalibrator, StepKind, StepMap, StepShift
 from schemas.task import Task
 
@@ -61,8 +61,7 @@ def steps_in_words(calibrator: StepCalibrator, present: Iterable[str]) -> str:
     said = f"{calibrator.map.method}, fitted on {calibrator.n_cases} cases"
     if step_shift_for(calibrator, present) is None:
         return said
-    absent = [name for name in MODALITIES if name not in set(present)]
-    return f"{said}; adjusted for cases without {' and '.join(absent)}"
+    return f"{said}; adjusted for cases {what_is_there(present)}"
 
 
 def outcome_probabilities(kind: str, steps: Array) -> Array:

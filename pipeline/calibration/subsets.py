@@ -23,7 +23,7 @@ def fit_shifts(
     logits: Mapping[Subset, NDArray[np.float64]],
     labels: NDArray[np.float64],
     *,
-    is_mixed: bool = False,
+    is_mixed: bool,
 ) -> tuple[SubsetShift, ...]:
     """Fit slope and intercept for each subset of the modalities, as a penalised Platt map.
 
@@ -46,8 +46,7 @@ def fit_shifts(
     shifts = []
     for present, scores in logits.items():
         known = ~np.isnan(scores)
-        is_common = present == MODALITIES and not is_mixed
-        if is_common or not known.sum() >= MIN_CASES:
+        if is_common(present, is_mixed=is_mixed) or not known.sum() >= MIN_CASES:
             continue
         odds = map_log_odds(common, scores[known])
         slope, intercept = _penalised(odds, labels[known])
@@ -55,6 +54,11 @@ def fit_shifts(
             SubsetShift(present=present, slope=slope, intercept=intercept, n_cases=int(known.sum()))
         )
     return tuple(shifts)
+
+
+def is_common(present: Subset, *, is_mixed: bool) -> bool:
+    """Say whether the common map is that of cases with these modalities and no others."""
+    return present == MODALITIES and not is_mixed
 
 
 def cases_of_the_map(

@@ -60,7 +60,7 @@ def heatmaps_of(
     arrays = np.full((len(tasks), *target.shape), np.nan, dtype=np.float32)
     for number in range(target.shape[0]):
         where, inside = _token_index(number, grid, target, stride)
-        seen = inside & _own_token(usable, where)
+        seen = inside & _was_read(usable, where)
         for task in range(len(tasks)):
             values = map_coordinates(shares[task], where[:, seen], order=1, mode="nearest")
             arrays[task, number][seen] = values
@@ -82,7 +82,7 @@ def _token_index(
     return np.moveaxis(np.clip(token, 0.0, limit), -1, 0), np.asarray(inside)
 
 
-def _own_token(usable: NDArray[np.bool_], where: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _was_read(usable: NDArray[np.bool_], where: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Say of each voxel whether the token in which it lies was read; shape of ``where[0]``."""
     return np.asarray(usable[tuple(np.rint(where).astype(int))])
 
@@ -94,7 +94,7 @@ def _given_weight(
     total = np.zeros(usable.size)
     for number in range(target.shape[0]):
         where, inside = _token_index(number, grid, target, stride)
-        token = where[:, inside & _own_token(usable, where)]
+        token = where[:, inside & _was_read(usable, where)]
         base = np.minimum(token.astype(int), np.maximum(np.array(usable.shape) - 2, 0)[:, None])
         part = token - base
         for corner in _CORNERS:

@@ -10,7 +10,7 @@ from pipeline.heatmap import Heatmap
 from pipeline.regions import regions_of
 from pipeline.volume import Volume
 from schemas.base import NAME_PATTERN
-from schemas.prediction import SUM_TOLERANCE
+from schemas.prediction import PROBABILITY_TOLERANCE, SUM_TOLERANCE
 from schemas.report import Risk, RiskReport
 
 
@@ -73,7 +73,7 @@ def _check_result(risk: Risk) -> None:
         msg = f"task {risk.task}: evidence sums to {total}, logit is {risk.logit}"
         raise ValueError(msg)
     expected = 0.5 * (1.0 + math.tanh(0.5 * risk.calibrated_logit))
-    if not abs(expected - (risk.probability or 0.0)) <= SUM_TOLERANCE:
+    if not abs(expected - (risk.probability or 0.0)) <= PROBABILITY_TOLERANCE:
         msg = f"task {risk.task}: the calibrated logit means {expected}, not {risk.probability}"
         raise ValueError(msg)
     if risk.steps is not None:
@@ -92,7 +92,7 @@ def _check_what_if(risk: Risk) -> None:
     if risk.what_if is None:
         return
     whole = risk.what_if.modalities.subsets[-1].probability
-    if not abs(whole - (risk.probability or 0.0)) <= SUM_TOLERANCE:
+    if not abs(whole - (risk.probability or 0.0)) <= PROBABILITY_TOLERANCE:
         msg = f"task {risk.task}: with all read it is {whole}, not {risk.probability}"
         raise ValueError(msg)
     is_painted = any(change.kind == "image" for change in risk.what_if.changes)

@@ -24,12 +24,7 @@ from pipeline.calibration import (
 from pipeline.train.examples import Example
 from pipeline.train.groups import groups_of
 from pipeline.train.scores import Array, Scores, is_known, labels_of, steps_of
-from schemas.calibration import (
-    AnyCalibrator,
-    ClassThresholds,
-    ConformalThresholds,
-    StepCalibrator,
-)
+from schemas.calibration import AnyCalibrator, StepCalibrator
 from schemas.doubt import Doubt
 from schemas.metrics import AnyMetrics
 from schemas.task import Task
@@ -71,7 +66,7 @@ def judge_task(
         )
         told = Answers(probability, raw, labels, patients, sets)
         steps = judge_steps(task, told.chosen(known), train_shares=usual, groups=groups)
-        return _with_doubts(steps, doubts, calibrator.conformal, task)
+        return _with_doubts(steps, doubts, calibrator, task)
     answers = Answers(
         probability=probability[:, 0],
         raw_probability=raw[:, 0],
@@ -83,7 +78,7 @@ def judge_task(
         ),
     )
     found = judge(task.name, answers.chosen(known), train_prevalence=usual[0], groups=groups)
-    return _with_doubts(found, doubts, calibrator.conformal, task)
+    return _with_doubts(found, doubts, calibrator, task)
 
 
 def judged_by(bundle: Bundle, number: int, examples: Sequence[Example], scores: Scores) -> Judged:
@@ -120,17 +115,19 @@ def calibrated_alike(calibrator: AnyCalibrator, steps: Array, present: Sequence[
 
 
 def _with_doubts(
-    metrics: AnyMetrics,
-    doubts: tuple[Doubt, ...],
-    sets: ConformalThresholds | ClassThresholds | None,
-    task: Task,
+    metrics: AnyMetrics, doubts: tuple[Doubt, ...], calibrator: AnyCalibrator, task: Task
 ) -> AnyMetrics:
-    short = () if sets is None else short_sets(metrics, sets.coverage, _set_on(sets, task))
+    sets = calibrator.conformal
+    short = () if sets is None else short_sets(metrics, sets.coverage, _set_on(calibrator, task))
     return metrics.model_copy(update={"doubts": (*doubts, *short)})
 
 
-def _set_on(sets: ConformalThresholds | ClassThresholds, task: Task) -> Mapping[str, int]:
-    """Return on how many cases of each answer the thresholds were set."""
-    if isinstance(sets, ClassThresholds):
-        return dict(zip(task.classes, sets.n_cases, strict=True))
-    return {"0": sets.n_negative, "1": sets.n_positive}
+def _set_on(calibrator: AnyCalibrator, task: Task) -> Mapping[str, int]:
+    """Return on how many cases of each answer thresholds were set: the fewest, of any subset."""
+    if isinstance(calibrator, StepCalibrator):
+        kinds = [calibrator.conformal, *calibrator.conformal_apart]
+        counts = [dict(zip(task.classes, one.n_cases, strict=True)) for one in kinds if one]
+    else:
+        sets = [calibrator.conformal, *calibrator.conformal_apart, *calibrator.conformal_groups]
+        counts = [{"0": one.n_negative, "1": one.n_positive} for one in sets if one]
+    return {answer: min(one[answer] for one in counts) for answer in counts[0]}

@@ -101,7 +101,7 @@ def _tell_of_image_weights(protocol: Protocol, keeping: Keeping) -> None:
     """Try the file of weights before the cohort is read, and say how much of it fits."""
     settings, path = protocol.model, protocol.model.image_weights
     if path:
-        share = share_of_weights_in(path, settings, protocol.grid.size)
+        share = share_of_weights_in(path, settings, protocol.grid.size[::-1])
         keeping.tell(f"image weights: {share:.0%} of the {settings.image_encoder}'s were found")
 
 
@@ -118,9 +118,10 @@ def train_on(
 
     Raises
     ------
-    UsageError, LeakError, CalibrationError
+    UsageError, LeakError, CheckpointError, CalibrationError
         As there.
     """
+    _tell_of_image_weights(protocol, keeping)
     with _bundle_folder(out) as folder:
         _train_into(folder, examples, out, _How(protocol, encoder, progress, keeping))
     return _finished(out)

@@ -35,7 +35,8 @@ class Keeping:
     curves
         Folder of training curves for TensorBoard; None draws none.
     tell
-        Called with a sentence where it goes on from what an earlier training left.
+        Called with a sentence where it goes on from what an earlier training left, and about
+        weights that it starts from.
     """
 
     curves: Path | None = None

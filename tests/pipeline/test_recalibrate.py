@@ -180,12 +180,14 @@ def test_too_few_outcomes_change_nothing(bundle: Bundle, tmp_path: Path) -> None
 
 def test_of_a_patients_studies_one_counts(bundle: Bundle) -> None:
     cases = [
-        Followed(report(bundle, n, 0.0), (1.0,) * 4, frozenset({f"P{n // 3}", f"p{n // 3}"}))
+        Followed(
+            report(bundle, n, 0.0), (1.0,) * 4, f"P{n // 3}", frozenset({f"P{n // 3}", "ANON"})
+        )
         for n in range(30)
     ]
     used = recalibrating._used(bundle, 0, cases)
     assert len(used) == 10
-    assert len(frozenset.union(*(case.patient_ids for case in used))) == 20
+    assert {case.patient_id for case in used} == {f"P{n}" for n in range(10)}
     assert used == recalibrating._used(bundle, 0, cases)
 
 
@@ -217,7 +219,7 @@ def test_beside_binary_tasks_other_kinds_stay_as_they_were(bundle: Bundle, tmp_p
     changed = replace(bundle, protocol=protocol, calibrators=others)
     found = [report(bundle, n, 1.0 if n % 3 else -1.0) for n in range(300)]
     cases = [
-        Followed(one, (77.0, 0.0, float(n % 3 > 0), 0.0, 0.0), frozenset({f"P{n}"}))
+        Followed(one, (77.0, 0.0, float(n % 3 > 0), 0.0, 0.0), f"P{n}", frozenset({f"P{n}"}))
         for n, one in enumerate(found)
     ]
     used = [recalibrating._used(changed, number, cases) for number in (0, 1)]

@@ -63,7 +63,7 @@ def test_chance_counts_that_thresholds_were_set_on_few_cases() -> None:
         for n in held
     ]
     assert np.mean(np.array(chances) < 0.01) == pytest.approx(0.01, abs=0.006)
-    # A plain binomial would name a tenth of these worlds, which all hold what they promise.
+    # A plain binomial would name many more of these worlds, which all hold what they promise.
     assert (binom.cdf(held, n_judged, 0.9) < 0.01).mean() > 0.05
 
 

@@ -8,7 +8,14 @@ from scipy.stats import t as student
 
 from pipeline.calibration import MODALITIES, fit_calibrator, interval, to_log_odds, with_interval
 from pipeline.calibration.interval import typical_variance
-from schemas.calibration import CalibrationMap, Calibrator, IntervalModel, Recalibration
+from schemas.calibration import (
+    AbsentSpread,
+    CalibrationMap,
+    Calibrator,
+    IntervalModel,
+    Recalibration,
+    SubsetShift,
+)
 
 WITHOUT_IMAGE = ("notes", "table")
 N_MEMBERS, DF = 4, 6
@@ -181,3 +188,23 @@ def test_where_no_case_ever_has_a_table_the_others_are_whole() -> None:
     assert np.median(upper - lower) < 0.5
     wider = np.diff(ends(calibrator, members[:, :50], ("image",)))
     assert (wider[:, 0] > upper - lower).mean() > 0.9
+
+
+def test_a_subsets_shift_turns_the_maps_own_error_too() -> None:
+    shift = SubsetShift(present=WITHOUT_IMAGE, slope=2.0, intercept=0.0, n_cases=90)
+    fitted = IntervalModel(
+        level=0.9, n_members=N_MEMBERS, typical_score_variance=1e-9, mean_score_variance=0.0,
+        typical_df=1e4, knots=(-1.0, 1.0), map_sd=(0.5, 0.5),
+        absent=(AbsentSpread(present=WITHOUT_IMAGE, sd=0.0),),
+    )  # fmt: skip
+    calibrator = Calibrator(
+        task="t", map=CalibrationMap(method="temperature"), shifts=(shift,), interval=fitted,
+        n_cases=90, n_events=40,
+    )  # fmt: skip
+    same = np.full(N_MEMBERS, 0.2)
+    widths = []
+    for present in (MODALITIES, WITHOUT_IMAGE):
+        found = interval(calibrator, same, present)
+        assert found is not None
+        widths.append(np.diff(logit(found))[0])
+    assert widths[1] == pytest.approx(2.0 * widths[0], rel=1e-3)

@@ -14,17 +14,19 @@ IMAGE = ("image",)
 
 def test_many_cases_decide_the_shift_and_few_hardly_move_it() -> None:
     logits, labels, _ = drawn(5000, slope=0.5, shift=-0.5)
-    (many,) = fit_shifts(COMMON, {MODALITIES: logits, IMAGE: logits}, labels)
+    (many,) = fit_shifts(COMMON, {MODALITIES: logits, IMAGE: logits}, labels, is_mixed=False)
     assert many.slope == pytest.approx(0.5, abs=0.05)
     assert many.intercept == pytest.approx(-0.5, abs=0.1)
-    (few,) = fit_shifts(COMMON, {MODALITIES: logits[:25], IMAGE: logits[:25]}, labels[:25])
+    (few,) = fit_shifts(
+        COMMON, {MODALITIES: logits[:25], IMAGE: logits[:25]}, labels[:25], is_mixed=False
+    )
     assert abs(few.slope - 1.0) < abs(many.slope - 1.0)
 
 
 def test_cases_that_lack_a_modality_are_left_out_of_its_fit() -> None:
     logits, labels, _ = drawn(400)
     with_gaps = np.where(np.arange(400) % 2 == 0, logits, np.nan)
-    (shift,) = fit_shifts(COMMON, {MODALITIES: logits, IMAGE: with_gaps}, labels)
+    (shift,) = fit_shifts(COMMON, {MODALITIES: logits, IMAGE: with_gaps}, labels, is_mixed=False)
     assert shift.n_cases == 200
     assert np.isfinite([shift.slope, shift.intercept]).all()
 
@@ -32,7 +34,7 @@ def test_cases_that_lack_a_modality_are_left_out_of_its_fit() -> None:
 def test_a_subset_that_hardly_occurs_gets_no_shift() -> None:
     logits, labels, _ = drawn(100)
     rare = np.where(np.arange(100) < 10, logits, np.nan)
-    assert fit_shifts(COMMON, {MODALITIES: logits, IMAGE: rare}, labels) == ()
+    assert fit_shifts(COMMON, {MODALITIES: logits, IMAGE: rare}, labels, is_mixed=False) == ()
 
 
 def test_the_common_map_is_that_of_cases_with_every_modality() -> None:

@@ -115,6 +115,7 @@ def test_history_that_finds_nothing_in_the_image_attends_to_none_of_it(
         (attention,) = score(network, protocol, whole).attention
         found[null] = attention.weights.sum(-1)
     heard = found[-60.0] > 0
+    assert heard.any()
     assert torch.allclose(found[-60.0][heard], torch.ones(()))
     assert ((found[0.0][heard] > 0) & (found[0.0][heard] < 1)).all()
     assert torch.allclose(found[60.0], torch.zeros(()), atol=1e-9)

@@ -34,7 +34,11 @@ def test_weights_under_anothers_prefix_are_found(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "depth", "shortcut", "channels"),
-    [("medicalnet10", "resnet10", "B", 64), ("medicalnet18", "resnet18", "A", 64)],
+    [
+        ("medicalnet10", "resnet10", "B", 64),
+        ("medicalnet18", "resnet18", "A", 64),
+        ("medicalnet50", "resnet50", "B", 64),
+    ],
 )
 def test_every_weight_of_a_published_resnet_is_found(
     tmp_path: Path, name: ImageEncoderName, depth: str, shortcut: str, channels: int
@@ -47,9 +51,11 @@ def test_every_weight_of_a_published_resnet_is_found(
     ours = new_stages(name, channels, (16, 16, 16))
     path = save(tmp_path / "w.safetensors", theirs, prefix="module.")
     assert load_encoder_weights(ours, path) == 1.0
-    given = {f"module.{key}": value for key, value in ours.state_dict().items()}
+    weights = {f"module.{key}": value for key, value in ours.state_dict().items()}
     saved = load_file(path)
-    assert all(torch.equal(saved[key], value) for key, value in given.items() if key in saved)
+    of_both = saved.keys() & weights.keys()
+    assert {key for key in weights if not key.endswith("num_batches_tracked")} == of_both
+    assert all(torch.equal(saved[key], weights[key]) for key in of_both)
 
 
 def test_every_weight_of_swinunetrs_encoder_is_found(tmp_path: Path) -> None:
