@@ -33,7 +33,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 import flows  # noqa: F401  sets the environment's defaults
 from benchmarks.model_page import write
 from benchmarks.model_scores import Scores, gain, judged, mean_excess
-from benchmarks.simulated import Simulated, simulated
+from benchmarks.simulated import Simulated, simulated, with_some_masks
 from flows.progress import progress_bars
 from pipeline.model.collate import collate
 from pipeline.model.network import FusedNetwork
@@ -166,11 +166,7 @@ class _Bench:
         self.validation = [train[i].example for i in order[:n_validation]]
         self.train = [train[i].example for i in order[n_validation:]]
         share = protocol.training.annotation_share
-        hidden = np.random.default_rng(seed).random(len(self.train)) >= share
-        self.train = [
-            replace(case, masks=np.full_like(case.masks, np.nan)) if hide else case
-            for case, hide in zip(self.train, hidden, strict=True)
-        ]
+        self.train = with_some_masks(self.train, share, seed=seed)
         self.test, self.truth = [case.example for case in test], test
         self.transform: TableTransform = fit_table_transform(
             [case.history for case in self.train], protocol.table, protocol.concepts

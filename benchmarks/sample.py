@@ -20,7 +20,7 @@ import torch
 
 import flows  # noqa: F401  sets the environment's defaults
 from benchmarks.figures import RESULTS, Figure, write_figures
-from benchmarks.simulated import Simulated, design_for, simulated
+from benchmarks.simulated import Simulated, design_for, simulated, with_some_masks
 from flows.progress import progress_bars
 from pipeline.model.text_encoder import load_text_encoder
 from pipeline.phantom import write_cohort
@@ -78,7 +78,10 @@ def _train(protocol_file: Path, n_patients: int, out: Path) -> tuple[float, floa
         encoder = load_text_encoder(protocol.model)
         design = design_for(protocol, seed=TRAINING_SEED)
         cases = simulated(design, protocol, encoder, n_patients, progress=progress)
-        examples = [_example(case) for case in cases]
+        settings = protocol.training
+        examples = with_some_masks(
+            [_example(case) for case in cases], settings.annotation_share, seed=settings.seed
+        )
         drawn = time.monotonic()
         train_on(examples, protocol, encoder, out, progress=progress)
     return (drawn - started) / 60, (time.monotonic() - drawn) / 60

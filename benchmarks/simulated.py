@@ -93,6 +93,15 @@ def simulated(
     return [_scanned(case, design, number) for number, case in enumerate(cases[:n])]
 
 
+def with_some_masks(cases: Sequence[Example], share: float, *, seed: int) -> list[Example]:
+    """Hide the masks of all but a share of the cases, as if nobody had drawn them."""
+    hidden = np.random.default_rng(seed).random(len(cases)) >= share
+    return [
+        replace(case, masks=np.full_like(case.masks, np.nan)) if hide else case
+        for case, hide in zip(cases, hidden, strict=True)
+    ]
+
+
 def retold(
     case: Simulated, records: Records, patient: Patient, protocol: Protocol, encoder: TextEncoder
 ) -> Example:
