@@ -3,9 +3,9 @@
     python -m benchmarks.planted
 
 Labels shuffled in the calibration part, a wrong prior there, a scanner that training never saw, and
-maps that belong to other patients; each beside cohorts without a fault. Scores are simulated but
-for the maps, which are the shipped bundle's on simulated patients. Writes
-benchmarks/results/planted.json.
+maps that belong to other patients; each beside cohorts without a fault. Scores are simulated;
+the scanners are those in the headers of the sample's studies, and the maps the shipped bundle's on
+simulated patients. Writes benchmarks/results/planted.json.
 """
 
 from collections.abc import Callable, Sequence
