@@ -2,8 +2,9 @@
 
     python -m benchmarks.shapes [--data FILE.npz] [--seeds 0 1] [--epochs N]
 
-Trains with the pipeline's own network, loss and loop on the train arrays and judges on the
-validation arrays. No epoch is chosen on those: a tenth of the train arrays stops the training.
+Trains the image branch as every bundle's training does first (`training.image_epochs`), on the
+train arrays, and judges what it says by itself on the validation arrays. No epoch is chosen on
+those: a tenth of the train arrays stops the training.
 Writes benchmarks/results/shapes.json and shapes.md.
 """
 
@@ -29,7 +30,7 @@ from pipeline.preprocess import TableTransform, fit_table_transform
 from pipeline.progress import Progress
 from pipeline.tensors import ImageInput
 from pipeline.train.examples import Example
-from pipeline.train.loop import fit
+from pipeline.train.loop import fit_image
 from schemas.history import History, TableValue
 from schemas.protocol import Protocol
 
@@ -106,8 +107,7 @@ def _protocol(size: int, seed: int, epochs: int, channels: int) -> Protocol:
         "table": [{"name": "none", "kind": "flag"}],
         "tasks": [{"name": "mass", "question": "Does the shape of the gland show a mass?"}],
         "model": {"fusion": "image_only", "image_channels": channels},
-        "training": {"seed": seed, "epochs": epochs, "modality_dropout": 0.0,
-                     "patience": epochs, "part_weight": 0.0},
+        "training": {"seed": seed, "image_epochs": epochs, "patience": epochs},
     })  # fmt: skip
 
 
@@ -123,7 +123,8 @@ def _judged(
         protocol, transform.width, torch.randn(1, TEXT_WIDTH),
         text_mean=torch.zeros(TEXT_WIDTH), text_scale=torch.ones(TEXT_WIDTH),
     )  # fmt: skip
-    fit(network, rest, stop, transform, protocol, progress)
+    fit_image(network, rest, stop, transform, protocol, progress)
+    network.cpu().eval()
     truth = np.array([case.labels[0] for case in test], dtype=np.float64)
     weights = patient_weights(np.arange(len(truth)).astype(str))
     values = auroc(truth, _logits(network, test, transform, protocol), weights)
@@ -141,7 +142,7 @@ def _logits(
             [case.model_input(transform)], protocol, text_width=TEXT_WIDTH,
             table_width=transform.width,
         )  # fmt: skip
-        logits.append(float(network(batch).logits[0, 0]))
+        logits.append(float(network(batch).image_alone[0, 0]))
     return np.array(logits)
 
 
