@@ -4,7 +4,8 @@
 
 Trains the image branch as every bundle's training does first (`training.image_epochs`), on the
 train arrays, and judges what it says by itself on the validation arrays. No epoch is chosen on
-those: a tenth of the train arrays stops the training.
+those: a tenth of the train arrays stops the training. The mean of all seeds' log-odds is judged as
+well: what a bundle of several networks answers.
 Writes benchmarks/results/shapes.json and shapes.md.
 """
 
@@ -52,15 +53,21 @@ def main() -> None:
             part: _examples(arrays[f"{part}_images"], arrays[f"{part}_labels"], part)
             for part in ("train", "val")
         }
-    rows = []
+    rows: list[dict[str, object]] = []
+    said = []
+    truth = np.array([case.labels[0] for case in parts["val"]], dtype=np.float64)
     with progress_bars(quiet=False) as progress:
         for seed in options.seeds:
             size = parts["val"][0].image.voxels.shape[1]  # type: ignore[union-attr]
             protocol = _protocol(size, seed, options.epochs, options.channels)
             started = time.monotonic()
-            row = _judged(protocol, parts["train"], parts["val"], progress)
-            rows.append(row | {"seed": seed, "minutes": (time.monotonic() - started) / 60})
+            said.append(_answers(protocol, parts["train"], parts["val"], progress))
+            minutes = (time.monotonic() - started) / 60
+            rows.append(_judged(truth, said[-1]) | {"seed": f"{seed}", "minutes": minutes})
             print(rows[-1], flush=True)
+    together = {"seed": "all together", "minutes": sum(float(str(row["minutes"])) for row in rows)}
+    rows.append(_judged(truth, np.mean(said, axis=0)) | together)
+    print(rows[-1], flush=True)
     command = (
         f"python -m benchmarks.shapes --data {options.data} --seeds "
         f"{' '.join(map(str, options.seeds))} --epochs {options.epochs} "
@@ -111,9 +118,16 @@ def _protocol(size: int, seed: int, epochs: int, channels: int) -> Protocol:
     })  # fmt: skip
 
 
-def _judged(
+def _judged(truth: NDArray[np.float64], logits: NDArray[np.float64]) -> dict[str, object]:
+    values = auroc(truth, logits, patient_weights(np.arange(len(truth)).astype(str)))
+    low, high = np.nanpercentile(values[1:], [2.5, 97.5]).tolist()
+    return {"auroc": float(values[0]), "low": low, "high": high, "n": len(truth)}
+
+
+def _answers(
     protocol: Protocol, train: list[Example], test: list[Example], progress: Progress
-) -> dict[str, object]:
+) -> NDArray[np.float64]:
+    """Train one network; return its log-odds, shape (n,)."""
     order = np.random.default_rng(protocol.training.seed).permutation(len(train))
     n_stop = int(STOP_SHARE * len(train))
     stop, rest = [train[i] for i in order[:n_stop]], [train[i] for i in order[n_stop:]]
@@ -125,11 +139,7 @@ def _judged(
     )  # fmt: skip
     fit_image(network, rest, stop, transform, protocol, progress)
     network.cpu().eval()
-    truth = np.array([case.labels[0] for case in test], dtype=np.float64)
-    weights = patient_weights(np.arange(len(truth)).astype(str))
-    values = auroc(truth, _logits(network, test, transform, protocol), weights)
-    low, high = np.nanpercentile(values[1:], [2.5, 97.5]).tolist()
-    return {"auroc": float(values[0]), "low": low, "high": high, "n": len(truth)}
+    return _logits(network, test, transform, protocol)
 
 
 @torch.inference_mode()
