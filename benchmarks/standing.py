@@ -132,10 +132,7 @@ def _page(title: str, rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _told_of(found: Sequence[Figure]) -> list[Figure]:
-    missed = [
-        one for one in found
-        if one.at_least is not None and not meets(one.value, one.at_least, one.aim)
-    ]  # fmt: skip
+    missed = [one for one in found if not meets(one.value, one.at_least, one.aim)]
     return missed or list(found[:MOST_LINES])
 
 
@@ -152,9 +149,7 @@ def meets(value: float, at_least: Bound, aim: Bound) -> bool:
 
 def _line(one: Figure) -> str:
     ends = f" ({_short(one.interval[0])} to {_short(one.interval[1])})" if one.interval else ""
-    verdict = "" if one.at_least is None else (
-        "" if meets(one.value, one.at_least, one.aim) else "**missed**"
-    )  # fmt: skip
+    verdict = "" if meets(one.value, one.at_least, one.aim) else "**missed**"
     return (
         f"| {one.name} | {_short(one.value)}{ends} | {_bound(one.at_least)} | {_bound(one.aim)} "
         f"| {verdict} |"

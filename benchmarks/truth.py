@@ -65,8 +65,8 @@ LEAST_MM = 6.0
 """Across; the pointing game leaves out smaller findings."""
 NEIGHBOURS, N_SHUFFLES = 50, 50
 N_DELETED = 300
-WORLD_FINDINGS = {world.finding for world in WORLDS.values()}
 """Scans with the finding whose maps are tested by deletion."""
+WORLD_FINDINGS = {world.finding for world in WORLDS.values()}
 
 Array = NDArray[np.float64]
 Answers = dict[str, Array]
