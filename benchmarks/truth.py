@@ -21,13 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 from scipy.special import logit
-from sklearn.isotonic import IsotonicRegression
 
 import flows  # noqa: F401  sets the environment's defaults
-from benchmarks.figures import with_interval, write_figures
+from benchmarks.figures import write_figures
 from benchmarks.simulated import Simulated, design_for, simulated
 from benchmarks.truth_figures import figures
 from benchmarks.truth_page import MIN_GROUP, QUIET_LOGIT, markdown
+from benchmarks.truth_scores import compared, means_of
 from flows.progress import progress_bars
 from pipeline.bundle import Bundle, least_claims_of, load_bundle
 from pipeline.calibration import (
@@ -37,13 +37,6 @@ from pipeline.calibration import (
     thresholds_of,
     to_probability,
     value_of,
-)
-from pipeline.calibration.statistics import (
-    auroc,
-    calibration_slope,
-    log_loss,
-    observed_to_expected,
-    patient_weights,
 )
 from pipeline.explain import check_maps
 from pipeline.model.image_encoder import STRIDE
@@ -60,16 +53,13 @@ BUNDLE = Path("data_samples/bundles/brain_mr")
 RESULTS = Path(__file__).parent / "results"
 SEED, N_PATIENTS, FINDING = 99, 2000, 0
 """The world's first task asks for the finding that its masks mark."""
-CERTAIN_SHARE = 0.8
 LEAST_MM = 6.0
 """Across; the pointing game leaves out smaller findings."""
-NEIGHBOURS, N_SHUFFLES = 50, 50
 N_DELETED = 300
 """Scans with the finding whose maps are tested by deletion."""
 WORLD_FINDINGS = {world.finding for world in WORLDS.values()}
 
 Array = NDArray[np.float64]
-Answers = dict[str, Array]
 
 
 def main() -> None:
@@ -96,7 +86,7 @@ def main() -> None:
         task.name: {k: np.array([one[k][number] for one in answers]) for k in answers[0]}
         for number, task in enumerate(bundle.protocol.tasks)
     }
-    tasks = {name: _compare(own, groups) for name, own in said.items()}
+    tasks = {name: compared(own, groups) for name, own in said.items()}
     result = {
         "command": f"python -m benchmarks.truth {n_patients}{_of_what(options)}",
         "world": bundle.protocol.name,
@@ -104,7 +94,7 @@ def main() -> None:
         "machine": f"{platform.machine()}, torch {version('torch')}",
         "patients": n_patients,
         "seed": SEED,
-        "mean": _means(list(said.values())),
+        "mean": means_of(list(said.values())),
         "tasks": tasks,
         "maps": {"token_mm": STRIDE * max(bundle.protocol.grid.spacing_mm), **_maps(maps)},
         "deletion": {
@@ -276,120 +266,6 @@ def _groups(patients: Sequence[Patient]) -> Mapping[str, NDArray[np.bool_]]:
         found["no prior cancer"] = [patient.facts["prior_cancer"] == 0 for patient in patients]
     flags = {name: np.array(flag) for name, flag in sorted(found.items())}
     return {name: flag for name, flag in flags.items() if flag.sum() >= MIN_GROUP}
-
-
-def _grouped(said: Answers, flag: NDArray[np.bool_]) -> Mapping[str, object]:
-    """Return how well one group is calibrated and covered, as it came and by the true risks.
-
-    By the true risks is the mean over all outcomes that might have come to the same patients: what
-    is left is the bundle's error, without the chance that each outcome adds.
-    """
-    own = {name: values[flag] for name, values in said.items()}
-    p, y, true = own["p"], own["y"], own["true"]
-    weights = patient_weights(np.arange(len(y)).astype(str))
-    return {
-        "patients": len(y),
-        "slope": with_interval(calibration_slope(y, p, weights)),
-        "slope_by_truth": with_interval(calibration_slope(true, p, weights)),
-        "observed_to_expected": with_interval(observed_to_expected(y, p, weights)),
-        "true_to_expected": with_interval(observed_to_expected(true, p, weights)),
-        "coverage": float(own["is_held"].mean()),
-        "coverage_by_truth": float(
-            (true * own["is_held_1"] + (1 - true) * own["is_held_0"]).mean()
-        ),
-    }
-
-
-def _sureness(said: Answers) -> Mapping[str, float] | None:
-    """Return what the intervals hold and how wide they are; None of a bundle that has none."""
-    width = said["upper"] - said["lower"]
-    if np.isnan(width).any():
-        return None
-    y, p = said["y"], said["p"]
-    once = np.ones((1, len(y)))
-
-    def gained(score: Array, certainty: Array) -> float:
-        kept = certainty >= np.quantile(certainty, 1 - CERTAIN_SHARE)
-        of_kept = auroc(y[kept], score[kept], once[:, kept])[0]
-        return float(of_kept - auroc(y, score, once)[0])
-
-    def held(truth: Array) -> float:
-        is_in = (said["lower"] <= truth) & (truth <= said["upper"])
-        return float(is_in.mean())
-
-    return {
-        "holds_what_is_recorded": held(said["observable"]),
-        "holds_what_is_true": held(said["true"]),
-        "mean_width_points": float(100 * width.mean()),
-        "median_width_points": float(100 * np.median(width)),
-        "auroc_gain_of_narrowest": gained(p, -width),
-        "auroc_gain_of_most_decided": gained(p, said["decided"]),
-        "auroc_gain_of_most_decided_at_best": gained(said["observable"], said["decided_at_best"]),
-    }
-
-
-def _means(said: Sequence[Answers]) -> Mapping[str, object]:
-    """Return excess AUROC and distance from the recorded probability, means over the tasks."""
-    weights = patient_weights(np.arange(len(said[0]["y"])).astype(str))
-    excess = [
-        (auroc(own["y"], own["p"], weights) - 0.5)
-        / (auroc(own["y"], own["observable"], weights) - 0.5)
-        for own in said
-    ]
-    points = [100 * np.abs(own["p"] - own["observable"]).mean() for own in said]
-    return {
-        "excess_auroc": with_interval(np.mean(excess, axis=0)),
-        "points_from_what_is_recorded": float(np.mean(points)),
-    }
-
-
-def _strayed(said: Answers) -> tuple[float, float]:
-    """Return how far the map is, in points, from the best monotone map of the same score.
-
-    Beside it, what the same comparison says of a map that misses nothing: of truths that stray from
-    this probability as the real ones do from the best map, each drawn from a neighbour's strays.
-    """
-    order = np.argsort(said["p"], kind="stable")
-    p, truth = said["p"][order], said["observable"][order]
-    line = IsotonicRegression(out_of_bounds="clip")
-    best = line.fit_transform(p, truth)
-    random = np.random.default_rng(0)
-    blocks = np.array_split(truth - best, max(1, len(p) // NEIGHBOURS))
-    perfect = []
-    for _ in range(N_SHUFFLES):
-        strays = np.concatenate([random.choice(block, len(block)) for block in blocks])
-        perfect.append(np.abs(line.fit_transform(p, p + strays) - p).mean())
-    return float(100 * np.abs(p - best).mean()), float(100 * np.mean(perfect))
-
-
-def _compare(said: Answers, groups: Mapping[str, NDArray[np.bool_]]) -> Mapping[str, object]:
-    """Compare one task with the truth, with 95 % patient bootstraps where chance matters."""
-    p, y, best = said["p"], said["y"], said["observable"]
-    weights = patient_weights(np.arange(len(y)).astype(str))
-    ours, theirs = auroc(y, p, weights), auroc(y, best, weights)
-    missed, missed_by_perfect = _strayed(said)
-    has_image = ~np.isnan(said["without_history"])
-    blind = said["without_history"][has_image]
-    return {
-        "events": int(y.sum()),
-        "auroc": with_interval(ours),
-        "auroc_of_what_is_recorded": float(theirs[0]),
-        "auroc_of_every_fact": float(auroc(y, said["true"], weights[:1])[0]),
-        "excess_auroc": with_interval((ours - 0.5) / (theirs - 0.5)),
-        "log_loss": float(log_loss(y, p, weights[:1])[0]),
-        "log_loss_of_what_is_recorded": float(log_loss(y, best, weights[:1])[0]),
-        "log_loss_of_prevalence": float(log_loss(y, np.full(len(y), y.mean()), weights[:1])[0]),
-        "points_from_what_is_recorded": float(100 * np.abs(p - best).mean()),
-        **_grouped(said, np.ones(len(y), dtype=np.bool_)),
-        "observed_to_expected_without_history": float(y[has_image].sum() / blind.sum()),
-        "coverage_of_negatives": float(said["is_held"][y == 0].mean()),
-        "coverage_of_positives": float(said["is_held"][y == 1].mean()),
-        "set_size": float(said["set_size"].mean()),
-        "points_that_calibration_misses": missed,
-        "points_that_a_perfect_map_misses": missed_by_perfect,
-        "intervals": _sureness(said),
-        "groups": {name: _grouped(said, flag) for name, flag in groups.items()},
-    }
 
 
 def _maps(seen: Sequence[Mapping[str, float]]) -> Mapping[str, float]:

@@ -106,6 +106,10 @@ def test_words_say_which_map_and_what_was_absent():
     )  # fmt: skip
     assert steps_in_words(fitted, ("image", "notes", "table")) == "vector, fitted on 90 cases"
     assert steps_in_words(fitted, ("image", "table")).endswith("adjusted for cases without notes")
+    whole = shift.model_copy(update={"present": ("image", "notes", "table")})
+    mixed = fitted.model_copy(update={"shifts": (whole,)})
+    words = steps_in_words(mixed, ("image", "notes", "table"))
+    assert words.endswith("adjusted for cases with every modality")
 
 
 @KINDS

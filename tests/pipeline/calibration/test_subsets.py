@@ -12,6 +12,21 @@ COMMON = CalibrationMap(method="temperature")
 IMAGE = ("image",)
 
 
+def partly_blind(
+    share: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[tuple[str, ...], np.ndarray]]:
+    """Draw log-odds, labels, scores and hidden scores; a share of the cases has an image.
+
+    Without it the score says a third of what it should.
+    """
+    random = np.random.default_rng(0)
+    odds = random.normal(-0.5, 1.5, 4000)
+    labels = (random.random(4000) < expit(odds)).astype(np.int64)
+    has_image = random.random(4000) < share
+    hidden = {MODALITIES: np.where(has_image, odds, np.nan), ("notes", "table"): odds / 3}
+    return odds, labels, np.where(has_image, odds, odds / 3), hidden
+
+
 def test_many_cases_decide_the_shift_and_few_hardly_move_it() -> None:
     logits, labels, _ = drawn(5000, slope=0.5, shift=-0.5)
     (many,) = fit_shifts(COMMON, {MODALITIES: logits, IMAGE: logits}, labels, is_mixed=False)
@@ -38,14 +53,7 @@ def test_a_subset_that_hardly_occurs_gets_no_shift() -> None:
 
 
 def test_the_common_map_is_that_of_cases_with_every_modality() -> None:
-    random = np.random.default_rng(0)
-    odds = random.normal(-0.5, 1.5, 4000)
-    labels = (random.random(4000) < expit(odds)).astype(np.int64)
-    has_image = random.random(4000) < 0.8
-    # Without the image the score says a third of what it should.
-    score = np.where(has_image, odds, odds / 3)
-    whole = np.where(has_image, odds, np.nan)
-    hidden = {MODALITIES: whole, ("notes", "table"): odds / 3}
+    odds, labels, score, hidden = partly_blind(0.8)
     fitted = fit_calibrator("t", score, labels, hidden)
     assert fitted.map.slope == pytest.approx(1.0, abs=0.08)
     assert fitted.shifts[0].slope == pytest.approx(3.0, abs=0.6)
@@ -56,15 +64,7 @@ def test_the_common_map_is_that_of_cases_with_every_modality() -> None:
 
 
 def test_where_the_common_map_is_mixed_whole_cases_have_a_map_of_their_own() -> None:
-    random = np.random.default_rng(0)
-    odds = random.normal(-0.5, 1.5, 4000)
-    labels = (random.random(4000) < expit(odds)).astype(np.int64)
-    has_image = random.random(4000) < 0.4
-    score = np.where(has_image, odds, odds / 3)
-    hidden = {
-        MODALITIES: np.where(has_image, odds, np.nan),
-        ("notes", "table"): odds / 3,
-    }
+    odds, labels, score, hidden = partly_blind(0.4)
     fitted = fit_calibrator("t", score, labels, hidden)
     assert {shift.present for shift in fitted.shifts} == set(hidden)
     mixed = fitted.model_copy(update={"shifts": ()})
