@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -129,11 +130,15 @@ def _print_errors(notes: Sequence[TrueNote], found: Sequence[Mapping[str, Truth]
         print(f"{n:3d} {name}: {true} read as {value}: {text}")
 
 
+def _numbered(note: int, end: re.Match[str]) -> str:
+    return f" ({note}.{end.start()})"
+
+
 def _speed(concepts: tuple[Concept, ...]) -> dict[str, float | int]:
     """Read notes with a fresh extractor on one core; no sentence is like another."""
     drawn = draw_notes(read_wordings("test"), N_SPEED, SEED + 1)
     texts = [
-        re.sub(r"(?=[.!?](?:\s|$))", lambda end, n=number: f" ({n}.{end.start()})", note.text)
+        re.sub(r"(?=[.!?](?:\s|$))", partial(_numbered, number), note.text)
         for number, note in enumerate(drawn)
     ]
     extractor_for.cache_clear()

@@ -25,11 +25,11 @@ from scipy.ndimage import binary_dilation
 
 import flows  # noqa: F401  sets the environment's defaults
 from benchmarks.figures import RESULTS, Bound, Figure, exact_share, write_figures
+from benchmarks.peaks import strongest_token
 from benchmarks.simulated import Simulated, design_for, simulated
 from flows.progress import progress_bars
 from pipeline.bundle import Bundle, least_claims_of, load_bundle
 from pipeline.explain import check_maps, refusal
-from pipeline.explain.reading import additions_of
 from pipeline.geometry import Geometry
 from pipeline.model.image_encoder import STRIDE, token_mask
 from pipeline.phantom import Design, brain, chest
@@ -99,7 +99,6 @@ def peaks_of(bundle: Bundle, design: Design, number: int, case: Simulated) -> li
     if inputs.image is None:
         return []
     output = bundle.predict([inputs])
-    additions = additions_of(output)
     checks = check_maps(bundle.predict, inputs, output, least_claims_of(bundle))
     claims = [
         number
@@ -113,7 +112,7 @@ def peaks_of(bundle: Bundle, design: Design, number: int, case: Simulated) -> li
     on, beside = decoys & elsewhere, _widened(decoys) & elsewhere
     scanned = _scanned(inputs.image).reshape(output.token_grid)
     names = [task.name for task in bundle.protocol.tasks]
-    places = [np.unravel_index(additions[task].argmax(), output.token_grid) for task in claims]
+    places = [strongest_token(output, task) for task in claims]
     return [
         Peak(
             names[task], bool(on[place]), bool(beside[place]),
@@ -167,7 +166,7 @@ def _watched(painters: Painters) -> Iterator[Raised]:
 
 
 def _widened(tokens: Flags) -> Flags:
-    wide: Flags = binary_dilation(tokens, np.ones((3, 3, 3)))
+    wide: Flags = binary_dilation(tokens, np.ones((3, 3, 3), dtype=bool))
     return wide
 
 

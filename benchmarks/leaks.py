@@ -39,7 +39,7 @@ from pipeline.train.fingerprints import Fingerprint, closest_pairs, fingerprint_
 from pipeline.train.leaks import IMAGE_LIMIT, NOTE_LIMIT
 from pipeline.train.similar_notes import compare_notes
 from pipeline.train.splits import Member, assign_parts
-from schemas.history import History
+from schemas.history import ConceptValue, History, TableValue
 from schemas.protocol import Protocol
 from schemas.series import Study
 from schemas.settings import SplitRule
@@ -162,7 +162,8 @@ def _text(history: History) -> str:
 def _values(history: History) -> dict[str, float]:
     """Give a number as it is; a category, a flag or a missing one as 1 under a name of its own."""
     found = {}
-    for item in (*history.values, *history.concepts):
+    items: tuple[TableValue | ConceptValue, ...] = (*history.values, *history.concepts)
+    for item in items:
         if type(item.value) is float:
             found[item.name] = item.value
         else:
@@ -178,8 +179,8 @@ def _fit(features: csr_matrix, y: Scores) -> Callable[[csr_matrix], Scores]:
 
 def _compared(y: Scores, scores: Mapping[str, Scores]) -> Mapping[str, object]:
     """Return each AUROC and the gain of the model with the rule off, on the same draws."""
-    draws = np.random.default_rng(0).integers(0, len(y), (N_BOOTSTRAP, len(y)))
-    draws = [draw for draw in draws if 0 < y[draw].sum() < len(y)]
+    drawn = np.random.default_rng(0).integers(0, len(y), (N_BOOTSTRAP, len(y)))
+    draws = [draw for draw in drawn if 0 < y[draw].sum() < len(y)]
     spread = {
         name: np.array([roc_auc_score(y[draw], score[draw]) for draw in draws])
         for name, score in scores.items()

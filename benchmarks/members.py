@@ -9,9 +9,10 @@ Writes benchmarks/results/members.json: the ratio of their times.
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -28,6 +29,10 @@ from pipeline.train.ensemble import fit_members
 from pipeline.train.train import new_network
 from schemas.protocol import Protocol
 
+if TYPE_CHECKING:
+    from pipeline.train.examples import Example
+    from schemas.settings import PartName
+
 PROTOCOL = Path("data_samples/protocols/brain_mr.yaml")
 SEED = 41
 MEMBERS = 3
@@ -43,7 +48,10 @@ def main(n_patients: int, n_rounds: int) -> None:
         drawn = simulated(design, protocol, encoder, n_patients, progress=progress)
     cases = [case.example for case in drawn]
     n_validation = int(VALIDATION_SHARE * len(cases))
-    parts = {"validation": cases[:n_validation], "train": cases[n_validation:]}
+    parts: Mapping[PartName, Sequence[Example]] = {
+        "validation": cases[:n_validation],
+        "train": cases[n_validation:],
+    }
     histories = [case.history for case in parts["train"]]
     transform = fit_table_transform(histories, protocol.table, protocol.concepts)
 

@@ -14,8 +14,8 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def write(
-    results: Sequence[Mapping[str, object]],
-    gains: Sequence[Mapping[str, object]],
+    results: Sequence[Mapping[str, Any]],
+    gains: Sequence[Mapping[str, Any]],
     tasks: Sequence[str],
     *,
     command: str,
@@ -41,8 +41,8 @@ def write(
     lines += [_line(row, tasks) for row in results]
     lines += ["", "| difference, paired | seed | value |", "| --- | --- | --- |"]
     lines += [
-        f"| {row['what']} | {row['seed']} | {row['value']:+.3f} ({row['interval'][0]:+.3f} to "  # type: ignore[index]
-        f"{row['interval'][1]:+.3f}) |"  # type: ignore[index]
+        f"| {row['what']} | {row['seed']} | {row['value']:+.3f} ({row['interval'][0]:+.3f} to "
+        f"{row['interval'][1]:+.3f}) |"
         for row in gains
     ]
     (RESULTS / f"{name}.md").write_text("\n".join(lines) + "\n")
@@ -50,8 +50,8 @@ def write(
 
 def _excess_figure(row: Mapping[str, Any], command: str) -> Figure:
     name = f"excess AUROC, mean over tasks: {row['what']}, seed {row['seed']}"
-    wanted = (0.9, 0.97) if row["what"] == "cross" else (None, None)
-    return Figure(name, row["excess"], row["interval"], *wanted, command)
+    at_least, aim = (0.9, 0.97) if row["what"] == "cross" else (None, None)
+    return Figure(name, row["excess"], row["interval"], at_least, aim, command)
 
 
 def _further_figures(row: Mapping[str, Any], command: str) -> Iterator[Figure]:
@@ -69,8 +69,8 @@ def _further_figures(row: Mapping[str, Any], command: str) -> Iterator[Figure]:
 
 def _gain_figure(row: Mapping[str, Any], command: str, interaction: float) -> Figure:
     name = f"{row['what']}, seed {row['seed']}"
-    wanted = _wanted(str(row["what"]), interaction)
-    return Figure(name, row["value"], row["interval"], *wanted, command)
+    at_least, aim = _wanted(str(row["what"]), interaction)
+    return Figure(name, row["value"], row["interval"], at_least, aim, command)
 
 
 def _wanted(what: str, interaction: float) -> tuple[Bound, Bound]:
@@ -86,11 +86,11 @@ def _wanted(what: str, interaction: float) -> tuple[Bound, Bound]:
     return (0.03, 0.06) if what.endswith("_only") else (None, None)
 
 
-def _line(row: Mapping[str, object], names: Sequence[str]) -> str:
-    low, high = row["interval"]  # type: ignore[misc]
-    tasks = [row["tasks"][name] for name in names]  # type: ignore[index]
+def _line(row: Mapping[str, Any], names: Sequence[str]) -> str:
+    low, high = row["interval"]
+    tasks = [row["tasks"][name] for name in names]
     cells = [f"{t['auroc']:.3f} ({t['limit']:.3f}), {t['error']:.3f}" for t in tasks]
     return (
         f"| {row['what']} | {row['seed']} | {row['excess']:.3f} ({low:.3f} to {high:.3f}) "
-        f"| {float(row['seconds']) / 60:.1f} | {' | '.join(cells)} |"  # type: ignore[arg-type]
+        f"| {float(row['seconds']) / 60:.1f} | {' | '.join(cells)} |"
     )

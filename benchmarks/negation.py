@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy.special import logit
 
 import flows  # noqa: F401  sets the environment's defaults
+from benchmarks.binary import calibrators_of
 from benchmarks.figures import RESULTS, Figure, exact_share, write_figures
 from benchmarks.simulated import Simulated, design_for, retold, simulated
 from flows.progress import progress_bars
@@ -111,7 +112,7 @@ def _log_odds(bundle: Bundle, example: Example) -> Array:
     logits = bundle.unsettled([inputs]).logits[0].double().cpu().numpy()
     return np.array([
         float(to_log_odds(calibrator, logits[number], inputs.present))
-        for number, calibrator in enumerate(bundle.calibrators)
+        for number, calibrator in enumerate(calibrators_of(bundle))
     ])  # fmt: skip
 
 

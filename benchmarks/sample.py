@@ -35,9 +35,10 @@ SAMPLES = Path("data_samples")
 WORLD = "brain_mr"
 PROTOCOL = SAMPLES / "protocols" / f"{WORLD}.yaml"
 SAMPLE_CASES, SAMPLE_SEED = 8, 167
-TRAINING_CASES, TRAINING_SEED = 12_000, 41
-SPLITS = SplitRule(train=0.66, validation=0.05, calibration=0.18, conformal=0.08)
-"""Leaves 3 % to the card's own judgement: `benchmarks.truth` judges on other patients."""
+TRAINING_CASES, TRAINING_SEED = 16_000, 41
+SPLITS = SplitRule(train=0.495, validation=0.0375, calibration=0.28, conformal=0.157)
+"""Leaves 3 % to the card's own judgement: `benchmarks.truth` judges on other patients. With fewer
+in the calibration part, chance alone moves a slope by 0.05."""
 MOST = (60.0, 20.0)
 """Minutes of training that are allowed, and those wished for."""
 

@@ -1,11 +1,12 @@
 """The image branch alone on real shapes: AdrenalMNIST3D, whose test part is not touched.
 
-    python -m benchmarks.shapes [--data FILE.npz] [--seeds 0 1] [--epochs N]
+    python -m benchmarks.shapes [--data FILE.npz] [--seeds 0 1 2] [--epochs N]
 
 Trains the image branch as every bundle's training does first (`training.image_epochs`), on the
-train arrays, and judges what it says by itself on the validation arrays. No epoch is chosen on
-those: a tenth of the train arrays stops the training. The mean of all seeds' log-odds is judged as
-well: what a bundle of several networks answers.
+train arrays, and judges what it says by itself on the validation arrays, on which nothing is
+chosen: a tenth of the train arrays stops the training, and step size, turns and scaling were
+chosen on a quarter of the train arrays. The mean of all seeds' log-odds is judged as well: what a
+bundle of several networks answers.
 Writes benchmarks/results/shapes.json and shapes.md.
 """
 
@@ -37,6 +38,8 @@ from schemas.protocol import Protocol
 
 DATA = Path("../shared/dicom/adrenalmnist3d_trainval/adrenalmnist3d_trainval.npz")
 RESULTS = Path(__file__).parent / "results"
+SMALL_COHORT = {"learning_rate": 1e-3, "rotation_degrees": 20.0, "scaling": 0.15}
+"""A thousand shapes are learned by heart unless each is seen otherwise every time."""
 STOP_SHARE, MULTIPLE, TEXT_WIDTH, AT_LEAST, AIM = 0.1, 8, 8, 0.84, 0.88
 
 
@@ -44,8 +47,8 @@ def main() -> None:
     """Read, train, judge, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=DATA)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
-    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--channels", type=int, default=8)
     options = parser.parse_args()
     with np.load(options.data, allow_pickle=False) as arrays:
@@ -114,7 +117,7 @@ def _protocol(size: int, seed: int, epochs: int, channels: int) -> Protocol:
         "table": [{"name": "none", "kind": "flag"}],
         "tasks": [{"name": "mass", "question": "Does the shape of the gland show a mass?"}],
         "model": {"fusion": "image_only", "image_channels": channels},
-        "training": {"seed": seed, "image_epochs": epochs, "patience": epochs},
+        "training": {"seed": seed, "image_epochs": epochs, "patience": epochs} | SMALL_COHORT,
     })  # fmt: skip
 
 

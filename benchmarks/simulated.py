@@ -204,7 +204,7 @@ def _save(path: Path, cases: Sequence[Simulated]) -> None:
                 for sentence in text.sentences
             ])  # fmt: skip
     part = path.with_suffix(".part.npz")
-    np.savez(part, **arrays)
+    np.savez(part, allow_pickle=False, **arrays)
     part.rename(path)
 
 

@@ -67,6 +67,7 @@ TRUTH = (
     Row("90 % intervals", "truth", "intervals hold"),
     Row("the 80 % most certain", "truth", "most certain, by their|the same of"),
     Row("pointing game, evidence inside, quiet scans", "truth", "peak within|inside it|under 0.1"),
+    Row("maps finer than tokens", "fineness", ""),
     Row("parts' sum", "truth", "parts' sum"),
     Row("deletion", "truth", "deletion"),
     Row("redrawn weights", "truth", "redrawn|randomised"),

@@ -80,7 +80,7 @@ def main() -> None:
         chosen = [trip for trip in trips if trip.name.endswith(kind)]
         for what, of in (("mean", np.mean), ("furthest", np.max)):
             cells = [
-                f"{of([getattr(trip, name) for trip in chosen]):.3f}"  # type: ignore[operator]
+                f"{of([getattr(trip, name) for trip in chosen]):.3f}"
                 for name in ("there", "back", "back_mm", "peak")
             ]
             print(f"| {len(chosen)} {kind} | {what} | {' | '.join(cells)} |")
@@ -171,7 +171,7 @@ def _trip(name: str, geometry: Geometry, protocol: Protocol, random: np.random.G
 
 def _scan(geometry: Geometry, point: Array) -> Volume:
     """Return a scan that is dark but for a soft blob, 0 to 100."""
-    index = np.stack(np.indices(geometry.shape), axis=-1)
+    index = np.moveaxis(np.indices(geometry.shape), 0, -1)
     place = index @ geometry.affine[:3, :3].T + geometry.affine[:3, 3]
     array = 100.0 * np.exp(-((place - point) ** 2).sum(-1) / (2 * BLOB_MM**2))
     sources = tuple(
@@ -181,7 +181,7 @@ def _scan(geometry: Geometry, point: Array) -> Volume:
 
 
 def _centre(weight: Array) -> Array:
-    index = np.stack(np.indices(weight.shape), axis=-1)
+    index = np.moveaxis(np.indices(weight.shape), 0, -1)
     centre: Array = (index * weight[..., None]).sum((0, 1, 2)) / weight.sum()
     return centre
 

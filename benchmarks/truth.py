@@ -14,8 +14,10 @@ Nothing here says anything about real patients.
 import argparse
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +25,9 @@ from scipy.ndimage import binary_dilation
 from scipy.special import logit
 
 import flows  # noqa: F401  sets the environment's defaults
+from benchmarks.binary import calibrators_of
 from benchmarks.figures import write_figures
+from benchmarks.peaks import strongest_token
 from benchmarks.simulated import Simulated, design_for, simulated
 from benchmarks.truth_figures import figures
 from benchmarks.truth_page import MIN_GROUP, QUIET_LOGIT, markdown
@@ -43,6 +47,7 @@ from pipeline.model.image_encoder import STRIDE
 from pipeline.phantom import WORLDS
 from pipeline.phantom.patient import Patient, draw_patient
 from pipeline.phantom.world import FAMILIES
+from pipeline.progress import Progress
 from pipeline.tensors import ModelInput, ModelOutput
 from pipeline.unlike import summary_of
 from schemas.calibration import ConformalThresholds
@@ -65,49 +70,84 @@ Array = NDArray[np.float64]
 def main() -> None:
     """Simulate, score, compare, write."""
     options = _options()
-    n_patients = options.patients
     bundle = load_bundle(options.bundle)
     design = design_for(bundle.protocol, seed=SEED, family=options.family)
     with progress_bars(quiet=False) as progress:
-        cases = simulated(design, bundle.protocol, bundle.text_encoder, n_patients,
+        cases = simulated(design, bundle.protocol, bundle.text_encoder, options.patients,
                           progress=progress)  # fmt: skip
         patients = [draw_patient(design, number) for number in range(len(cases))]
-        answers, maps, deletions = [], [], []
-        for number, case in enumerate(cases):
-            progress("scoring", number, len(cases))
-            found, seen = _score(bundle, case, patients[number])
-            if "is_hit" in seen and len(deletions) < N_DELETED:
-                deletions.append(_deletion(bundle, case))
-            answers.append(found)
-            maps.append(seen)
-        progress("scoring", 1, 1)
-    groups = _groups(patients)
-    said = {
-        task.name: {k: np.array([one[k][number] for one in answers]) for k in answers[0]}
-        for number, task in enumerate(bundle.protocol.tasks)
-    }
-    tasks = {name: compared(own, groups) for name, own in said.items()}
-    result = {
-        "command": f"python -m benchmarks.truth {n_patients}{_of_what(options)}",
-        "world": bundle.protocol.name,
-        "bundle": bundle.identity.sha256,
-        "machine": f"{platform.machine()}, torch {version('torch')}",
-        "patients": n_patients,
-        "seed": SEED,
-        "mean": means_of(list(said.values())),
-        "tasks": tasks,
-        "maps": {"token_mm": STRIDE * max(bundle.protocol.grid.spacing_mm), **_maps(maps)},
-        "deletion": {
-            task.name: _deletions([one[number] for one in deletions])
-            for number, task in enumerate(bundle.protocol.tasks)
-        },
-        "redrawn": _redrawn(bundle),
-    }
+        scored = _scored(bundle, cases, patients, progress)
+    command = f"python -m benchmarks.truth {options.patients}{_of_what(options)}"
+    result = _result(bundle, scored, _groups(patients), command)
     name = "truth" if options.bundle == BUNDLE else f"truth_{bundle.protocol.name}"
     name += "" if options.family == FAMILIES[0] else f"_family_{options.family}"
     write_figures(RESULTS / f"{name}.json", figures(result))
-    (RESULTS / f"{name}.md").write_text(markdown(result, tasks))
+    (RESULTS / f"{name}.md").write_text(markdown(result))
     print((RESULTS / f"{name}.md").read_text())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Scored:
+    """What was said of each patient.
+
+    Parameters
+    ----------
+    answers
+        By name, one number a task.
+    maps
+        By name, of the finding's map.
+    deletions
+        One check a task, of some of those who have the finding.
+    """
+
+    answers: Sequence[Mapping[str, list[float]]]
+    maps: Sequence[Mapping[str, float]]
+    deletions: Sequence[tuple[MapCheck, ...]]
+
+
+def _scored(
+    bundle: Bundle, cases: Sequence[Simulated], patients: Sequence[Patient], progress: Progress
+) -> _Scored:
+    answers, maps = [], []
+    deletions: list[tuple[MapCheck, ...]] = []
+    for number, case in enumerate(cases):
+        progress("scoring", number, len(cases))
+        found, seen = _score(bundle, case, patients[number])
+        if "is_hit" in seen and len(deletions) < N_DELETED:
+            deletions.append(_deletion(bundle, case))
+        answers.append(found)
+        maps.append(seen)
+    progress("scoring", 1, 1)
+    return _Scored(answers, maps, deletions)
+
+
+def _result(
+    bundle: Bundle, scored: _Scored, groups: Mapping[str, NDArray[np.bool_]], command: str
+) -> dict[str, Any]:
+    """Return all that the page says."""
+    tasks = bundle.protocol.tasks
+    said = {
+        task.name: {
+            key: np.array([one[key][number] for one in scored.answers]) for key in scored.answers[0]
+        }
+        for number, task in enumerate(tasks)
+    }
+    return {
+        "command": command,
+        "world": bundle.protocol.name,
+        "bundle": bundle.identity.sha256,
+        "machine": f"{platform.machine()}, torch {version('torch')}",
+        "patients": len(scored.answers),
+        "seed": SEED,
+        "mean": means_of(list(said.values())),
+        "tasks": {name: compared(own, groups) for name, own in said.items()},
+        "maps": {"token_mm": STRIDE * max(bundle.protocol.grid.spacing_mm), **_maps(scored.maps)},
+        "deletion": {
+            task.name: _deletions([one[number] for one in scored.deletions])
+            for number, task in enumerate(tasks)
+        },
+        "redrawn": _redrawn(bundle),
+    }
 
 
 def _options() -> argparse.Namespace:
@@ -136,14 +176,14 @@ def _score(
         without = _probabilities(bundle, output, 1, ("image",))
     thresholds = [
         thresholds_of(calibrator, inputs.present, value_of(task, case.example.history))
-        for calibrator, task in zip(bundle.calibrators, bundle.protocol.tasks, strict=True)
+        for calibrator, task in zip(calibrators_of(bundle), bundle.protocol.tasks, strict=True)
     ]
     sets = [label_set(own, p) for own, p in zip(thresholds, said, strict=True)]
     y = case.outcomes
     ends = [
         interval(calibrator, output.each_member[:, 0, n].double().cpu().numpy(), inputs.present)
         or (np.nan, np.nan)
-        for n, calibrator in enumerate(bundle.calibrators)
+        for n, calibrator in enumerate(calibrators_of(bundle))
     ]
     found = {
         "lower": [low for low, _ in ends],
@@ -178,7 +218,7 @@ def _probabilities(
 ) -> list[float]:
     return [
         float(to_probability(calibrator, float(output.logits[row, number]), present))
-        for number, calibrator in enumerate(bundle.calibrators)
+        for number, calibrator in enumerate(calibrators_of(bundle))
     ]
 
 
@@ -203,8 +243,8 @@ def _map(
     is_any = bundle.protocol.tasks[FINDING].name in WORLD_FINDINGS
     is_asked_for = is_any or case.outcomes[FINDING] == 1
     if mask.any() and is_asked_for and _is_large(patient):
-        peak = np.unravel_index(additions.argmax(), additions.shape)
-        near = binary_dilation(mask, np.ones((3, 3, 3)))
+        peak = strongest_token(output, FINDING)
+        near = binary_dilation(mask, np.ones((3, 3, 3), dtype=bool))
         seen["is_hit"] = float(near[peak])
         seen["inside"] = float(raised[mask].sum() / max(raised.sum(), 1e-9))
         seen["inside_raw"] = float(raised_raw[mask].sum() / max(raised_raw.sum(), 1e-9))

@@ -1,6 +1,7 @@
 """What benchmarks/truth.py found, as Markdown."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 QUIET_LOGIT = 0.1
 """Log-odds; a scan without a finding should hold less positive evidence."""
@@ -8,8 +9,9 @@ MIN_GROUP = 500
 """Patients; smaller groups are not listed."""
 
 
-def markdown(result: Mapping[str, object], tasks: Mapping[str, Mapping[str, object]]) -> str:
+def markdown(result: Mapping[str, Any]) -> str:
     """Write all tables."""
+    tasks: Mapping[str, Mapping[str, Any]] = result["tasks"]
     lines = [
         f"# A bundle of {result['world']} against the known truth (simulated patients)",
         "",
@@ -20,15 +22,15 @@ def markdown(result: Mapping[str, object], tasks: Mapping[str, Mapping[str, obje
         *_calibration_lines(tasks),
         *_sure_lines(tasks),
         *_group_lines(tasks),
-        *_map_lines(next(iter(tasks)), result["maps"]),  # type: ignore[arg-type]
-        *_deletion_lines(result["deletion"]),  # type: ignore[arg-type]
-        *_redrawn_lines(result["redrawn"]),  # type: ignore[arg-type]
+        *_map_lines(next(iter(tasks)), result["maps"]),
+        *_deletion_lines(result["deletion"]),
+        *_redrawn_lines(result["redrawn"]),
         "",
     ]
     return "\n".join(lines)
 
 
-def _ranking_lines(tasks: Mapping[str, Mapping[str, object]]) -> list[str]:
+def _ranking_lines(tasks: Mapping[str, Mapping[str, Any]]) -> list[str]:
     lines = [
         "",
         "| task | events | AUROC | recorded | excess | log loss | recorded | prevalence | points "
@@ -45,7 +47,7 @@ def _ranking_lines(tasks: Mapping[str, Mapping[str, object]]) -> list[str]:
     return lines
 
 
-def _calibration_lines(tasks: Mapping[str, Mapping[str, object]]) -> list[str]:
+def _calibration_lines(tasks: Mapping[str, Mapping[str, Any]]) -> list[str]:
     lines = [
         "",
         "*By true risks*: with each patient's true probability in place of the outcome, so without "
@@ -65,7 +67,7 @@ def _calibration_lines(tasks: Mapping[str, Mapping[str, object]]) -> list[str]:
     return lines
 
 
-def _calibrated(row: Mapping[str, object]) -> str:
+def _calibrated(row: Mapping[str, Any]) -> str:
     """Return four cells: slope and observed / expected, as it came and by true risks."""
     names = ("slope", "slope_by_truth", "observed_to_expected", "true_to_expected")
     return " | ".join(_shown(row[name]) for name in names)
@@ -117,7 +119,7 @@ def _redrawn_lines(redrawn: Mapping[str, float]) -> list[str]:
     ]
 
 
-def _sure_lines(tasks: Mapping[str, Mapping[str, object]]) -> list[str]:
+def _sure_lines(tasks: Mapping[str, Mapping[str, Any]]) -> list[str]:
     lines = [
         "",
         "*Map misses*: mean distance of the probability from the best monotone map of the same "
@@ -144,16 +146,16 @@ def _sure_lines(tasks: Mapping[str, Mapping[str, object]]) -> list[str]:
             continue
         lines.append(
             f"{misses}"
-            f"| {sure['holds_what_is_recorded']:.3f}, {sure['holds_what_is_true']:.3f} "  # type: ignore[index]
-            f"| {sure['mean_width_points']:.0f}, {sure['median_width_points']:.0f} points "  # type: ignore[index]
-            f"| {sure['auroc_gain_of_most_decided']:+.3f}, "  # type: ignore[index]
-            f"{sure['auroc_gain_of_most_decided_at_best']:+.3f}, "  # type: ignore[index]
-            f"{sure['auroc_gain_of_narrowest']:+.3f} |"  # type: ignore[index]
+            f"| {sure['holds_what_is_recorded']:.3f}, {sure['holds_what_is_true']:.3f} "
+            f"| {sure['mean_width_points']:.0f}, {sure['median_width_points']:.0f} points "
+            f"| {sure['auroc_gain_of_most_decided']:+.3f}, "
+            f"{sure['auroc_gain_of_most_decided_at_best']:+.3f}, "
+            f"{sure['auroc_gain_of_narrowest']:+.3f} |"
         )
     return lines
 
 
-def _group_lines(tasks: Mapping[str, Mapping[str, object]]) -> list[str]:
+def _group_lines(tasks: Mapping[str, Mapping[str, Any]]) -> list[str]:
     lines = [
         "",
         f"Groups of at least {MIN_GROUP} patients:",
@@ -166,11 +168,11 @@ def _group_lines(tasks: Mapping[str, Mapping[str, object]]) -> list[str]:
         f"| {task} | {name} | {one['patients']} | {_calibrated(one)} "
         f"| {one['coverage']:.3f} | {one['coverage_by_truth']:.3f} |"
         for task, row in tasks.items()
-        for name, one in row["groups"].items()  # type: ignore[attr-defined]
+        for name, one in row["groups"].items()
     ]
     return lines
 
 
-def _shown(values: object) -> str:
-    value, low, high = values  # type: ignore[misc]
+def _shown(values: Sequence[float]) -> str:
+    value, low, high = values
     return f"{value:.3f} ({low:.3f} to {high:.3f})"

@@ -169,7 +169,8 @@ def _tasks(read: _Read, found: _Found) -> tuple[TaskExplanation, ...]:
 
 def _save_maps(folder: Path, read: _Read, found: _Found) -> None:
     tokens = dict(zip(found.files, found.tokens, strict=True))
-    other = replace(read.output, image=torch.from_numpy(np.stack([*tokens.values()]))[None])
+    image = torch.from_numpy(np.stack([*tokens.values()]))[None]
+    other = replace(read.output, image=image, shares=None)
     grid, target = read.image.grid, read.volume.geometry
     for file, heatmap in heatmaps_of(other, tuple(tokens), read.place.usable, grid, target).items():
         save_nifti(folder / file, heatmap.array, heatmap.geometry)

@@ -14,7 +14,7 @@ SHARE_OF_PEAK = 0.5
 """Voxels of at least this share of the map's largest value belong to a region."""
 MOST = 3
 MIDLINE_MM = 10.0
-"""A region this close to the middle has no side: image tokens are about as wide."""
+"""A region this close to the middle has no side: what maps are drawn from is about as wide."""
 _BODY_HU = -300.0
 _BODY_SHARE = 0.1
 _SAMPLED = 1_000_000

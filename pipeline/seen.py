@@ -25,12 +25,12 @@ from schemas.series import Study
 NOT_READING = (
     "pipeline/train", "pipeline/report", "pipeline/explain", "pipeline/calibration",
     "pipeline/phantom", "pipeline/inspect", "pipeline/assess.py", "pipeline/bundle",
-    "pipeline/recalibrate.py", "pipeline/unlike.py", "pipeline/model/backbones.py",
-    "pipeline/model/collate.py",
+    "pipeline/recalibrate.py", "pipeline/unlike.py", "pipeline/cells.py",
+    "pipeline/model/backbones.py", "pipeline/model/collate.py", "pipeline/model/details.py",
     "pipeline/model/ensemble.py", "pipeline/model/fusion.py", "pipeline/model/heads.py",
     "pipeline/model/history_encoder.py", "pipeline/model/image_encoder.py",
     "pipeline/model/join.py", "pipeline/model/network.py", "pipeline/model/readout.py",
-    "pipeline/model/text_tuning.py", "pipeline/model/weights.py",
+    "pipeline/model/recompute.py", "pipeline/model/text_tuning.py", "pipeline/model/weights.py",
 )  # fmt: skip
 """Code that reads neither images nor sentences; a change of any other makes all be read anew."""
 READERS = (

@@ -26,9 +26,9 @@ class ImageInput:
         False where the scanner did not look.
     grid
         Where those voxels are.
-    tokens : shape (N, D), or (M, N, D), or None
-        What a frozen encoder, or that of each member of an ensemble, made of it, so that it need
-        not do so again.
+    tokens : shape (N, W), or (M, N, W), or None
+        What a frozen encoder, or that of each member of an ensemble, made of it, the features of
+        each token's cells among it, so that it need not do so again.
     """
 
     voxels: Tensor
@@ -222,8 +222,8 @@ class Batch(TypedDict):
     has_table: Tensor
     """(B,) bool"""
     tokens: NotRequired[Tensor]
-    """(I, N, D) float32, image tokens encoded before; the encoder is then not run. Of several
-    networks (I, M, N, D), of which each is given its own."""
+    """(I, N, W) float32, image tokens encoded before; the encoder is then not run. Of several
+    networks (I, M, N, W), of which each is given its own."""
     image_of: NotRequired[Tensor]
     """(B,) int64, which image each case has, where cases share images"""
     motion: NotRequired[Tensor]
@@ -315,6 +315,9 @@ class ModelOutput:
         Mean of the history's tokens as they were read, for the same; zeros where absent.
     embedding : shape (B, 2, E)
         Image and history in one space, unit length; zeros where absent.
+    shares : shape (B, Q, N, CELLS), or None
+        Which share each of a token's cells (``pipeline.cells``) has in what the token adds; they
+        sum to 1, and are 0 where less than half was scanned. None if nothing finer is known.
     member_logits : shape (M, B, Q), or None
         What each member of an ensemble says; None from a network by itself.
     """
@@ -332,6 +335,7 @@ class ModelOutput:
     summary: Tensor
     history_summary: Tensor
     embedding: Tensor
+    shares: Tensor | None = None
     member_logits: Tensor | None = None
 
     @property

@@ -29,7 +29,7 @@ class TaskExplanation(FrozenModel):
     """Where the map says that the image raises the logit most, DICOM's LPS; None if nowhere. Of raw
     attention, where the network looked most."""
     peak_distance_mm: float | None
-    """From there to the peak of the report's map; None if one has none."""
+    """From there to the token to which the report's map gives most; None if one has none."""
 
 
 class Explanation(FrozenModel):

@@ -1,6 +1,6 @@
 """One logit a task: the one that the report speaks about.
 
-Shape suffixes: B cases, Q logits, K tasks, N tokens.
+Shape suffixes: B cases, Q logits, K tasks, N tokens, C cells.
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from pipeline.cells import joint_shares
 from pipeline.settle import settled
 from pipeline.tensors import ModelOutput
 from schemas.task import Task
@@ -48,9 +49,20 @@ def contrasted(output: ModelOutput, tasks: Sequence[Task], shown: Sequence[int])
         text=mixed(output.text),
         table=mixed(output.table),
         presence=output.presence[:, weights.argmax(1)],
+        shares=_mixed_shares(output, weights),
         image_alone=output.image_alone @ weights.T,
         member_logits=output.each_member @ weights.T,
     )
+
+
+def _mixed_shares(output: ModelOutput, weights: Tensor) -> Tensor | None:
+    """Return the cells' shares, (B, K, N, C): each logit's count by how much it brings."""
+    if output.shares is None:
+        return None
+    brought = torch.einsum("kq,bqn->qbkn", weights, output.image)
+    return joint_shares(
+        brought, output.shares.movedim(1, 0)[:, :, None].expand(*brought.shape, -1)
+    )  # fmt: skip
 
 
 def _row(task: Task, chosen: int) -> Tensor:

@@ -6,8 +6,9 @@ from typing import Literal
 
 import numpy as np
 
+from pipeline.cells import Grid
 from pipeline.explain.paint import Mask, image_of, on_voxels, painted, random_patches, strongest
-from pipeline.explain.reading import Array, Predict, additions_of
+from pipeline.explain.reading import Array, Predict, finest_of
 from pipeline.tensors import ModelInput, ModelOutput
 from schemas.maps import LEAST_CLAIM_OF_ALL, MapCheck
 
@@ -83,7 +84,7 @@ def deletion_of(
     ValueError
         If the case has no image.
     """
-    found = strongest_regions(case, additions_of(output), output.token_grid)
+    found = strongest_regions(case, *finest_of(output))
     regions = [region for region, claimed in found if claimed >= QUIET_LOGIT]
     patches = _patches(case, regions) if regions else []
     numbers = iter(range(len(regions)))
@@ -129,16 +130,12 @@ def judged(
     return tuple(checks)
 
 
-def strongest_regions(
-    case: ModelInput, additions: Array, token_grid: tuple[int, int, int]
-) -> list[tuple[Mask, float]]:
-    """Return :func:`strongest_region` of each logit, for additions of shape (Q, N)."""
-    return [strongest_region(case, own, token_grid) for own in additions]
+def strongest_regions(case: ModelInput, additions: Array, grid: Grid) -> list[tuple[Mask, float]]:
+    """Return :func:`strongest_region` of each logit, for additions of shape (Q, M)."""
+    return [strongest_region(case, own, grid) for own in additions]
 
 
-def strongest_region(
-    case: ModelInput, additions: Array, token_grid: tuple[int, int, int]
-) -> tuple[Mask, float]:
+def strongest_region(case: ModelInput, additions: Array, grid: Grid) -> tuple[Mask, float]:
     """Return the voxels that a map says raise the logit most, and the log-odds it claims for them.
 
     The claim is what the map holds there beyond its median, since only the difference can be
@@ -147,7 +144,8 @@ def strongest_region(
 
     Parameters
     ----------
-    additions : shape (N,), log-odds
+    additions : shape (M,), log-odds
+        Of the places of a grid over the image: tokens, or their cells.
 
     Raises
     ------
@@ -156,11 +154,11 @@ def strongest_region(
     """
     scanned = image_of(case).scanned.any(0).numpy()
     n_voxels = max(1, round(SHARE * scanned.sum()))
-    centred = on_voxels(additions, token_grid, scanned.shape)
+    centred = on_voxels(additions, grid, scanned.shape)
     centred = centred - np.median(centred[scanned]) if scanned.any() else centred
-    a_token = scanned.size / len(additions)
+    a_place = scanned.size / len(additions)
     region = strongest(centred, scanned, n_voxels)
-    return region, float(centred[region].sum()) / a_token
+    return region, float(centred[region].sum()) / a_place
 
 
 def words_of(check: MapCheck) -> str:

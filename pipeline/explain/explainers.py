@@ -3,7 +3,7 @@
 Each gives one signed number a token of the model's grid and task, in log-odds. None is turned round
 or scaled to a range: a map of twice the logit is twice the map, a map of its negative the negative.
 
-Shapes: K tasks, N tokens, D width, C series, S P L voxels.
+Shapes: K tasks, N tokens, W width of a token with its cells' features, C series, S P L voxels.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -41,7 +41,7 @@ class ImageScore:
     Parameters
     ----------
     encode
-        Voxels (1, C, S, P, L) to image tokens (1, N, D).
+        Voxels (1, C, S, P, L) to image tokens (1, N, W).
     answer
         Image tokens to logits (K,).
     """
@@ -140,7 +140,7 @@ def _hires_cam(score: ImageScore, place: Place, _: Step) -> Tensor:
 
 
 def _at_tokens(score: ImageScore, place: Place) -> tuple[Tensor, Tensor]:
-    """Return the image tokens (1, N, D), and each logit's gradient at them, (K, N, D)."""
+    """Return the image tokens (1, N, W), and each logit's gradient at them, (K, N, W)."""
     with torch.no_grad():
         tokens = score.encode(place.image.voxels[None])
     tokens.requires_grad_()

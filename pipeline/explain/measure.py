@@ -1,6 +1,7 @@
 """What one case tells about the maps of a network.
 
-Shape suffixes: K logits, N image tokens, P random patches.
+Shape suffixes: K logits, N image tokens, M places of a map (tokens or their cells), P random
+patches.
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.explain.deletion import N_RANDOM, QUIET_LOGIT, SEED, check_maps, strongest_regions
+from pipeline.cells import Grid
+from pipeline.explain.deletion import (
+    N_RANDOM,
+    QUIET_LOGIT,
+    SEED,
+    check_maps,
+    strongest_region,
+    strongest_regions,
+)
 from pipeline.explain.occlusion import correlated
 from pipeline.explain.paint import (
     blurred,
@@ -20,7 +29,7 @@ from pipeline.explain.paint import (
     random_patches,
     shifted,
 )
-from pipeline.explain.reading import Array, Predict, additions_of, logits_of
+from pipeline.explain.reading import Array, Predict, additions_of, finest_of, logits_of
 from pipeline.tensors import ModelInput, ModelOutput
 from schemas.maps import MapCheck
 
@@ -42,7 +51,8 @@ class Measured:
         How much nearer to the whole image's logit the map's strongest voxels bring that of the
         blurred image, less what random patches do on average; log-odds.
     inserted_over_average
-        The same gain, less what the strongest voxels of the mean map of the other cases bring.
+        How much nearer to the whole image's logit the map's strongest voxels bring it than those
+        of the mean map of the other cases, where both were painted over; log-odds.
     average_moved
         Fall of the logit where the mean map of the other cases is strongest; log-odds.
     gap
@@ -78,7 +88,7 @@ def claims_of(case: ModelInput, output: ModelOutput) -> Array:
     output
         Of the case alone.
     """
-    regions = strongest_regions(case, additions_of(output), output.token_grid)
+    regions = strongest_regions(case, *finest_of(output))
     return np.array([claimed for _, claimed in regions])
 
 
@@ -97,8 +107,8 @@ def measure(
         With an image.
     output
         What the network said of it alone.
-    average : shape (K, N), log-odds
-        Mean map of the other cases.
+    average : shape (K, M), log-odds
+        Mean map of the other cases, as fine as this one's.
 
     Raises
     ------
@@ -109,11 +119,10 @@ def measure(
     other = additions_of(redrawn([case]))
     scanned = _scanned_tokens(case, output)
     parts = output.history_alone[0] + output.image[0].sum(-1)
-    inserted, over_average = _inserted(predict, case, output, average)
     return Measured(
         checks=check_maps(predict, case, output),
-        inserted=inserted,
-        inserted_over_average=over_average,
+        inserted=_inserted(predict, case, output),
+        inserted_over_average=_inserted_over_average(predict, case, output, average),
         average_moved=_average_moved(predict, case, output, average),
         gap=(parts - output.logits[0]).abs().double().cpu().numpy(),
         redrawn=np.array(
@@ -127,35 +136,45 @@ def measure(
     )
 
 
-def _inserted(
-    predict: Predict, case: ModelInput, output: ModelOutput, average: Array
-) -> tuple[Array, Array]:
-    """Return what the own map gains on random patches and on the mean map, both of shape (K,)."""
-    regions, others = (
-        [region for region, _ in strongest_regions(case, values, output.token_grid)]
-        for values in (additions_of(output), average)
-    )
+def _inserted(predict: Predict, case: ModelInput, output: ModelOutput) -> Array:
+    """Return what the map's strongest voxels gain on random patches, shape (K,)."""
+    regions = [region for region, _ in strongest_regions(case, *finest_of(output))]
     avoid = np.any(regions, axis=0)
     patches = random_patches(case, avoid, int(regions[0].sum()), N_RANDOM, seed=SEED)
     before = output.logits[0].double().cpu().numpy()
     if not patches:
-        return np.full(len(before), np.nan), np.full(len(before), np.nan)
+        return np.full(len(before), np.nan)
     bare, n = blurred(case), len(regions)
-    asked = [bare, *(put_back(case, bare, mask) for mask in (*regions, *others, *patches))]
+    asked = [bare, *(put_back(case, bare, mask) for mask in (*regions, *patches))]
     away = np.abs(before - logits_of(predict, asked))
     nearer = away[0] - away[1:]
-    own, of_mean = np.diagonal(nearer[:n]), np.diagonal(nearer[n : 2 * n])
     can_tell = away[0] >= QUIET_LOGIT
-    return (
-        np.where(can_tell, own - nearer[2 * n :].mean(0), np.nan),
-        np.where(can_tell, own - of_mean, np.nan),
-    )
+    return np.where(can_tell, np.diagonal(nearer[:n]) - nearer[n:].mean(0), np.nan)
+
+
+def _inserted_over_average(
+    predict: Predict, case: ModelInput, output: ModelOutput, average: Array
+) -> Array:
+    """Return what the own region gains on the mean map's where both were painted over, (K,).
+
+    Not on a blurred image: there a sharp patch where findings are usual looks like one by itself.
+    """
+    own, grid = finest_of(output)
+    asked = []
+    for pair in zip(own, average, strict=True):
+        mine, theirs = (strongest_region(case, values, grid)[0] for values in pair)
+        bare = painted(case, mine | theirs)
+        asked += [put_back(case, bare, mine), put_back(case, bare, theirs)]
+    away = np.abs(output.logits[0].double().cpu().numpy() - logits_of(predict, asked))
+    by_own, by_mean = np.diagonal(away[::2]), np.diagonal(away[1::2])
+    can_tell = np.maximum(by_own, by_mean) >= QUIET_LOGIT
+    return np.where(can_tell, by_mean - by_own, np.nan)
 
 
 def _average_moved(
     predict: Predict, case: ModelInput, output: ModelOutput, average: Array
 ) -> Array:
-    regions = strongest_regions(case, average, output.token_grid)
+    regions = strongest_regions(case, average, finest_of(output)[1])
     before = output.logits[0].double().cpu().numpy()
     falls = before - logits_of(predict, [painted(case, region) for region, _ in regions])
     return np.array(np.diagonal(falls))
@@ -164,12 +183,11 @@ def _average_moved(
 def _repeated(predict: Predict, case: ModelInput, output: ModelOutput) -> tuple[Array, Array]:
     """Return correlations and distances of the peaks, both of shape (K,)."""
     answers = predict([shifted(case, step) for step in STEPS])
-    again = answers.image.double().cpu().numpy()
-    own, grid = additions_of(output), output.token_grid
+    own, grid = finest_of(output)
     found = np.array(
         [
-            [_against(case, own[number], again[place, number], grid, step) for number in
-             range(len(own))]
+            [_against(case, mine, its, grid, step)
+             for mine, its in zip(own, finest_of(answers, place)[0], strict=True)]
             for place, step in enumerate(STEPS)
         ]
     )  # fmt: skip
@@ -178,7 +196,7 @@ def _repeated(predict: Predict, case: ModelInput, output: ModelOutput) -> tuple[
 
 
 def _against(
-    case: ModelInput, own: Array, again: Array, grid: tuple[int, int, int], step: Sequence[int]
+    case: ModelInput, own: Array, again: Array, grid: Grid, step: Sequence[int]
 ) -> tuple[float, float]:
     """Return the correlation of a map with that of the moved image, and how far its peak moved."""
     image = image_of(case)
@@ -190,8 +208,8 @@ def _against(
         on_voxels(own, grid, shape)[kept][looked], on_voxels(again, grid, shape)[moved][looked]
     )
     peaks = [np.array(np.unravel_index(int(one.argmax()), grid)) for one in (own, again)]
-    a_token = np.array(shape) / np.array(grid)
-    away = (peaks[1] - peaks[0]) * a_token - np.array(step)
+    a_place = np.array(shape) / np.array(grid)
+    away = (peaks[1] - peaks[0]) * a_place - np.array(step)
     return same, float(np.linalg.norm(away * np.array(image.grid.spacing_mm)))
 
 

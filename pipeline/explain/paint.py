@@ -50,18 +50,20 @@ def image_of(case: ModelInput) -> ImageInput:
 
 
 def on_voxels(
-    additions: NDArray[np.float64], token_grid: tuple[int, int, int], shape: tuple[int, ...]
+    additions: NDArray[np.float64], places: tuple[int, int, int], shape: tuple[int, ...]
 ) -> Array:
-    """Spread token additions over the model's grid, log-odds a token.
+    """Spread what the places of a grid add over the model's grid, log-odds a place.
 
     Parameters
     ----------
-    additions : shape (N,), log-odds
+    additions : shape (M,), log-odds
+    places
+        Tokens, or their cells, along S, P and L.
     shape
         Of the model's grid.
     """
-    tokens = torch.from_numpy(np.asarray(additions, np.float32)).reshape(1, 1, *token_grid)
-    spread = functional.interpolate(tokens, size=shape, mode="trilinear", align_corners=False)
+    given = torch.from_numpy(np.asarray(additions, np.float32)).reshape(1, 1, *places)
+    spread = functional.interpolate(given, size=shape, mode="trilinear", align_corners=False)
     voxels: Array = spread[0, 0].numpy()
     return voxels
 

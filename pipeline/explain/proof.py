@@ -8,7 +8,7 @@ import numpy as np
 from pipeline.explain.measure import Measured, measure
 from pipeline.explain.occlusion import occluded
 from pipeline.explain.paint import image_of
-from pipeline.explain.reading import Predict, additions_of
+from pipeline.explain.reading import Predict, finest_of
 from pipeline.explain.verdict import verdict
 from pipeline.progress import Progress, silent
 from pipeline.tensors import ModelInput, ModelOutput
@@ -50,7 +50,7 @@ def prove(
         By which cases and other weights were chosen; recorded.
     """
     outputs = [case.predict([case.inputs]) for case in cases]
-    maps = np.array([additions_of(output) for output in outputs])
+    maps = np.array([finest_of(output)[0] for output in outputs])
     measured = []
     for place, (case, output) in enumerate(zip(cases, outputs, strict=True)):
         progress("proving the maps", place, len(cases) + N_OCCLUDED)

@@ -38,9 +38,9 @@ RULES: Mapping[MapFigureName, _Rule] = {
         "where the mean map of the other cases is; by chance 0.5", 0.6
     ),
     "inserted_over_average": _Rule(
-        "share of cases in which the own map's strongest voxels, put back into the blurred image, "
-        "bring the logit nearer than those of the mean map of the other cases do; by chance 0.5",
-        0.6,
+        "share of cases in which, once the strongest voxels of the own map and of the mean map of "
+        "the other cases are both painted over, putting back the own brings the logit nearer than "
+        "putting back the mean map's; by chance 0.5", 0.6
     ),
     "gap": _Rule(
         "largest difference of the parts' sum from the logit", SUM_TOLERANCE, is_floor=False
@@ -51,7 +51,8 @@ RULES: Mapping[MapFigureName, _Rule] = {
     ),
     "shifted": _Rule("mean correlation with the map of the image moved by one voxel", 0.7),
     "peak_moved_mm": _Rule(
-        "median distance by which the peak moves then, in mm; at most a token's side", np.nan,
+        "median distance by which the peak moves then, in mm; at most the side of a token, which "
+        "is what the network opens or shuts", np.nan,
         is_floor=False,
     ),
     "occluded": _Rule(

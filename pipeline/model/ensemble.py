@@ -7,6 +7,7 @@ from itertools import chain
 import torch
 from torch import Tensor
 
+from pipeline.cells import joint_shares
 from pipeline.tensors import ModelOutput
 
 
@@ -38,8 +39,16 @@ def mean_output(outputs: Sequence[ModelOutput]) -> ModelOutput:
         text=mean(lambda one: one.text),
         table=mean(lambda one: one.table),
         presence=mean(lambda one: one.presence),
+        shares=_shares_of_mean(outputs),
         cuts=mean(lambda one: one.cuts),
         image_alone=mean(lambda one: one.image_alone),
         attention=tuple(chain.from_iterable(output.attention for output in outputs)),
         member_logits=torch.stack([output.logits for output in outputs]),
     )
+
+
+def _shares_of_mean(outputs: Sequence[ModelOutput]) -> Tensor | None:
+    shares = [output.shares for output in outputs if output.shares is not None]
+    if len(shares) < len(outputs):
+        return None
+    return joint_shares(torch.stack([output.image for output in outputs]), torch.stack(shares))

@@ -4,7 +4,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pipeline.cells import CELLS, CELLS_A_SIDE, by_token
 from pipeline.model.backbones import Size, new_stages
+from pipeline.model.details import FEATURES, Details
 from pipeline.model.recompute import keeping, recomputing
 from pipeline.model.weights import load_encoder_weights
 from schemas.settings import ModelSettings
@@ -18,6 +20,7 @@ class ImageEncoder(nn.Module):
     All series go through the same encoder and are then marked, each with its own gain and shift,
     so that a bright spot may mean one thing in one series and another in the next. A place's token
     is the mean over the series that were scanned there; a missing series is simply not counted.
+    Behind a token's own features stand those of its cells (:mod:`pipeline.model.details`).
 
     Parameters
     ----------
@@ -39,9 +42,11 @@ class ImageEncoder(nn.Module):
         self.norm = nn.BatchNorm3d(settings.width)
         self.mark_gain = nn.Parameter(torch.ones(n_series, settings.width))
         self.mark_shift = nn.Parameter(torch.zeros(n_series, settings.width))
+        self.details = Details(settings.width)
+        self.width = settings.width + CELLS * FEATURES
 
     def forward(self, voxels: Tensor, scanned: Tensor) -> Tensor:
-        """Take (B, C, S, P, L), twice, C series, to tokens (B, N, D); zeros where none looked.
+        """Take (B, C, S, P, L), twice, C series, to tokens (B, N, W); zeros where none looked.
 
         Series that were not scanned at all are never encoded, so they do not enter batch
         statistics.
@@ -49,8 +54,7 @@ class ImageEncoder(nn.Module):
         n_cases, n_series = voxels.shape[:2]
         looked = _scanned_share(scanned)
         there = looked.amax(-1) > 0
-        n_tokens, width = looked.shape[-1], self.lateral.out_channels
-        tokens = voxels.new_zeros(n_cases, n_series, n_tokens, width)
+        tokens = voxels.new_zeros(n_cases, n_series, looked.shape[-1], self.width)
         if there.any():
             # Channels last in memory, which convolutions keep: two thirds of the time on a CPU.
             alone = voxels[there][..., None].movedim(-1, 1)
@@ -61,13 +65,15 @@ class ImageEncoder(nn.Module):
         return mean
 
     def _encode(self, voxels: Tensor, series: Tensor) -> Tensor:
-        """Take (M, 1, S, P, L) of the series with these numbers, (M,), to (M, N, D)."""
-        run = recomputing(self.stages) if self.recompute and self.training else keeping
+        """Take (M, 1, S, P, L) of the series with these numbers, (M,), to (M, N, W)."""
+        run = recomputing(self) if self.recompute and self.training else keeping
         at_4, at_8 = self.stages(voxels, run)
         wide = functional.interpolate(self.top(at_8), size=at_4.shape[2:], mode="trilinear")
         fused = self.norm(self.lateral(at_4) + wide).flatten(2).transpose(1, 2)
         gain, shift = self.mark_gain[series][:, None], self.mark_shift[series][:, None]
-        return functional.relu(fused * gain + shift)
+        tokens = functional.relu(fused * gain + shift)
+        details = run(lambda seen: self.details(seen, tokens), voxels)
+        return torch.cat([tokens, details], -1)
 
     def start_from(self, path: str) -> None:
         """Load weights of the encoder's stages."""
@@ -96,6 +102,12 @@ def _scanned_share(scanned: Tensor) -> Tensor:
 def token_mask(scanned: Tensor) -> Tensor:
     """Mark tokens of which a series scanned at least half: (B, C, S, P, L) bool to (B, N) bool."""
     return _scanned_share(scanned).amax(1) > 0
+
+
+def cell_mask(scanned: Tensor) -> Tensor:
+    """Mark cells of which a series scanned at least half: (B, C, S, P, L) to (B, N, CELLS) bool."""
+    share = functional.avg_pool3d(scanned.float(), STRIDE // CELLS_A_SIDE)
+    return by_token((share >= 0.5).any(1))
 
 
 def token_positions(size: tuple[int, int, int], spacing_mm: tuple[float, float, float]) -> Tensor:

@@ -1,7 +1,8 @@
 """The whole network, top to bottom.
 
 Shape suffixes: B cases, I images, C series, S P L voxels (head, back, left), N image tokens,
-T sentences, V table variables, H = V + T history tokens, K tasks, Q logits, D width.
+T sentences, V table variables, H = V + T history tokens, K tasks, Q logits, D width, W width of
+a token with its cells' features, C cells, F features of a cell.
 """
 
 from typing import TYPE_CHECKING
@@ -10,10 +11,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pipeline.model.details import parted
 from pipeline.model.fusion import CrossBlock
 from pipeline.model.heads import Cuts, logit_tasks
 from pipeline.model.history_encoder import TableProjection, TextProjection, Variables
-from pipeline.model.image_encoder import STRIDE, ImageEncoder, token_mask, token_positions
+from pipeline.model.image_encoder import (
+    STRIDE,
+    ImageEncoder,
+    cell_mask,
+    token_mask,
+    token_positions,
+)
 from pipeline.model.join import CrossJoin, LateJoin, NoJoin, ProjectionJoin
 from pipeline.model.readout import (
     Cases,
@@ -68,7 +76,8 @@ class FusedNetwork(nn.Module):
     ) -> None:
         super().__init__()
         settings, n_table = protocol.model, protocol.n_variables
-        width, self.fusion = settings.width, settings.fusion
+        self.width = width = settings.width
+        self.fusion = settings.fusion
         size, spacing = protocol.grid.size[::-1], protocol.grid.spacing_mm[::-1]
         self.token_grid = (size[0] // STRIDE, size[1] // STRIDE, size[2] // STRIDE)
         self.asked_of = logit_tasks(protocol.tasks)
@@ -115,9 +124,13 @@ class FusedNetwork(nn.Module):
         variables = self.variables(batch, text_BTD, text_mask, table_mask)
         heard = Heard(history_BHD, history_mask, variables, asked_BQD)
 
-        image_IND, image_mask = self.see(batch)
+        encoded_INW, image_mask = self.see(batch)
+        image_IND, details_INCF = parted(encoded_INW, self.width)
         cases = Cases(batch.get("image_of"))
-        seen = self.read_image(question_QD, image_IND + self.place(self.places), image_mask)
+        seen = self.read_image(
+            question_QD, image_IND + self.place(self.places), details_INCF, image_mask,
+            cell_mask(batch["scanned"]),
+        )  # fmt: skip
         moved, attention = self.join(seen, cases, self.places, heard)
         own = cases.each(seen.own)
         image = own + moved
@@ -125,10 +138,12 @@ class FusedNetwork(nn.Module):
         table = self.read_table(asked_BQD, table_BVD, table_mask) + self.effects(
             batch["table"], batch["is_known"] & table_mask
         )
+        shares: Tensor | None = cases.each(seen.shares)
         if self.fusion == "concat":
             parts = ((image_IND, image_mask), (text_BTD, text_mask), (table_BVD, table_mask))
             image, text, table = (mean(*part) for mean, part in zip(self.means, parts, strict=True))
             own = image = cases.each(image)
+            shares = None
         summary = cases.each(_summary(image_IND, image_mask))
         history_summary = _mean(history_BHD, history_mask)
         bias, scale = self.image_head
@@ -139,6 +154,7 @@ class FusedNetwork(nn.Module):
             text=text,
             table=table,
             presence=cases.each(seen.presence),
+            shares=shares,
             cuts=self.cuts(),
             image_alone=bias + scale * own.sum(-1),
             attention=() if attention is None else (attention,),
@@ -151,7 +167,7 @@ class FusedNetwork(nn.Module):
         )
 
     def see(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return image tokens without their places, (I, N, D), and which of them were scanned."""
+        """Return what the encoder makes of each image, (I, N, W), and which tokens were scanned."""
         scanned = batch["scanned"]
         if self.fusion == "history_only":
             scanned = torch.zeros_like(scanned)

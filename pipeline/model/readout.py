@@ -1,14 +1,18 @@
 """What each token adds to each logit: parts that sum to it exactly.
 
 Shape suffixes: B cases, Q logits, N image tokens, H history tokens, D width, P place features,
-S things said, U history variables, I images, which several cases may share.
+S things said, U history variables, I images, which several cases may share, C cells, F features
+of a cell.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from pipeline.cells import CELLS
+from pipeline.model.details import FEATURES
 from pipeline.model.fusion import start_at_zero
 from schemas.settings import ModelSettings
 
@@ -91,6 +95,9 @@ class Seen:
         something too.
     own : shape (I, Q, N), log-odds
         What each token adds by itself.
+    shares : shape (I, Q, N, CELLS)
+        Which share each cell of a token has in what it shows; they sum to 1, and are 0 where less
+        than half was scanned, unless that holds of all.
     """
 
     tokens: Tensor
@@ -99,6 +106,7 @@ class Seen:
     weights: Tensor
     spread: Tensor
     own: Tensor
+    shares: Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,7 +150,9 @@ class ImageReadout(nn.Module):
     """Presence gate times what an image token says, whatever the history.
 
     The weights grow with the gates of all tokens but level off, as attention with a null key
-    does, so a finding twice as large does not simply count twice.
+    does, so a finding twice as large does not simply count twice. The odds that a token shows
+    something are the mean of its cells', so which of them shows it is learned from tokens alone;
+    before training all are alike.
     """
 
     def __init__(self, width: int, n_logits: int) -> None:
@@ -151,20 +161,37 @@ class ImageReadout(nn.Module):
         self.value_query, self.value_key = nn.Linear(width, width), nn.Linear(width, width)
         self.gate_bias = nn.Parameter(torch.tensor(FIRST_GATE))
         self.empty = nn.Parameter(torch.zeros(n_logits))
+        self.detail_query = nn.Linear(width, FEATURES)
         start_at_zero(self.value_query)
+        start_at_zero(self.detail_query)
 
-    def forward(self, asked_QD: Tensor, tokens_IND: Tensor, mask_IN: Tensor) -> Seen:
-        """Ask each token each question."""
+    def forward(
+        self,
+        asked_QD: Tensor,
+        tokens_IND: Tensor,
+        details_INCF: Tensor,
+        mask_IN: Tensor,
+        cells_INC: Tensor,
+    ) -> Seen:
+        """Ask each token, and each of its cells, each question."""
         scale = tokens_IND.shape[-1] ** -0.5
         asked_IQD = asked_QD.expand(len(tokens_IND), -1, -1)
         presence = _match(self.gate_query(asked_IQD), self.gate_key(tokens_IND)) * scale
-        presence = presence + self.gate_bias
+        finer = torch.einsum("qf,incf->iqnc", self.detail_query(asked_QD), details_INCF)
+        presence = presence + self.gate_bias + finer.logsumexp(-1) - math.log(CELLS)
         gates = torch.sigmoid(presence) * mask_IN[:, None, :]
         weights = gates * (FULL / (FULL + gates.sum(-1, keepdim=True)))
         spread = (mask_IN / mask_IN.sum(1, keepdim=True).clamp(min=1))[:, None, :]
         value = _match(self.value_query(asked_IQD), self.value_key(tokens_IND)) * scale
         own = weights * value + self.empty[:, None] * spread
-        return Seen(tokens_IND, mask_IN, presence, weights, spread, own)
+        shares = _shares(finer, cells_INC[:, None])
+        return Seen(tokens_IND, mask_IN, presence, weights, spread, own, shares)
+
+
+def _shares(finer: Tensor, scanned: Tensor) -> Tensor:
+    """Return the cells' shares of their odds among those that were scanned; even if none was."""
+    unseen = ~scanned & scanned.any(-1, keepdim=True)
+    return finer.masked_fill(unseen, -torch.inf).softmax(-1)
 
 
 class Findings(nn.Module):
@@ -173,20 +200,23 @@ class Findings(nn.Module):
     Gates sum to more for a large finding, and over the many tokens of a scan without one to more
     than nothing. What the history makes of a finding turns on whether there is one: so the weights
     sum to Hill's function of their own sum a, a^k / (c^k + a^k), which is near 0 well below c and
-    near 1 well above. Where it turns, and from which presence on a token counts, is learned.
+    near 1 well above. Where it turns, and from which presence on a token counts, is learned: as
+    what is added to where both begin, since weight decay draws what is learned towards 0.
     """
 
     def __init__(self, n_logits: int) -> None:
         super().__init__()
-        self.shift = nn.Parameter(torch.full((n_logits, 1), FIRST_SHIFT))
-        self.turn = nn.Parameter(torch.full((n_logits, 1), FIRST_TURN).log())
-        self.steepness = nn.Parameter(torch.full((n_logits, 1), FIRST_STEEPNESS).log())
+        self.shift = nn.Parameter(torch.zeros(n_logits, 1))
+        self.log_turn = nn.Parameter(torch.zeros(n_logits, 1))
+        self.log_steepness = nn.Parameter(torch.zeros(n_logits, 1))
 
     def forward(self, presence_IQN: Tensor, mask_IN: Tensor) -> Tensor:
         """Return weights (I, Q, N), which sum to at most FULL; 0 where nothing was scanned."""
-        gates = torch.sigmoid(presence_IQN + self.shift) * mask_IN[:, None, :]
+        presence_IQN = presence_IQN + FIRST_SHIFT + self.shift
+        gates = torch.sigmoid(presence_IQN) * mask_IN[:, None, :]
         amount = gates.sum(-1, keepdim=True).clamp(min=LEAST_AMOUNT)
-        there = torch.sigmoid(self.steepness.exp() * (amount.log() - self.turn))
+        beyond = amount.log() - math.log(FIRST_TURN) - self.log_turn
+        there = torch.sigmoid(FIRST_STEEPNESS * self.log_steepness.exp() * beyond)
         return FULL * there * gates / amount
 
 

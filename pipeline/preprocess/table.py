@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from pydantic import model_validator
 
 from pipeline.tensors import TableInput
 from schemas.base import FrozenModel
@@ -27,6 +28,21 @@ class TableTransform(FrozenModel):
     """Of each number; 0 for other kinds."""
     scales: tuple[float, ...]
     """Standard deviation of each number; 1 for other kinds."""
+    choices: tuple[tuple[str, ...], ...]
+    """Values that each variable may take, each a number of its own in the input, in order; empty
+    for numbers."""
+
+    @model_validator(mode="after")
+    def _as_read(self) -> "TableTransform":
+        """Refuse other values than the training had: a network knows a value by its position."""
+        for variable, mine in zip(self.variables, self.choices, strict=True):
+            if mine != (read := _choices(variable)):
+                msg = (
+                    f"{variable.name} was trained with the values {_named(mine)}, but is now read "
+                    f"as {_named(read)}; train the bundle anew"
+                )
+                raise ValueError(msg)
+        return self
 
     @property
     def variables(self) -> tuple[Variable, ...]:
@@ -36,7 +52,7 @@ class TableTransform(FrozenModel):
     @property
     def width(self) -> int:
         """Numbers that describe one variable."""
-        return max((len(_choices(variable)) or 1 for variable in self.variables), default=1)
+        return max((len(choices) or 1 for choices in self.choices), default=1)
 
 
 def fit_table_transform(
@@ -53,8 +69,9 @@ def fit_table_transform(
         means.append(float(np.mean(known)) if known else 0.0)
         scales.append(max(float(np.std(known)), MIN_SCALE) if len(known) > 1 else 1.0)
     return TableTransform(
-        columns=columns, concepts=concepts, means=tuple(means), scales=tuple(scales)
-    )
+        columns=columns, concepts=concepts, means=tuple(means), scales=tuple(scales),
+        choices=tuple(_choices(variable) for variable in variables),
+    )  # fmt: skip
 
 
 def table_input(history: History, transform: TableTransform) -> TableInput | None:
@@ -76,7 +93,7 @@ def table_input(history: History, transform: TableTransform) -> TableInput | Non
             scaled = (float(value.value) - transform.means[position]) / transform.scales[position]
             values[position, 0] = scaled
         else:
-            values[position, _choices(variable).index(str(value.value))] = 1.0
+            values[position, transform.choices[position].index(str(value.value))] = 1.0
     if not is_known.any():
         return None
     return TableInput(torch.from_numpy(values), torch.from_numpy(is_known), len(transform.concepts))
@@ -88,6 +105,10 @@ def _values(history: History) -> tuple[TableValue | ConceptValue, ...]:
 
 def _is_number(variable: Variable) -> bool:
     return variable.kind == "number"
+
+
+def _named(choices: tuple[str, ...]) -> str:
+    return ", ".join(choices) or "a number"
 
 
 def _choices(variable: Variable) -> tuple[str, ...]:

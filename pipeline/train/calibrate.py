@@ -48,6 +48,7 @@ from schemas.protocol import Protocol
 from schemas.task import Task
 
 HELD_OUT: tuple[Part, ...] = ("validation", "calibration", "conformal")
+SUBSETS_FITTED_ON: tuple[Part, ...] = ("calibration", "conformal")
 NOTHING: tuple[str, ...] = ()
 """What reports start from when they say what each modality counts for."""
 SUBSETS = tuple(
@@ -70,16 +71,16 @@ def calibrated(bundle: Bundle, parts: Parts, *, progress: Progress) -> Bundle:
         for part, examples in parts.items()
     }
     scores: dict[Part, Scores] = {}
+    n_rounds = len(parts) + len(SUBSETS_FITTED_ON)
     for number, part in enumerate(part for part, examples in parts.items() if examples):
-        progress("scoring held-out patients", number, len(parts) + len(SUBSETS) + 1)
+        progress("scoring held-out patients", number, n_rounds)
         scores[part] = score(bundle, inputs[part])
     held_out = [part for part in HELD_OUT if part in scores]
     reference = _reference(parts["train"], scores["train"], [scores[part] for part in held_out])
-    hidden: dict[Part, dict[tuple[str, ...], Array]] = {"calibration": {}, "conformal": {}}
-    for number, subset in enumerate((*SUBSETS, NOTHING)):
-        progress("scoring held-out patients", len(parts) + number, len(parts) + len(SUBSETS) + 1)
-        for part, found in hidden.items():
-            found[subset] = hidden_scores(bundle, inputs[part], subset)
+    hidden: dict[Part, dict[tuple[str, ...], Array]] = {}
+    for number, part in enumerate(SUBSETS_FITTED_ON, start=len(parts)):
+        progress("scoring held-out patients", number, n_rounds)
+        hidden[part] = hidden_scores(bundle, inputs[part], (*SUBSETS, NOTHING))
     progress("scoring held-out patients", 1, 1)
     calibrators = tuple(
         _calibrator(bundle, number, parts, scores, hidden)

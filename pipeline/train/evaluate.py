@@ -154,10 +154,8 @@ def _subsets(
     inputs: Sequence[ModelInput],
     progress: Progress,
 ) -> tuple[SubsetResult, ...]:
-    hidden = {}
-    for place, subset in enumerate(SUBSETS):
-        progress("hiding modalities", place, len(SUBSETS))
-        hidden[subset] = hidden_scores(bundle, inputs, subset)
+    progress("hiding modalities", 0, 1)
+    hidden = hidden_scores(bundle, inputs, SUBSETS)
     progress("hiding modalities", 1, 1)
     numbers = range(len(bundle.protocol.tasks))
     return tuple(

@@ -66,13 +66,27 @@ def score(bundle: Bundle, inputs: Sequence[ModelInput]) -> Scores:
     )
 
 
-def hidden_scores(bundle: Bundle, inputs: Sequence[ModelInput], subset: tuple[str, ...]) -> Array:
-    """Return logits read with only these modalities, shape (n, S); NaN where one is absent."""
-    has_all = [place for place, case in enumerate(inputs) if set(subset) <= set(case.present)]
-    logits = np.full((len(inputs), sum(task.n_steps for task in bundle.protocol.tasks)), np.nan)
-    if has_all:
-        logits[has_all] = score(bundle, [inputs[place].only(subset) for place in has_all]).logits
-    return logits
+def hidden_scores(
+    bundle: Bundle, inputs: Sequence[ModelInput], subsets: Sequence[tuple[str, ...]]
+) -> dict[tuple[str, ...], Array]:
+    """Return logits read with only these modalities, (n, S) by subset; NaN where one is absent.
+
+    All subsets of a case are read one after the other, so that its image is encoded once, or twice
+    where they do not fit into one batch.
+    """
+    n_steps = sum(task.n_steps for task in bundle.protocol.tasks)
+    found = {subset: np.full((len(inputs), n_steps), np.nan) for subset in subsets}
+    asked = [
+        (place, subset)
+        for place, case in enumerate(inputs)
+        for subset in subsets
+        if set(subset) <= set(case.present)
+    ]
+    if asked:
+        logits = score(bundle, [inputs[place].only(subset) for place, subset in asked]).logits
+        for (place, subset), own in zip(asked, logits, strict=True):
+            found[subset][place] = own
+    return found
 
 
 def is_known(values: Array) -> NDArray[np.bool_]:

@@ -18,6 +18,7 @@ from pipeline.train import ensemble
 from pipeline.train.checkpoints import Work
 from pipeline.train.ensemble import fit_members, patient_bootstrap, require_trainable
 from pipeline.train.examples import Example
+from pipeline.train.scores import hidden_scores
 from schemas.protocol import Protocol
 from tests.pipeline.train.test_fit import example
 
@@ -92,15 +93,49 @@ def test_the_bundle_of_one_network_is_that_network(pair: Bundle) -> None:
     assert torch.equal(output.member_logits[0], output.logits)
 
 
+def with_image(bundle: Bundle, seed: int) -> ModelInput:
+    size = bundle.protocol.grid.size[::-1]
+    voxels = torch.rand(1, *size, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+    scanned = torch.ones(1, *size, dtype=torch.bool)
+    image = ImageInput(voxels, scanned, Geometry(np.diag([1.0, 1, -1, 1]), size))
+    return replace(case(bundle), image=image)
+
+
+def test_what_subsets_of_many_cases_say_is_what_each_says_by_itself_with_each_image_encoded_once(
+    pair: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases = [with_image(pair, 1), case(pair), replace(with_image(pair, 2), table=None)]
+    subsets = (("image", "table"), ("image",), ("table",), ())
+    alone = {
+        subset: [
+            pair.unsettled([one.only(subset)]).logits[0].double().numpy()
+            if set(subset) <= set(one.present)
+            else np.full(len(pair.protocol.tasks), np.nan)
+            for one in cases
+        ]
+        for subset in subsets
+    }
+    encoder, n_encoded = pair.networks[0].image_encoder, 0
+    forward = encoder.forward
+
+    def counting(voxels: torch.Tensor, scanned: torch.Tensor) -> torch.Tensor:
+        nonlocal n_encoded
+        n_encoded += int(scanned.flatten(1).any(1).sum())
+        return forward(voxels, scanned)
+
+    monkeypatch.setattr(encoder, "forward", counting)
+    together = hidden_scores(pair, cases, subsets)
+    assert n_encoded == 2
+    for subset in subsets:
+        np.testing.assert_allclose(together[subset], alone[subset], rtol=0, atol=1e-4)
+    assert np.isnan(together["image",][1]).all()
+    assert not np.isnan(together[()]).any()
+
+
 def test_an_encoded_image_is_not_encoded_again_and_changes_no_answer(
     pair: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    size = pair.protocol.grid.size[::-1]
-    random = torch.Generator().manual_seed(3)
-    voxels = torch.rand(1, *size, generator=random) * 2 - 1
-    scanned = torch.ones(1, *size, dtype=torch.bool)
-    image = ImageInput(voxels, scanned, Geometry(np.diag([1.0, 1, -1, 1]), size))
-    whole = replace(case(pair), image=image)
+    whole = with_image(pair, 3)
     variants = [whole, whole.only(("table",)), whole.only(("image",))]
     before = pair.predict(variants)
     read = pair.encoded(whole)
@@ -124,7 +159,7 @@ def test_an_encoded_image_is_not_encoded_again_and_changes_no_answer(
     with pytest.raises(ValueError, match="are not of 1 networks"):
         replace(pair, networks=pair.networks[:1]).unsettled([read])
     monkeypatch.undo()
-    mixed = pair.predict([read, replace(whole, image=replace(image, voxels=-voxels))])
+    mixed = pair.predict([read, with_image(pair, 4)])
     torch.testing.assert_close(mixed.logits[0], before.logits[0], rtol=0.0, atol=1e-5)
     assert not torch.allclose(mixed.logits[1], before.logits[0], atol=1e-3)
 

@@ -74,7 +74,8 @@ def grid_of(case: Case) -> Geometry:
 
 def field(position_mm: NDArray[np.float64]) -> NDArray[np.float64]:
     """The value at places in mm, LPS, shape (..., 3)."""
-    return (position_mm - CENTRE_MM) @ SLOPE
+    values: NDArray[np.float64] = (position_mm - CENTRE_MM) @ SLOPE
+    return values
 
 
 def slices_of(grid: Geometry, modality: Modality = "CT") -> Slices:

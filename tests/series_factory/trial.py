@@ -55,7 +55,7 @@ def all_series(found: Inventory) -> list[Series]:
 
 def is_true(volume: Volume, bound_mm: float = EXACT_MM) -> bool:
     """Say whether every scanned voxel shows the field's value within a distance of its place."""
-    index = np.stack(np.indices(volume.array.shape), axis=-1)
+    index = np.moveaxis(np.indices(volume.array.shape), 0, -1)
     place = volume.geometry.to_mm(index)
     grid = volume.scanned_grid
     inside = grid.to_index(place)

@@ -46,6 +46,10 @@ CONCEPTS = (
 TRANSFORM = TableTransform(
     columns=COLUMNS, concepts=CONCEPTS, means=(61.23, 0, 0, 12.0, 0, 0, 0),
     scales=(10.0, 1, 1, 4.0, 1, 1, 1),
+    choices=(
+        (), ("F", "M"), ("False", "True"), (), ("absent", "present"),
+        ("absent", "left", "right", "both", "present"), ("absent", "present", "stopped"),
+    ),
 )  # fmt: skip
 USUAL = {"age": (61.23, 10.0), "crp": (12.0, 4.0)}
 

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from pipeline.cells import CELLS
 from pipeline.explain import contrasted
 from pipeline.tensors import ModelOutput
 from schemas.task import Task
@@ -47,6 +48,20 @@ def test_what_is_added_to_all_classes_moves_no_evidence() -> None:
     assert torch.allclose(
         moved.image, contrasted(whole, (YES, KIND, GRADE), (0, 1, 0)).image, atol=1e-5
     )
+
+
+def test_the_cells_of_a_contrast_are_those_of_the_classes_that_bring_it() -> None:
+    whole = output()
+    shares = torch.zeros(2, 5, 8, CELLS)
+    for logit in range(5):
+        shares[:, logit, :, logit] = 1.0
+    spoken = contrasted(replace(whole, shares=shares), (YES, KIND, GRADE), (0, 2, 0))
+    assert spoken.shares is not None
+    assert torch.equal(spoken.shares[:, 0], shares[:, 0])
+    assert torch.equal(spoken.shares[:, 2], shares[:, 4])
+    brought = torch.stack([whole.image[:, 1] / 2, whole.image[:, 2] / 2, whole.image[:, 3]]).abs()
+    expected = (brought / brought.sum(0)).permute(1, 2, 0)
+    assert torch.allclose(spoken.shares[:, 1, :, 1:4], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("shown", [(0, 0), (0, 1)])

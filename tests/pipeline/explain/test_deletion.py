@@ -8,7 +8,8 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from pipeline.explain import check_maps, words_of
+from pipeline.cells import CELLS
+from pipeline.explain import check_maps, claims_of, words_of
 from pipeline.explain.paint import painted, random_patches
 from pipeline.geometry import Geometry
 from pipeline.tensors import ImageInput, ModelInput, ModelOutput
@@ -57,6 +58,21 @@ def test_a_map_that_points_at_what_the_network_reads_passes() -> None:
     assert 3.0 < check.moved < 6.5
     assert check.random_moved is not None
     assert check.moved > 5 * check.random_moved
+
+
+def test_a_map_claims_for_its_strongest_voxels_what_its_cells_hold_there() -> None:
+    scan = case()
+    coarse = output(scan, TOKEN, 6.0)
+    shares = torch.zeros(1, 1, 64, CELLS)
+    shares[..., 3] = 1.0
+    fine = replace(coarse, shares=shares)
+    # 3 % of the voxels hold all that a cell gives (4 x 4 x 4), but half of what a token does.
+    for of in (
+        lambda said: check_maps(predict, scan, said)[0].claimed,
+        lambda said: claims_of(scan, said)[0],
+    ):
+        assert of(fine) == pytest.approx(6.0, rel=0.01)
+        assert of(coarse) < 4.5
 
 
 def test_a_map_that_points_elsewhere_fails_and_says_so() -> None:

@@ -80,12 +80,11 @@ def test_where_nothing_was_scanned_the_map_is_not_a_number(
 
 
 def test_a_token_between_two_distant_slices_is_not_lost_silently(protocol: Protocol) -> None:
-    affine = np.array([[0, 0, 4.0, 0], [0, 4.0, 0, 0], [64.0, 0, 0, 0], [0, 0, 0, 1]])
-    sparse = Geometry(affine, (2, 24, 32))
-    grid = model_grid(sparse, protocol.grid)
+    distant = sparse(64.0, 2)
+    grid = model_grid(distant, protocol.grid)
     scanned = np.ones(np.prod(TOKENS), bool)
     with pytest.raises(GeometryError, match="too far apart"):
-        heatmaps_of(output(scanned * 1.0), ("t",), scanned, grid, sparse)
+        heatmaps_of(output(scanned * 1.0), ("t",), scanned, grid, distant)
 
 
 def test_a_token_that_was_not_read_shows_nothing_though_its_neighbours_do(
@@ -104,3 +103,68 @@ def test_a_token_that_was_not_read_shows_nothing_though_its_neighbours_do(
     assert inside.any()
     assert np.isnan(heat.array[inside]).all()
     assert np.nansum(heat.array, dtype=np.float64) == pytest.approx(additions.sum(), abs=1e-4)
+
+
+def with_one_cell(additions: np.ndarray, cell: int) -> ModelOutput:
+    found = output(additions)
+    shares = torch.zeros(*found.image.shape, 8)
+    shares[..., cell] = 1.0
+    return replace(found, shares=shares)
+
+
+@pytest.mark.parametrize("cell", range(8))
+def test_the_peak_lies_on_the_cell_that_shows_it(
+    volume: Volume, protocol: Protocol, cell: int
+) -> None:
+    scanned = all_scanned(volume, protocol)
+    grid = model_grid(volume.geometry, protocol.grid)
+    for flat in np.flatnonzero(scanned)[::9]:
+        additions = np.zeros(scanned.size)
+        additions[flat] = 1.0
+        found = with_one_cell(additions, cell)
+        heat = heatmaps_of(found, ("t",), scanned, grid, volume.geometry)["t"]
+        peak = np.unravel_index(np.nanargmax(heat.array), heat.array.shape)
+        token, within = np.array(np.unravel_index(flat, TOKENS)), np.unravel_index(cell, (2, 2, 2))
+        centre = grid.to_mm(token * 4 + np.array(within) * 2 + 0.5)
+        # Half a cell (4 mm) along each axis at most, where the scanner's voxels are no coarser.
+        assert np.abs(volume.geometry.to_mm(peak) - centre).max() <= 4.0 + 1e-6
+        assert np.nansum(heat.array, dtype=np.float64) == pytest.approx(1.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("cell", range(8))
+def test_a_cell_between_two_slices_leaves_its_part_to_the_others_of_its_token(
+    protocol: Protocol, cell: int
+) -> None:
+    thick = sparse(20.0, 4)
+    grid = model_grid(thick, protocol.grid)
+    scanned = np.ones(np.prod(TOKENS), bool)
+    axes = [np.arange(size) for size in thick.shape]
+    where = thick.to_mm(np.stack(np.meshgrid(*axes, indexing="ij"), -1))
+    for flat in range(0, scanned.size, 17):
+        additions = np.zeros(scanned.size)
+        additions[flat] = 1.0
+        found = with_one_cell(additions, cell)
+        heat = heatmaps_of(found, ("t",), scanned, grid, thick)["t"]
+        assert np.nansum(heat.array, dtype=np.float64) == pytest.approx(1.0, abs=1e-6)
+        centre = grid.to_mm(np.array(np.unravel_index(flat, TOKENS)) * 4 + 1.5)
+        # Half a token (8 mm), and the cell (8 mm) over which a neighbour still takes from it.
+        near = (np.abs(where - centre) <= 16.0).all(-1)
+        assert np.nansum(heat.array[~near]) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_slices_too_far_apart_for_cells_still_show_tokens(protocol: Protocol) -> None:
+    distant = sparse(44.0, 2)
+    grid = model_grid(distant, protocol.grid)
+    scanned = np.ones(np.prod(TOKENS), bool)
+    additions = np.random.default_rng(0).normal(size=scanned.size)
+    fine, coarse = (
+        heatmaps_of(found, ("t",), scanned, grid, distant)["t"].array
+        for found in (with_one_cell(additions, 3), output(additions))
+    )
+    assert np.array_equal(fine, coarse, equal_nan=True)
+    assert np.nansum(fine, dtype=np.float64) == pytest.approx(additions.sum(), abs=1e-4)
+
+
+def sparse(slices_mm: float, n: int) -> Geometry:
+    affine = np.array([[0, 0, 4.0, 0], [0, 4.0, 0, 0], [slices_mm, 0, 0, 0], [0, 0, 0, 1]])
+    return Geometry(affine, (n, 24, 32))

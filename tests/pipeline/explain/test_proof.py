@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool3d
 
+from pipeline.cells import CELLS
 from pipeline.explain import Predict, ProofCase, prove, refusal
 from pipeline.explain.occlusion import correlated, occluded
 from pipeline.explain.paint import blurred, put_back, shifted
@@ -85,6 +86,14 @@ def restless(number: int, inputs: Sequence[ModelInput], output: ModelOutput) -> 
     return said(output.image.flip(-1), output.logits)
 
 
+def in_one_cell(number: int, inputs: Sequence[ModelInput], output: ModelOutput) -> ModelOutput:
+    """Each token adds all in its first cell, or in its last where not all was scanned."""
+    whole = all(bool(one.image.scanned.all()) for one in inputs)
+    shares = torch.zeros(*output.image.shape, CELLS)
+    shares[..., 0 if whole else -1] = 1.0
+    return replace(output, shares=shares)
+
+
 def proof(
     change: Change = honest, redrawn: Predict | None = other_weights, n: int = N_CASES
 ) -> MapProof:
@@ -112,6 +121,16 @@ def test_maps_that_show_what_the_network_reads_pass_with_the_figures_they_must_h
     # The bright token stays the brightest, so that the peak, moved back, is one voxel off.
     assert value["peak_moved_mm"] == pytest.approx(SPACING_MM)
     assert refusal(MapProofs(seed=3, tasks=(found,)), "lesion") == ""
+
+
+def test_maps_are_proved_as_finely_as_they_are_drawn() -> None:
+    tokens, cells = (
+        {figure.name: figure.value for figure in proof(change).figures}
+        for change in (honest, in_one_cell)
+    )
+    # Two voxels along each axis, one less along that by which the image was moved.
+    assert cells["peak_moved_mm"] == pytest.approx(SPACING_MM * 3.0)
+    assert cells["shifted"] < tokens["shifted"]
 
 
 @pytest.mark.parametrize(

@@ -55,9 +55,9 @@ def test_where_nothing_counts_as_there_no_place_is_weighed_anew(
     other = with_model(protocol, fusion=fusion)
     network = shaken(other)
     network.join.products.weight.data.mul_(100.0)
-    network.join.findings.turn.data.fill_(-20.0)
+    network.join.findings.log_turn.data.fill_(-20.0)
     full = score(network, other, whole).image
-    network.join.findings.turn.data.fill_(20.0)
+    network.join.findings.log_turn.data.fill_(20.0)
     quiet = score(network, other, whole).image
     network.join.products.weight.data.zero_()
     assert torch.allclose(score(network, other, whole).image, quiet, atol=1e-5)

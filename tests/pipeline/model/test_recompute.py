@@ -51,4 +51,4 @@ def test_a_network_in_use_keeps_nothing_to_recompute(tiny_protocol: Protocol) ->
     voxels = torch.randn(1, 1, 16, 24, 32)
     with torch.inference_mode():
         tokens = encoder(voxels, torch.ones_like(voxels, dtype=torch.bool))
-    assert tokens.shape == (1, 4 * 6 * 8, tiny_protocol.model.width)
+    assert tokens.shape == (1, 4 * 6 * 8, encoder.width)

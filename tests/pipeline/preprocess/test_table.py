@@ -2,8 +2,9 @@ from datetime import datetime
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
-from pipeline.preprocess import fit_table_transform, table_input
+from pipeline.preprocess import TableTransform, fit_table_transform, table_input
 from schemas.history import ConceptFact, ConceptValue, History, TableValue
 from schemas.notes_rule import Concept
 from schemas.protocol import Protocol
@@ -72,3 +73,30 @@ def test_a_history_without_its_concepts_is_refused(protocol: Protocol) -> None:
     transform = fit_table_transform([told(None, None, None)], protocol.table, CONCEPTS)
     with pytest.raises(ValueError, match="zip"):
         table_input(history(50.0), transform)
+
+
+def test_a_transform_keeps_the_values_that_it_was_fitted_with(protocol: Protocol) -> None:
+    transform = fit_table_transform([told("left", None, 40.0)], protocol.table, CONCEPTS)
+    assert transform.choices == (
+        (), ("F", "M"), ("False", "True"), ("absent", "left", "right", "both", "present"),
+        ("absent", "present"), (),
+    )  # fmt: skip
+    assert TableTransform.model_validate_json(transform.model_dump_json()) == transform
+
+
+@pytest.mark.parametrize(
+    ("number", "trained", "said"),
+    [
+        (1, ["M", "F"], "sex was trained with the values M, F, but is now read as F, M"),
+        (4, ["absent"], "fits was trained with the values absent, but is now read as absent, "),
+        (5, ["low", "high"], "score was trained with the values low, high, but is now read as a n"),
+    ],
+)
+def test_a_transform_whose_values_are_read_otherwise_is_refused(
+    protocol: Protocol, number: int, trained: list[str], said: str
+) -> None:
+    transform = fit_table_transform([told("left", None, 40.0)], protocol.table, CONCEPTS)
+    kept = transform.model_dump(mode="json")
+    kept["choices"][number] = trained
+    with pytest.raises(ValidationError, match=said):
+        TableTransform.model_validate(kept)
