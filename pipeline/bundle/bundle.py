@@ -56,29 +56,32 @@ class Bundle:
             The members' mean, and in ``member_logits`` what each says; what image tokens add for
             and against an outcome is set against each other (``pipeline.settle``).
         """
-        mean = self.unsettled(inputs)
+        mean = mean_output(self._outputs(inputs))
         return replace(mean, image=settled(mean.image))
 
     @torch.inference_mode()
     def unsettled(self, inputs: Sequence[ModelInput]) -> ModelOutput:
-        """Score cases whose maps nobody asks for: as :meth:`predict`, but nothing is settled.
+        """Score cases whose maps nobody asks for: not settled, and no finer than tokens.
 
         Raises
         ------
         ValueError
             If an image was encoded by more or fewer networks than these.
         """
+        return mean_output([replace(output, shares=None) for output in self._outputs(inputs)])
+
+    def _outputs(self, inputs: Sequence[ModelInput]) -> list[ModelOutput]:
         batch = self.batch(inputs)
         tokens = batch.get("tokens")
         if tokens is None:
-            return mean_output([network(batch) for network in self.networks])
+            return [network(batch) for network in self.networks]
         if tokens.ndim != 4 or tokens.shape[1] != len(self.networks):
             msg = f"tokens {tuple(tokens.shape)} are not of {len(self.networks)} networks"
             raise ValueError(msg)
-        return mean_output([
+        return [
             network(Batch(**{**batch, "tokens": tokens[:, number]}))
             for number, network in enumerate(self.networks)
-        ])  # fmt: skip
+        ]
 
     @torch.inference_mode()
     def encoded(self, case: ModelInput) -> ModelInput:
