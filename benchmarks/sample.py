@@ -37,8 +37,8 @@ PROTOCOL = SAMPLES / "protocols" / f"{WORLD}.yaml"
 SAMPLE_CASES, SAMPLE_SEED = 8, 167
 TRAINING_CASES, TRAINING_SEED = 16_000, 41
 SPLITS = SplitRule(train=0.495, validation=0.0375, calibration=0.28, conformal=0.157)
-"""Leaves 3 % to the card's own judgement: `benchmarks.truth` judges on other patients. With fewer
-in the calibration part, chance alone moves a slope by 0.05."""
+"""Leaves 3 % to the card's own judgement: `benchmarks.truth` judges on other patients. The
+calibration part is large, so that chance in it moves a slope little."""
 MOST = (60.0, 20.0)
 """Minutes of training that are allowed, and those wished for."""
 

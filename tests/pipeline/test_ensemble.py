@@ -132,6 +132,14 @@ def test_what_subsets_of_many_cases_say_is_what_each_says_by_itself_with_each_im
     assert not np.isnan(together[()]).any()
 
 
+def test_cells_are_worked_out_only_where_maps_are_asked_for(pair: Bundle) -> None:
+    asked, plain = pair.predict([with_image(pair, 1)]), pair.unsettled([with_image(pair, 1)])
+    assert asked.shares is not None
+    torch.testing.assert_close(asked.shares.sum(-1), torch.ones_like(asked.image))
+    assert plain.shares is None
+    assert torch.equal(plain.logits, asked.logits)
+
+
 def test_an_encoded_image_is_not_encoded_again_and_changes_no_answer(
     pair: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
