@@ -187,8 +187,8 @@ def _maps() -> list[Outcome]:
         honest = prove_maps(bundle, examples, progress=progress)
         whole = FusedNetwork.forward
 
-        def permuted(self: FusedNetwork, batch: Batch) -> ModelOutput:
-            found = whole(self, batch)
+        def permuted(self: FusedNetwork, batch: Batch, *, with_cells: bool = False) -> ModelOutput:
+            found = whole(self, batch, with_cells=with_cells)
             order = torch.randperm(
                 found.image.shape[-1], generator=torch.Generator().manual_seed(1)
             )

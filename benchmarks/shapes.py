@@ -4,7 +4,7 @@
 
 Trains the image branch as every bundle's training does first (`training.image_epochs`), on the
 train arrays, and judges what it says by itself on the validation arrays, on which nothing is
-chosen: a tenth of the train arrays stops the training, and step size, turns and scaling were
+chosen: a tenth of the train arrays stops the training, and step size, turns, scaling and flips were
 chosen on a quarter of the train arrays. The mean of all seeds' log-odds is judged as well: what a
 bundle of several networks answers.
 Writes benchmarks/results/shapes.json and shapes.md.
@@ -38,7 +38,9 @@ from schemas.protocol import Protocol
 
 DATA = Path("../shared/dicom/adrenalmnist3d_trainval/adrenalmnist3d_trainval.npz")
 RESULTS = Path(__file__).parent / "results"
-SMALL_COHORT = {"learning_rate": 1e-3, "rotation_degrees": 20.0, "scaling": 0.15}
+SMALL_COHORT = {
+    "learning_rate": 1e-3, "rotation_degrees": 20.0, "scaling": 0.15, "flips": ("L", "P", "S"),
+}  # fmt: skip
 """A thousand shapes are learned by heart unless each is seen otherwise every time."""
 STOP_SHARE, MULTIPLE, TEXT_WIDTH, AT_LEAST, AIM = 0.1, 8, 8, 0.84, 0.88
 

@@ -29,19 +29,26 @@ def on_grid(of_tokens: Tensor, token_grid: Grid) -> Tensor:
     return laid.permute(order).reshape(*lead, *cell_grid(token_grid))
 
 
-def by_token(on_cells: Tensor) -> Tensor:
+def by_token(on_cells: Tensor, *, n_features: int = 0) -> Tensor:
     """Return what lies on a grid of cells, (..., 2 S, 2 P, 2 L), token by token.
+
+    Parameters
+    ----------
+    n_features
+        How many axes behind the grid's three are of features, which stay last.
 
     Returns
     -------
     Tensor
         Shape (..., N, CELLS); N runs over (S, P, L) and CELLS over a token's, L fastest.
     """
-    *lead, s, p, l = on_cells.shape  # noqa: E741
-    n, side = len(lead), CELLS_A_SIDE
-    parted = on_cells.reshape(*lead, s // side, side, p // side, side, l // side, side)
+    n, side = on_cells.ndim - 3 - n_features, CELLS_A_SIDE
+    s, p, l = on_cells.shape[n : n + 3]  # noqa: E741
+    lead, features = on_cells.shape[:n], on_cells.shape[n + 3 :]
+    parted = on_cells.reshape(*lead, s // side, side, p // side, side, l // side, side, *features)
     order = [*range(n), n, n + 2, n + 4, n + 1, n + 3, n + 5]
-    return parted.permute(order).reshape(*lead, -1, CELLS)
+    order += range(n + 6, parted.ndim)
+    return parted.permute(order).reshape(*lead, -1, CELLS, *features)
 
 
 def joint_shares(additions: Tensor, shares: Tensor) -> Tensor:

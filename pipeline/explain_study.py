@@ -17,7 +17,7 @@ from pipeline.explain.attention import raw_attention
 from pipeline.explain.explainers import Array, ImageScore, Place, explain
 from pipeline.files import whole_folder, write_text
 from pipeline.inputs import main_volume, model_input
-from pipeline.model.image_encoder import token_mask
+from pipeline.model.image_encoder import looked_share, token_mask
 from pipeline.model.network import FusedNetwork
 from pipeline.nifti import save_nifti
 from pipeline.progress import Progress, silent
@@ -136,10 +136,10 @@ def _found(read: _Read, method: ExplainMethod, progress: Progress) -> _Found:
 def _score_of(network: FusedNetwork, read: _Read) -> ImageScore:
     """Return one network's logits as a function of the image."""
     batch = read.shown.bundle.batch([read.inputs])
-    scanned = batch["scanned"]
+    looked = looked_share(batch["scanned"])
 
     def encode(voxels: Tensor) -> Tensor:
-        tokens: Tensor = network.image_encoder(voxels.to(scanned.device), scanned)
+        tokens: Tensor = network.image_encoder(voxels.to(looked.device), looked)
         return tokens
 
     def answer(tokens: Tensor) -> Tensor:

@@ -199,8 +199,6 @@ class Batch(TypedDict):
     or fewer where cases share them, as ``image_of`` says.
     """
 
-    voxels: Tensor
-    """(I, C, S, P, L) float32"""
     scanned: Tensor
     """(I, C, S, P, L) bool, False where a series was not scanned, or is missing"""
     has_image: Tensor
@@ -221,6 +219,8 @@ class Batch(TypedDict):
     """(B, V) bool"""
     has_table: Tensor
     """(B,) bool"""
+    voxels: NotRequired[Tensor]
+    """(I, C, S, P, L) float32; not there where ``tokens`` are"""
     tokens: NotRequired[Tensor]
     """(I, N, W) float32, image tokens encoded before; the encoder is then not run. Of several
     networks (I, M, N, W), of which each is given its own."""

@@ -126,6 +126,17 @@ class Protocol(FrozenModel):
             raise ValueError(msg)
         return self
 
+    @model_validator(mode="after")
+    def _flips_keep_sides(self) -> "Protocol":
+        sides = [concept.name for concept in self.concepts if concept.kind == "side"]
+        if sides and "L" in self.training.flips:
+            msg = (
+                "training.flips along L makes left right, which the concept "
+                f"{sides[0]} tells apart: leave L out"
+            )
+            raise ValueError(msg)
+        return self
+
     @property
     def changes_text(self) -> bool:
         """Whether training changes the BERT, so that a bundle keeps its own."""

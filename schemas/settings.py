@@ -11,6 +11,8 @@ ImageEncoderName = Literal[
     "resnet10", "resnet18", "resnet50", "medicalnet10", "medicalnet18", "medicalnet50",
     "segresnet", "densenet121", "swinunetr", "vit",
 ]  # fmt: skip
+PatientAxis = Literal["L", "P", "S"]
+"""Of DICOM's patient system: to the left, to the back, to the head."""
 Fusion = Literal["cross", "projection", "concat", "late", "image_only", "history_only"]
 
 
@@ -144,9 +146,13 @@ class TrainingSettings(FrozenModel):
     """Chance that the image, the notes, the table or the whole history of a training case is
     hidden."""
     rotation_degrees: float = Field(default=0.0, ge=0, le=45)
-    """Largest turn of a training image about each axis, in degrees; each time another."""
+    """Largest turn of a training image about each axis, in degrees; each time another, and every
+    other time none."""
     scaling: float = Field(default=0.0, ge=0, lt=0.5)
-    """Largest share by which a training image is seen larger or smaller."""
+    """Largest share by which a training image is seen larger or smaller, whenever it is turned."""
+    flips: tuple[PatientAxis, ...] = ()
+    """Axes along which a training image is mirrored every other time. `L` only where no side
+    matters."""
     part_weight: float = Field(default=0.3, ge=0)
     """Weight of the losses of the image by itself and the history by itself beside the fused one:
     a branch that could be ignored learns all the same."""

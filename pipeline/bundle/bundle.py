@@ -56,7 +56,7 @@ class Bundle:
             The members' mean, and in ``member_logits`` what each says; what image tokens add for
             and against an outcome is set against each other (``pipeline.settle``).
         """
-        mean = mean_output(self._outputs(inputs))
+        mean = mean_output(self._outputs(inputs, with_cells=True))
         return replace(mean, image=settled(mean.image))
 
     @torch.inference_mode()
@@ -68,18 +68,18 @@ class Bundle:
         ValueError
             If an image was encoded by more or fewer networks than these.
         """
-        return mean_output([replace(output, shares=None) for output in self._outputs(inputs)])
+        return mean_output(self._outputs(inputs, with_cells=False))
 
-    def _outputs(self, inputs: Sequence[ModelInput]) -> list[ModelOutput]:
+    def _outputs(self, inputs: Sequence[ModelInput], *, with_cells: bool) -> list[ModelOutput]:
         batch = self.batch(inputs)
         tokens = batch.get("tokens")
         if tokens is None:
-            return [network(batch) for network in self.networks]
+            return [network(batch, with_cells=with_cells) for network in self.networks]
         if tokens.ndim != 4 or tokens.shape[1] != len(self.networks):
             msg = f"tokens {tuple(tokens.shape)} are not of {len(self.networks)} networks"
             raise ValueError(msg)
         return [
-            network(Batch(**{**batch, "tokens": tokens[:, number]}))
+            network(Batch(**{**batch, "tokens": tokens[:, number]}), with_cells=with_cells)
             for number, network in enumerate(self.networks)
         ]
 

@@ -20,7 +20,6 @@ def collate(
     """
     size = (protocol.grid.size[2], protocol.grid.size[1], protocol.grid.size[0])
     n_series = len(protocol.series)
-    no_voxels = torch.full((n_series, *size), -1.0)
     no_scan = torch.zeros(n_series, *size, dtype=torch.bool)
     n_variables = protocol.n_variables
     no_table = torch.zeros(n_variables, table_width)
@@ -34,7 +33,6 @@ def collate(
     lengths = torch.tensor([len(text.features) if text else 0 for text in texts])
     n_tokens = max(int(lengths.max()), 1)
     batch = Batch(
-        voxels=torch.stack([image.voxels if image else no_voxels for image in images]),
         scanned=torch.stack([image.scanned if image else no_scan for image in images]),
         has_image=torch.tensor([image is not None for image in held]),
         text=_pad([text.features if text else no_text for text in texts], n_tokens),
@@ -50,11 +48,7 @@ def collate(
         _add_windows(batch, texts, n_tokens)
     if len(images) < len(held):
         batch["image_of"] = torch.tensor([images.index(image) for image in held])
-    there = torch.tensor([image is not None for image in images])
-    tokens = [image.tokens for image in images if image is not None and image.tokens is not None]
-    if tokens and len(tokens) == int(there.sum()):
-        batch["tokens"] = torch.zeros(len(images), *tokens[0].shape)
-        batch["tokens"][there] = torch.stack(tokens).float()
+    _add_voxels(batch, images, torch.full((n_series, *size), -1.0))
     return batch
 
 
@@ -62,6 +56,17 @@ def on_device(batch: Batch, device: torch.device) -> Batch:
     """Return a batch whose tensors are all on a device."""
     tensors = cast("dict[str, Tensor]", batch)
     return cast("Batch", {name: tensor.to(device) for name, tensor in tensors.items()})
+
+
+def _add_voxels(batch: Batch, images: Sequence[ImageInput | None], none: Tensor) -> None:
+    """Add what an encoder made of all images before, or else their voxels."""
+    there = torch.tensor([image is not None for image in images])
+    tokens = [image.tokens for image in images if image is not None and image.tokens is not None]
+    if tokens and len(tokens) == int(there.sum()):
+        batch["tokens"] = torch.zeros(len(images), *tokens[0].shape)
+        batch["tokens"][there] = torch.stack(tokens).float()
+    else:
+        batch["voxels"] = torch.stack([image.voxels if image else none for image in images])
 
 
 def _distinct(images: Sequence[ImageInput | None]) -> list[ImageInput | None]:

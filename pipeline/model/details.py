@@ -1,10 +1,10 @@
 """What each half of a token's sides shows: finer features, for maps finer than tokens."""
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.cells import CELLS, CELLS_A_SIDE, by_token
+from pipeline.cells import CELLS, by_token
+from pipeline.model.pointwise import pointwise
 
 FEATURES = 4
 """Of each cell."""
@@ -28,12 +28,11 @@ class Details(nn.Module):
 
     def forward(self, voxels: Tensor, tokens: Tensor) -> Tensor:
         """Take (M, 1, S, P, L) and the tokens (M, N, D) to (M, N, CELLS * FEATURES)."""
-        fine = self.stem(voxels)
-        grid = [size // CELLS_A_SIDE for size in fine.shape[2:]]
-        context = self.context(tokens).transpose(1, 2).reshape(len(tokens), _HIDDEN, *grid)
-        wide = functional.interpolate(context, scale_factor=float(CELLS_A_SIDE), mode="nearest")
-        features = self.out(functional.relu(self.norm(fine + wide)))
-        return torch.flatten(by_token(features).movedim(1, -1), 2)
+        cells = by_token(self.stem(voxels).movedim(1, -1), n_features=1)
+        fine = cells + self.context(tokens)[:, :, None]
+        fine = self.norm(fine.permute(0, 3, 1, 2)[..., None])
+        features = pointwise(self.out, functional.relu(fine))
+        return features[..., 0].permute(0, 2, 3, 1).flatten(2)
 
 
 def parted(encoded: Tensor, width: int) -> tuple[Tensor, Tensor]:

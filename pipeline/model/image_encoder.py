@@ -7,6 +7,7 @@ from torch.nn import functional
 from pipeline.cells import CELLS, CELLS_A_SIDE, by_token
 from pipeline.model.backbones import Size, new_stages
 from pipeline.model.details import FEATURES, Details
+from pipeline.model.pointwise import pointwise
 from pipeline.model.recompute import keeping, recomputing
 from pipeline.model.weights import load_encoder_weights
 from schemas.settings import ModelSettings
@@ -45,31 +46,34 @@ class ImageEncoder(nn.Module):
         self.details = Details(settings.width)
         self.width = settings.width + CELLS * FEATURES
 
-    def forward(self, voxels: Tensor, scanned: Tensor) -> Tensor:
-        """Take (B, C, S, P, L), twice, C series, to tokens (B, N, W); zeros where none looked.
+    def forward(self, voxels: Tensor, looked: Tensor) -> Tensor:
+        """Take (B, C, S, P, L) to tokens (B, N, W); zeros where none looked.
 
         Series that were not scanned at all are never encoded, so they do not enter batch
         statistics.
+
+        Parameters
+        ----------
+        looked : shape (B, C, N)
+            Of :func:`looked_share`.
         """
-        n_cases, n_series = voxels.shape[:2]
-        looked = _scanned_share(scanned)
-        there = looked.amax(-1) > 0
-        tokens = voxels.new_zeros(n_cases, n_series, looked.shape[-1], self.width)
-        if there.any():
-            # Channels last in memory, which convolutions keep: two thirds of the time on a CPU.
-            alone = voxels[there][..., None].movedim(-1, 1)
-            encoded = self._encode(alone, there.nonzero()[:, 1])
-            tokens[there] = encoded.to(tokens.dtype)
         weight = looked / looked.sum(1, keepdim=True).clamp(min=1e-6)
-        mean: Tensor = (tokens * weight[..., None]).sum(1)
-        return mean
+        case, series = (looked.amax(-1) > 0).nonzero().unbind(1)
+        tokens = voxels.new_zeros(len(voxels), looked.shape[-1], self.width)
+        if len(case) == 0:
+            return tokens
+        # Channels last in memory, which convolutions keep: two thirds of the time on a CPU.
+        encoded = self._encode(voxels[case, series][..., None].movedim(-1, 1), series)
+        return tokens.index_add(0, case, encoded.to(tokens.dtype) * weight[case, series][..., None])
 
     def _encode(self, voxels: Tensor, series: Tensor) -> Tensor:
         """Take (M, 1, S, P, L) of the series with these numbers, (M,), to (M, N, W)."""
         run = recomputing(self) if self.recompute and self.training else keeping
         at_4, at_8 = self.stages(voxels, run)
-        wide = functional.interpolate(self.top(at_8), size=at_4.shape[2:], mode="trilinear")
-        fused = self.norm(self.lateral(at_4) + wide).flatten(2).transpose(1, 2)
+        wide = functional.interpolate(
+            pointwise(self.top, at_8), size=at_4.shape[2:], mode="trilinear"
+        )
+        fused = self.norm(pointwise(self.lateral, at_4) + wide).flatten(2).transpose(1, 2)
         gain, shift = self.mark_gain[series][:, None], self.mark_shift[series][:, None]
         tokens = functional.relu(fused * gain + shift)
         details = run(lambda seen: self.details(seen, tokens), voxels)
@@ -93,15 +97,20 @@ def share_of_weights_in(path: str, settings: ModelSettings, size: Size) -> float
     )
 
 
-def _scanned_share(scanned: Tensor) -> Tensor:
-    """Return the share of each token that each series scanned, (B, C, N); 0 below a half."""
+def looked_share(scanned: Tensor) -> Tensor:
+    """Return the share of each token that each series scanned, (B, C, N); 0 below a half.
+
+    Parameters
+    ----------
+    scanned : shape (B, C, S, P, L), bool
+    """
     share = functional.avg_pool3d(scanned.float(), STRIDE).flatten(2)
     return share * (share >= 0.5)
 
 
 def token_mask(scanned: Tensor) -> Tensor:
     """Mark tokens of which a series scanned at least half: (B, C, S, P, L) bool to (B, N) bool."""
-    return _scanned_share(scanned).amax(1) > 0
+    return looked_share(scanned).amax(1) > 0
 
 
 def cell_mask(scanned: Tensor) -> Tensor:

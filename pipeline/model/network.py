@@ -19,7 +19,7 @@ from pipeline.model.image_encoder import (
     STRIDE,
     ImageEncoder,
     cell_mask,
-    token_mask,
+    looked_share,
     token_positions,
 )
 from pipeline.model.join import CrossJoin, LateJoin, NoJoin, ProjectionJoin
@@ -29,7 +29,9 @@ from pipeline.model.readout import (
     HistoryReadout,
     ImageReadout,
     MeanReadout,
+    Seen,
     VariableEffects,
+    shares_of_cells,
 )
 from pipeline.tensors import Batch, ModelOutput
 from schemas.protocol import Protocol
@@ -109,8 +111,14 @@ class FusedNetwork(nn.Module):
         self.embed_image = nn.Linear(2 * width, settings.embedding)
         self.embed_history = nn.Linear(width, settings.embedding)
 
-    def forward(self, batch: Batch) -> ModelOutput:
-        """Score a batch and keep the parts of each score."""
+    def forward(self, batch: Batch, *, with_cells: bool = False) -> ModelOutput:
+        """Score a batch and keep the parts of each score.
+
+        Parameters
+        ----------
+        with_cells
+            Whether to say which share each cell has in what its token adds. No score needs it.
+        """
         features = batch["text"] if self.tunable_text is None else self.tunable_text(batch)
         text_BTD = self.text(features, batch["kinds"], batch["age_days"], batch["flags"])
         table_BVD = self.table(batch["table"], batch["is_known"])
@@ -128,9 +136,8 @@ class FusedNetwork(nn.Module):
         image_IND, details_INCF = parted(encoded_INW, self.width)
         cases = Cases(batch.get("image_of"))
         seen = self.read_image(
-            question_QD, image_IND + self.place(self.places), details_INCF, image_mask,
-            cell_mask(batch["scanned"]),
-        )  # fmt: skip
+            question_QD, image_IND + self.place(self.places), details_INCF, image_mask
+        )
         moved, attention = self.join(seen, cases, self.places, heard)
         own = cases.each(seen.own)
         image = own + moved
@@ -138,12 +145,10 @@ class FusedNetwork(nn.Module):
         table = self.read_table(asked_BQD, table_BVD, table_mask) + self.effects(
             batch["table"], batch["is_known"] & table_mask
         )
-        shares: Tensor | None = cases.each(seen.shares)
         if self.fusion == "concat":
             parts = ((image_IND, image_mask), (text_BTD, text_mask), (table_BVD, table_mask))
             image, text, table = (mean(*part) for mean, part in zip(self.means, parts, strict=True))
             own = image = cases.each(image)
-            shares = None
         summary = cases.each(_summary(image_IND, image_mask))
         history_summary = _mean(history_BHD, history_mask)
         bias, scale = self.image_head
@@ -154,7 +159,7 @@ class FusedNetwork(nn.Module):
             text=text,
             table=table,
             presence=cases.each(seen.presence),
-            shares=shares,
+            shares=self._shares(seen, cases, batch["scanned"]) if with_cells else None,
             cuts=self.cuts(),
             image_alone=bias + scale * own.sum(-1),
             attention=() if attention is None else (attention,),
@@ -171,9 +176,17 @@ class FusedNetwork(nn.Module):
         scanned = batch["scanned"]
         if self.fusion == "history_only":
             scanned = torch.zeros_like(scanned)
+        looked = looked_share(scanned)
+        mask = looked.amax(1) > 0
         if "tokens" in batch:
-            return batch["tokens"], token_mask(scanned)
-        return self.image_encoder(batch["voxels"], scanned), token_mask(scanned)
+            return batch["tokens"], mask
+        return self.image_encoder(batch["voxels"], looked), mask
+
+    def _shares(self, seen: Seen, cases: Cases, scanned: Tensor) -> Tensor | None:
+        """Return the cells' shares; None where a token's addition is not what it shows."""
+        if self.fusion == "concat":
+            return None
+        return cases.each(shares_of_cells(seen.finer, cell_mask(scanned)))
 
     def image_branch(self) -> tuple[nn.Module | nn.Parameter, ...]:
         """Return all that decides what the image by itself says of each question."""

@@ -95,9 +95,8 @@ class Seen:
         something too.
     own : shape (I, Q, N), log-odds
         What each token adds by itself.
-    shares : shape (I, Q, N, CELLS)
-        Which share each cell of a token has in what it shows; they sum to 1, and are 0 where less
-        than half was scanned, unless that holds of all.
+    finer : shape (I, N, CELLS, Q), log-odds
+        By how much each cell of a token shows it more than the token's own features do.
     """
 
     tokens: Tensor
@@ -106,7 +105,7 @@ class Seen:
     weights: Tensor
     spread: Tensor
     own: Tensor
-    shares: Tensor
+    finer: Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,7 +121,11 @@ class Cases:
 
     def each(self, of_images: Tensor) -> Tensor:
         """Return for each case, shape (B, ...), what was found for its image, (I, ...)."""
-        return of_images if self.image_of is None else of_images[self.image_of]
+        if self.image_of is None:
+            return of_images
+        if len(of_images) == 1:
+            return of_images.expand(len(self.image_of), *of_images.shape[1:])
+        return of_images[self.image_of]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,32 +169,31 @@ class ImageReadout(nn.Module):
         start_at_zero(self.detail_query)
 
     def forward(
-        self,
-        asked_QD: Tensor,
-        tokens_IND: Tensor,
-        details_INCF: Tensor,
-        mask_IN: Tensor,
-        cells_INC: Tensor,
+        self, asked_QD: Tensor, tokens_IND: Tensor, details_INCF: Tensor, mask_IN: Tensor
     ) -> Seen:
         """Ask each token, and each of its cells, each question."""
         scale = tokens_IND.shape[-1] ** -0.5
         asked_IQD = asked_QD.expand(len(tokens_IND), -1, -1)
         presence = _match(self.gate_query(asked_IQD), self.gate_key(tokens_IND)) * scale
-        finer = torch.einsum("qf,incf->iqnc", self.detail_query(asked_QD), details_INCF)
-        presence = presence + self.gate_bias + finer.logsumexp(-1) - math.log(CELLS)
+        finer_INCQ = details_INCF @ self.detail_query(asked_QD).T
+        odds_IQN = finer_INCQ.logsumexp(2).transpose(1, 2) - math.log(CELLS)
+        presence = presence + self.gate_bias + odds_IQN
         gates = torch.sigmoid(presence) * mask_IN[:, None, :]
         weights = gates * (FULL / (FULL + gates.sum(-1, keepdim=True)))
         spread = (mask_IN / mask_IN.sum(1, keepdim=True).clamp(min=1))[:, None, :]
         value = _match(self.value_query(asked_IQD), self.value_key(tokens_IND)) * scale
         own = weights * value + self.empty[:, None] * spread
-        shares = _shares(finer, cells_INC[:, None])
-        return Seen(tokens_IND, mask_IN, presence, weights, spread, own, shares)
+        return Seen(tokens_IND, mask_IN, presence, weights, spread, own, finer_INCQ)
 
 
-def _shares(finer: Tensor, scanned: Tensor) -> Tensor:
-    """Return the cells' shares of their odds among those that were scanned; even if none was."""
-    unseen = ~scanned & scanned.any(-1, keepdim=True)
-    return finer.masked_fill(unseen, -torch.inf).softmax(-1)
+def shares_of_cells(finer_INCQ: Tensor, scanned_INC: Tensor) -> Tensor:
+    """Return which share each cell of a token has in what it shows, (I, Q, N, CELLS).
+
+    They sum to 1, and are 0 where less than half was scanned, unless that holds of all.
+    """
+    unseen = ~scanned_INC & scanned_INC.any(-1, keepdim=True)
+    shares = finer_INCQ.masked_fill(unseen[..., None], -torch.inf).softmax(2)
+    return shares.permute(0, 3, 1, 2)
 
 
 class Findings(nn.Module):

@@ -14,9 +14,15 @@ from torch import Tensor
 from pipeline.model.image_encoder import STRIDE
 from pipeline.tensors import Batch, ModelInput
 from schemas.protocol import Protocol
+from schemas.settings import PatientAxis
 
 MAX_SHIFT_TOKENS = 1
 MAX_GAIN = 0.1
+TURNED_SHARE = 0.5
+"""Of the training images, where any are turned or scaled at all. What is turned is interpolated, so
+blurred: a network that sees nothing else takes sharp images for something new."""
+FLIPPED_SHARE = 0.5
+GRID_AXES: tuple[PatientAxis, ...] = ("S", "P", "L")
 LEFT = (("notes", "table"), ("image", "table"), ("image", "notes"), ("image",))
 """What is left when the image, the notes, the table or the whole history is hidden."""
 
@@ -86,7 +92,7 @@ def moved(batch: Batch) -> Batch:
 
 
 def _drawn(random: np.random.Generator, protocol: Protocol) -> Motion:
-    """Draw a shift by whole tokens, so that masks move exactly, a turn, a scale and a gain."""
+    """Draw a shift by whole tokens, so that masks move exactly, a turn, a scale, flips and a gain."""
     training, grid = protocol.training, protocol.grid
     sides = np.array(grid.size[::-1], dtype=np.float64)
     half_mm = sides * grid.spacing_mm[::-1] / 2
@@ -95,9 +101,13 @@ def _drawn(random: np.random.Generator, protocol: Protocol) -> Motion:
     angles = training.rotation_degrees * random.uniform(-1, 1, 3)
     scale = 1.0 + training.scaling * random.uniform(-1, 1)
     turn = Rotation.from_euler("xyz", angles, degrees=True).as_matrix() / scale
+    if random.random() >= TURNED_SHARE:
+        turn = np.eye(3)
+    flips = [axis in training.flips and random.random() < FLIPPED_SHARE for axis in GRID_AXES]
     matrix = np.eye(4)
     matrix[:3, :3] = turn * half_mm / half_mm[:, None]
     matrix[:3, 3] = -matrix[:3, :3] @ (2 * STRIDE * tokens / sides)
+    matrix[:3, :3] *= np.where(flips, -1.0, 1.0)
     return Motion(torch.from_numpy(matrix).float(), gain)
 
 

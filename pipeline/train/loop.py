@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import EarlyStoppingCallback, PrinterCallback
 
+from pipeline.model.image_encoder import looked_share
 from pipeline.model.network import FusedNetwork
 from pipeline.preprocess import TableTransform
 from pipeline.progress import Progress
@@ -184,7 +185,7 @@ def with_tokens(network: FusedNetwork, examples: Sequence[Example]) -> list[Exam
         images = [image for number in numbers if (image := examples[number].image) is not None]
         voxels = torch.stack([image.voxels for image in images]).to(device)
         scanned = torch.stack([image.scanned for image in images]).to(device)
-        encoded = network.image_encoder(voxels, scanned).half().cpu()
+        encoded = network.image_encoder(voxels, looked_share(scanned)).half().cpu()
         for number, image, tokens in zip(numbers, images, encoded, strict=True):
             done[number] = replace(examples[number], image=replace(image, tokens=tokens.clone()))
     return done

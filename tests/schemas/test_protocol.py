@@ -38,6 +38,14 @@ from tests.pipeline.history.question import QUESTION
         ),
         pytest.param({"model": {"width": 10, "heads": 4}}, "multiple", id="heads"),
         pytest.param(
+            {
+                "concepts": [{"name": "limp", "kind": "side", "words": ["limp"]}],
+                "training": {"flips": ["L"]},
+            },
+            "tells apart: leave L out",
+            id="a side that is mirrored away",
+        ),
+        pytest.param(
             {"training": {"splits": {"train": 0.8, "validation": 0.1, "calibration": 0.1}}},
             "test part",
             id="no test part",

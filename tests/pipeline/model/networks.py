@@ -34,7 +34,7 @@ def text(n_tokens: int) -> TextInput:
 def score(network: FusedNetwork, protocol: Protocol, *cases: ModelInput) -> ModelOutput:
     batch = collate(cases, protocol, text_width=TEXT_WIDTH, table_width=2)
     with torch.inference_mode():
-        output: ModelOutput = network(batch)
+        output: ModelOutput = network(batch, with_cells=True)
     return output
 
 

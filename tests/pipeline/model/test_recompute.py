@@ -2,9 +2,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.model.image_encoder import ImageEncoder
+from pipeline.model.image_encoder import ImageEncoder, looked_share
 from schemas.protocol import Protocol
 from schemas.settings import ImageEncoderName
+
+
+def all_looked(voxels: Tensor) -> Tensor:
+    return looked_share(torch.ones_like(voxels, dtype=torch.bool))
 
 
 def trained(
@@ -20,7 +24,7 @@ def trained(
 
     torch.manual_seed(7)
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        loss = encoder(voxels, torch.ones_like(voxels, dtype=torch.bool)).square().mean()
+        loss = encoder(voxels, all_looked(voxels)).square().mean()
     loss.backward()
     gradients = {name: p.grad for name, p in encoder.named_parameters() if p.grad is not None}
     return gradients, {name: value.clone() for name, value in encoder.named_buffers()}, kept
@@ -50,5 +54,5 @@ def test_a_network_in_use_keeps_nothing_to_recompute(tiny_protocol: Protocol) ->
     encoder = ImageEncoder(tiny_protocol.model, 1, (16, 24, 32), recompute=True).eval()
     voxels = torch.randn(1, 1, 16, 24, 32)
     with torch.inference_mode():
-        tokens = encoder(voxels, torch.ones_like(voxels, dtype=torch.bool))
+        tokens = encoder(voxels, all_looked(voxels))
     assert tokens.shape == (1, 4 * 6 * 8, encoder.width)

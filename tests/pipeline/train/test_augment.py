@@ -35,7 +35,7 @@ def block_case() -> Example:
     return replace(case, image=image, masks=masks)
 
 
-def with_training(protocol: Protocol, **settings: float) -> Protocol:
+def with_training(protocol: Protocol, **settings: object) -> Protocol:
     training = protocol.training.model_copy(update={"modality_dropout": 0.0, **settings})
     return protocol.model_copy(update={"training": training})
 
@@ -82,7 +82,8 @@ def test_a_turn_keeps_lengths_in_mm_and_its_mask_on_the_finding(protocol: Protoc
     in_mm = batch["motion"][:, :3, :3] * half_mm[:, None] / half_mm
     unit = torch.eye(3).expand(20, 3, 3)
     assert torch.allclose(in_mm @ in_mm.mT, unit, atol=1e-5)
-    assert (in_mm - unit).abs().amax() > 0.1
+    is_turned = (in_mm - unit).abs().amax((1, 2)) > 0.1
+    assert 0.2 < is_turned.float().mean() < 0.8
     marked = masks[:, 0] == 1.0
     for number in marked.flatten(1).any(1).nonzero()[:, 0]:
         bright = avg_pool3d(after["voxels"][number], 4)[0]
@@ -97,6 +98,23 @@ def test_a_scale_keeps_its_bounds(protocol: Protocol) -> None:
     assert torch.allclose(scales, scales[:, :1].expand(-1, 3))
     assert ((scales >= 0.8) & (scales <= 1.2)).all()
     assert scales.max() - scales.min() > 0.1
+    assert 0.2 < (scales == 1.0).all(1).float().mean() < 0.8
+
+
+def test_a_flip_mirrors_voxels_masks_and_what_was_scanned(protocol: Protocol) -> None:
+    batch, after, masks = seen(with_training(protocol, flips=("L", "S")), 200)
+    signs = batch["motion"][:, :3, :3].diagonal(dim1=1, dim2=2)
+    assert torch.equal(batch["motion"][:, :3, :3].abs(), torch.eye(3).expand(200, 3, 3))
+    assert {tuple(own.tolist()) for own in signs} == {
+        (s, 1.0, left) for s in (-1.0, 1.0) for left in (-1.0, 1.0)
+    }
+    bright = avg_pool3d(after["voxels"], 4)[:, 0] > 0.0
+    assert torch.equal(masks[:, 0] == 1.0, bright)
+    unshifted = (batch["motion"][:, :3, 3] == 0.0).all(1).nonzero()[:, 0].tolist()
+    assert {tuple(signs[number].tolist()) for number in unshifted} > {(1.0, 1.0, -1.0)}
+    for number in unshifted:
+        axes = [1 + axis for axis in range(3) if signs[number, axis] < 0]
+        assert torch.equal(after["scanned"][number], batch["scanned"][number].flip(axes))
 
 
 def test_cases_that_are_not_trained_on_stay_as_they_are(protocol: Protocol) -> None:
