@@ -92,7 +92,7 @@ def moved(batch: Batch) -> Batch:
 
 
 def _drawn(random: np.random.Generator, protocol: Protocol) -> Motion:
-    """Draw a shift by whole tokens, so that masks move exactly, a turn, a scale, flips and a gain."""
+    """Draw a shift by whole tokens, so that masks move exactly, a turn and scale, flips, a gain."""
     training, grid = protocol.training, protocol.grid
     sides = np.array(grid.size[::-1], dtype=np.float64)
     half_mm = sides * grid.spacing_mm[::-1] / 2
