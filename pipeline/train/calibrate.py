@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import combinations
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,10 +34,11 @@ from pipeline.train.judge import calibrated_alike, calibrated_steps, judge_task,
 from pipeline.train.scores import (
     Array,
     Scores,
-    hidden_scores,
+    Subset,
     is_known,
     labels_of,
     score,
+    score_with_hidden,
     steps_of,
 )
 from pipeline.train.splits import Part, one_study_each
@@ -49,11 +50,6 @@ from schemas.task import Task
 
 HELD_OUT: tuple[Part, ...] = ("validation", "calibration", "conformal")
 SUBSETS_FITTED_ON: tuple[Part, ...] = ("calibration", "conformal")
-NOTHING: tuple[str, ...] = ()
-"""What reports start from when they say what each modality counts for."""
-SUBSETS = tuple(
-    subset for size in (3, 2, 1) for subset in combinations(MODALITIES, size)
-)  # fmt: skip
 
 Parts = Mapping[Part, Sequence[Example]]
 
@@ -71,17 +67,17 @@ def calibrated(bundle: Bundle, parts: Parts, *, progress: Progress) -> Bundle:
         for part, examples in parts.items()
     }
     scores: dict[Part, Scores] = {}
-    n_rounds = len(parts) + len(SUBSETS_FITTED_ON)
-    for number, part in enumerate(part for part, examples in parts.items() if examples):
-        progress("scoring held-out patients", number, n_rounds)
-        scores[part] = score(bundle, inputs[part])
-    held_out = [part for part in HELD_OUT if part in scores]
-    reference = _reference(parts["train"], scores["train"], [scores[part] for part in held_out])
-    hidden: dict[Part, dict[tuple[str, ...], Array]] = {}
-    for number, part in enumerate(SUBSETS_FITTED_ON, start=len(parts)):
-        progress("scoring held-out patients", number, n_rounds)
-        hidden[part] = hidden_scores(bundle, inputs[part], (*SUBSETS, NOTHING))
-    progress("scoring held-out patients", 1, 1)
+    hidden: dict[Part, dict[Subset, Array]] = {}
+    for part, cases in inputs.items():
+        if not cases:
+            continue
+        told = partial(progress, f"scoring the {part} part")
+        if part in SUBSETS_FITTED_ON:
+            scores[part], hidden[part] = score_with_hidden(bundle, cases, told)
+        else:
+            scores[part] = score(bundle, cases, told)
+    held_out = [scores[part] for part in HELD_OUT if part in scores]
+    reference = _reference(parts["train"], scores["train"], held_out)
     calibrators = tuple(
         _calibrator(bundle, number, parts, scores, hidden)
         for number in range(len(bundle.protocol.tasks))

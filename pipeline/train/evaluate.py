@@ -1,6 +1,7 @@
 """A bundle on a labelled cohort: as a whole, by group, by modality, and against other bundles."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +22,19 @@ from pipeline.calibration.statistics import (
 )
 from pipeline.errors import UsageError
 from pipeline.progress import Progress, silent
-from pipeline.tensors import ModelInput
-from pipeline.train.calibrate import SUBSETS
 from pipeline.train.examples import Example
 from pipeline.train.judge import calibrated_alike, judge_task, probabilities
 from pipeline.train.labelled import Source, read_labelled
-from pipeline.train.scores import Scores, hidden_scores, is_known, labels_of, score, steps_of
+from pipeline.train.scores import (
+    SUBSETS,
+    Scores,
+    Subset,
+    is_known,
+    labels_of,
+    score,
+    score_with_hidden,
+    steps_of,
+)
 from pipeline.train.splits import was_seen
 from schemas.calibration import AnyCalibrator, StepCalibrator
 from schemas.evaluation import Comparison, Evaluation, SubsetResult
@@ -81,7 +89,7 @@ def evaluate(
     )
     examples = _unseen(found, [split_of(path) for path in (bundle_folder, *others)])
     inputs = [example.model_input(bundle.table_transform) for example in examples]
-    scores = score(bundle, inputs)
+    scores, hidden = score_with_hidden(bundle, inputs, partial(progress, "reading patients"))
     tasks = range(len(bundle.protocol.tasks))
     return Evaluation(
         bundle=bundle.identity,
@@ -93,7 +101,9 @@ def evaluate(
             judge_task(bundle, number, examples, scores, usual=_usual(bundle.metrics[number]))
             for number in tasks
         ),
-        subsets=_subsets(bundle, examples, inputs, progress),
+        subsets=tuple(
+            result for number in tasks for result in _subsets_of(bundle, number, examples, hidden)
+        ),
         comparisons=tuple(
             result for rival in rivals for result in _compare(bundle, examples, scores, rival)
         ),
@@ -148,26 +158,11 @@ def _unseen(examples: Sequence[Example], records: Sequence[SplitRecord]) -> list
     return unseen
 
 
-def _subsets(
-    bundle: Bundle,
-    examples: Sequence[Example],
-    inputs: Sequence[ModelInput],
-    progress: Progress,
-) -> tuple[SubsetResult, ...]:
-    progress("hiding modalities", 0, 1)
-    hidden = hidden_scores(bundle, inputs, SUBSETS)
-    progress("hiding modalities", 1, 1)
-    numbers = range(len(bundle.protocol.tasks))
-    return tuple(
-        result for number in numbers for result in _subsets_of(bundle, number, examples, hidden)
-    )
-
-
 def _subsets_of(
     bundle: Bundle,
     number: int,
     examples: Sequence[Example],
-    hidden: dict[tuple[str, ...], Array],
+    hidden: Mapping[Subset, Array],
 ) -> list[SubsetResult]:
     """Compare on the cases that have everything, so that subsets differ in nothing else."""
     tasks, task = bundle.protocol.tasks, bundle.protocol.tasks[number]

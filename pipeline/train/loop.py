@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import load_file
@@ -31,6 +32,9 @@ from pipeline.train.trainer import (
     arguments,
 )
 from schemas.protocol import Protocol
+
+if TYPE_CHECKING:
+    from pipeline.tensors import ImageInput
 
 TOKENS_AT_ONCE = 32
 NAMES = {"image": "training the image branch", "fused": "training"}
@@ -174,18 +178,20 @@ class _Run:
 
 @torch.inference_mode()
 def with_tokens(network: FusedNetwork, examples: Sequence[Example]) -> list[Example]:
-    """Return the examples with what the image encoder, from now on frozen, makes of each."""
+    """Return the examples with what the image encoder, from now on frozen, makes of each.
+
+    Examples that hold the same image, as those of a patient who was drawn twice, still do.
+    """
     network.eval()
     network.image_encoder.requires_grad_(requires_grad=False)
     device = network.bias.device
-    there = [number for number, example in enumerate(examples) if example.image is not None]
-    done = list(examples)
-    for start in range(0, len(there), TOKENS_AT_ONCE):
-        numbers = there[start : start + TOKENS_AT_ONCE]
-        images = [image for number in numbers if (image := examples[number].image) is not None]
-        voxels = torch.stack([image.voxels for image in images]).to(device)
-        scanned = torch.stack([image.scanned for image in images]).to(device)
+    images = list(dict.fromkeys(one.image for one in examples if one.image is not None))
+    done: dict[ImageInput | None, ImageInput | None] = {None: None}
+    for start in range(0, len(images), TOKENS_AT_ONCE):
+        chosen = images[start : start + TOKENS_AT_ONCE]
+        voxels = torch.stack([image.voxels for image in chosen]).to(device)
+        scanned = torch.stack([image.scanned for image in chosen]).to(device)
         encoded = network.image_encoder(voxels, looked_share(scanned)).half().cpu()
-        for number, image, tokens in zip(numbers, images, encoded, strict=True):
-            done[number] = replace(examples[number], image=replace(image, tokens=tokens.clone()))
-    return done
+        for image, tokens in zip(chosen, encoded, strict=True):
+            done[image] = replace(image, tokens=tokens.clone())
+    return [replace(example, image=done[example.image]) for example in examples]

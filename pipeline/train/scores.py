@@ -1,12 +1,14 @@
 """What a bundle's network says of many patients, and what is known of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.bundle import Bundle
+from pipeline.calibration import MODALITIES
 from pipeline.model.heads import all_steps
 from pipeline.tensors import ModelInput
 from pipeline.train.examples import Example
@@ -14,7 +16,19 @@ from schemas.task import Task
 
 BATCH = 32
 
+Subset = tuple[str, ...]
+SUBSETS: tuple[Subset, ...] = tuple(
+    subset for size in (3, 2, 1) for subset in combinations(MODALITIES, size)
+)
+NOTHING: Subset = ()
+"""What reports start from when they say what each modality counts for."""
+
 Array = NDArray[np.float64]
+Told = Callable[[int, int], object]
+
+
+def untold(done: int, total: int) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,21 +56,29 @@ class Scores:
     present: tuple[tuple[str, ...], ...]
 
 
-def score(bundle: Bundle, inputs: Sequence[ModelInput]) -> Scores:
-    """Run the network over cases."""
+def score(bundle: Bundle, inputs: Sequence[ModelInput], told: Told = untold) -> Scores:
+    """Run the network over cases.
+
+    Parameters
+    ----------
+    told
+        Is told how many cases are done, of how many.
+    """
     logits, members, summaries, histories = [], [], [], []
     for start in range(0, len(inputs), BATCH):
+        told(start, len(inputs))
         chosen = inputs[start : start + BATCH]
         output = bundle.unsettled(chosen)
-        told = [
+        steps = [
             all_steps(one, output.cuts, bundle.protocol.tasks).double().cpu().numpy()
             for one in (output.logits, *output.each_member)
         ]
-        logits.append(told[0])
-        members.append(np.stack(told[1:]))
+        logits.append(steps[0])
+        members.append(np.stack(steps[1:]))
         has_image = [case.image is not None for case in chosen]
         summaries.append(output.summary.double().cpu().numpy()[has_image])
         histories.append(output.history_summary.double().cpu().numpy())
+    told(len(inputs), len(inputs))
     return Scores(
         np.concatenate(logits),
         np.concatenate(members, axis=1),
@@ -66,27 +88,51 @@ def score(bundle: Bundle, inputs: Sequence[ModelInput]) -> Scores:
     )
 
 
-def hidden_scores(
-    bundle: Bundle, inputs: Sequence[ModelInput], subsets: Sequence[tuple[str, ...]]
-) -> dict[tuple[str, ...], Array]:
-    """Return logits read with only these modalities, (n, S) by subset; NaN where one is absent.
+def score_with_hidden(
+    bundle: Bundle, inputs: Sequence[ModelInput], told: Told = untold
+) -> tuple[Scores, dict[Subset, Array]]:
+    """Run the network over cases as they are, and over what is left of each in all other ways.
 
     All subsets of a case are read one after the other, so that its image is encoded once, or twice
     where they do not fit into one batch.
+
+    Returns
+    -------
+    scores
+        Of the cases as they are.
+    hidden
+        Logits read with only the modalities of one of `SUBSETS`, or `NOTHING`, (n, S) by subset;
+        NaN where one is absent.
     """
-    n_steps = sum(task.n_steps for task in bundle.protocol.tasks)
-    found = {subset: np.full((len(inputs), n_steps), np.nan) for subset in subsets}
     asked = [
         (place, subset)
         for place, case in enumerate(inputs)
-        for subset in subsets
+        for subset in (*SUBSETS, NOTHING)
         if set(subset) <= set(case.present)
     ]
-    if asked:
-        logits = score(bundle, [inputs[place].only(subset) for place, subset in asked]).logits
-        for (place, subset), own in zip(asked, logits, strict=True):
-            found[subset][place] = own
-    return found
+    cases = [inputs[place].only(subset) for place, subset in asked]
+    scores = score(bundle, cases, told)
+    hidden = {
+        subset: np.full((len(inputs), scores.logits.shape[1]), np.nan)
+        for subset in (*SUBSETS, NOTHING)
+    }
+    for (place, subset), own in zip(asked, scores.logits, strict=True):
+        hidden[subset][place] = own
+    whole = [set(subset) == set(inputs[place].present) for place, subset in asked]
+    return _rows(scores, np.flatnonzero(whole)), hidden
+
+
+def _rows(scores: Scores, rows: NDArray[np.int64]) -> Scores:
+    """Return what was said of some of the examples."""
+    has_image = np.array(["image" in present for present in scores.present])
+    of_images = np.cumsum(has_image) - 1
+    return Scores(
+        scores.logits[rows],
+        scores.members[:, rows],
+        scores.summaries[of_images[rows[has_image[rows]]]],
+        scores.histories[rows],
+        tuple(scores.present[row] for row in rows),
+    )
 
 
 def is_known(values: Array) -> NDArray[np.bool_]:

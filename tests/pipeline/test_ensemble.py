@@ -18,7 +18,7 @@ from pipeline.train import ensemble
 from pipeline.train.checkpoints import Work
 from pipeline.train.ensemble import fit_members, patient_bootstrap, require_trainable
 from pipeline.train.examples import Example
-from pipeline.train.scores import hidden_scores
+from pipeline.train.scores import score_with_hidden
 from schemas.protocol import Protocol
 from tests.pipeline.train.test_fit import example
 
@@ -104,7 +104,9 @@ def with_image(bundle: Bundle, seed: int) -> ModelInput:
 def test_what_subsets_of_many_cases_say_is_what_each_says_by_itself_with_each_image_encoded_once(
     pair: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cases = [with_image(pair, 1), case(pair), replace(with_image(pair, 2), table=None)]
+    drawn = [with_image(pair, 1), case(pair), replace(with_image(pair, 2), table=None)]
+    # A case without notes has no concepts that were read in them.
+    cases = [one.only(one.present) for one in drawn]
     subsets = (("image", "table"), ("image",), ("table",), ())
     alone = {
         subset: [
@@ -124,12 +126,19 @@ def test_what_subsets_of_many_cases_say_is_what_each_says_by_itself_with_each_im
         return forward(voxels, scanned)
 
     monkeypatch.setattr(encoder, "forward", counting)
-    together = hidden_scores(pair, cases, subsets)
+    scores, together = score_with_hidden(pair, cases)
     assert n_encoded == 2
     for subset in subsets:
         np.testing.assert_allclose(together[subset], alone[subset], rtol=0, atol=1e-4)
     assert np.isnan(together["image",][1]).all()
     assert not np.isnan(together[()]).any()
+    whole = pair.unsettled(cases)
+    assert scores.present == tuple(one.present for one in cases)
+    for own, expected in (
+        (scores.logits, whole.logits), (scores.members, whole.each_member),
+        (scores.summaries, whole.summary[[0, 2]]), (scores.histories, whole.history_summary),
+    ):  # fmt: skip
+        np.testing.assert_allclose(own, expected.numpy(), rtol=0, atol=1e-4)
 
 
 def test_cells_are_worked_out_only_where_maps_are_asked_for(pair: Bundle) -> None:
