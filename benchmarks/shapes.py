@@ -41,7 +41,7 @@ RESULTS = Path(__file__).parent / "results"
 SMALL_COHORT = {
     "learning_rate": 1e-3, "rotation_degrees": 20.0, "scaling": 0.15, "flips": ("L", "P", "S"),
 }  # fmt: skip
-"""A thousand shapes are learned by heart unless each is seen otherwise every time."""
+"""A thousand shapes are learned by heart unless each is seen otherwise again and again."""
 STOP_SHARE, MULTIPLE, TEXT_WIDTH, AT_LEAST, AIM = 0.1, 8, 8, 0.84, 0.88
 
 
@@ -70,7 +70,7 @@ def main() -> None:
             minutes = (time.monotonic() - started) / 60
             rows.append(_judged(truth, said[-1]) | {"seed": f"{seed}", "minutes": minutes})
             print(rows[-1], flush=True)
-    together = {"seed": "all together", "minutes": sum(float(str(row["minutes"])) for row in rows)}
+    together = {"seed": "all of them", "minutes": sum(float(str(row["minutes"])) for row in rows)}
     rows.append(_judged(truth, np.mean(said, axis=0)) | together)
     print(rows[-1], flush=True)
     command = (

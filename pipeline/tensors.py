@@ -317,7 +317,8 @@ class ModelOutput:
         Image and history in one space, unit length; zeros where absent.
     shares : shape (B, Q, N, CELLS), or None
         Which share each of a token's cells (``pipeline.cells``) has in what the token adds; they
-        sum to 1, and are 0 where less than half was scanned. None if nothing finer is known.
+        sum to 1, and are 0 where less than half was scanned. None if nobody asked or nothing finer
+        is known.
     member_logits : shape (M, B, Q), or None
         What each member of an ensemble says; None from a network by itself.
     """

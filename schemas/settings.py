@@ -146,12 +146,13 @@ class TrainingSettings(FrozenModel):
     """Chance that the image, the notes, the table or the whole history of a training case is
     hidden."""
     rotation_degrees: float = Field(default=0.0, ge=0, le=45)
-    """Largest turn of a training image about each axis, in degrees; each time another, and every
-    other time none."""
+    """Largest turn of a training image about each axis, in degrees; each time another, and half of
+    the times none."""
     scaling: float = Field(default=0.0, ge=0, lt=0.5)
-    """Largest share by which a training image is seen larger or smaller, whenever it is turned."""
+    """Largest share by which a training image is seen larger or smaller; half of the times none,
+    and never without a turn where there are turns."""
     flips: tuple[PatientAxis, ...] = ()
-    """Axes along which a training image is mirrored every other time. `L` only where no side
+    """Axes along which a training image is mirrored half of the times. `L` only where no side
     matters."""
     part_weight: float = Field(default=0.3, ge=0)
     """Weight of the losses of the image by itself and the history by itself beside the fused one:

@@ -110,7 +110,12 @@ def looked_share(scanned: Tensor) -> Tensor:
 
 def token_mask(scanned: Tensor) -> Tensor:
     """Mark tokens of which a series scanned at least half: (B, C, S, P, L) bool to (B, N) bool."""
-    return looked_share(scanned).amax(1) > 0
+    return mask_of(looked_share(scanned))
+
+
+def mask_of(looked: Tensor) -> Tensor:
+    """Mark tokens of which a series scanned at least half, (B, N), by :func:`looked_share`."""
+    return looked.amax(1) > 0
 
 
 def cell_mask(scanned: Tensor) -> Tensor:

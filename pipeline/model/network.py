@@ -20,6 +20,7 @@ from pipeline.model.image_encoder import (
     ImageEncoder,
     cell_mask,
     looked_share,
+    mask_of,
     token_positions,
 )
 from pipeline.model.join import CrossJoin, LateJoin, NoJoin, ProjectionJoin
@@ -177,7 +178,7 @@ class FusedNetwork(nn.Module):
         if self.fusion == "history_only":
             scanned = torch.zeros_like(scanned)
         looked = looked_share(scanned)
-        mask = looked.amax(1) > 0
+        mask = mask_of(looked)
         if "tokens" in batch:
             return batch["tokens"], mask
         return self.image_encoder(batch["voxels"], looked), mask

@@ -101,7 +101,7 @@ def _drawn(random: np.random.Generator, protocol: Protocol) -> Motion:
     angles = training.rotation_degrees * random.uniform(-1, 1, 3)
     scale = 1.0 + training.scaling * random.uniform(-1, 1)
     turn = Rotation.from_euler("xyz", angles, degrees=True).as_matrix() / scale
-    if random.random() >= TURNED_SHARE:
+    if (training.rotation_degrees or training.scaling) and random.random() >= TURNED_SHARE:
         turn = np.eye(3)
     flips = [axis in training.flips and random.random() < FLIPPED_SHARE for axis in GRID_AXES]
     matrix = np.eye(4)

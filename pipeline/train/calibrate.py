@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,11 +70,11 @@ def calibrated(bundle: Bundle, parts: Parts, *, progress: Progress) -> Bundle:
     for part, cases in inputs.items():
         if not cases:
             continue
-        told = partial(progress, f"scoring the {part} part")
+        what = f"scoring the {part} part"
         if part in SUBSETS_FITTED_ON:
-            scores[part], hidden[part] = score_with_hidden(bundle, cases, told)
+            scores[part], hidden[part] = score_with_hidden(bundle, cases, progress, what)
         else:
-            scores[part] = score(bundle, cases, told)
+            scores[part] = score(bundle, cases, progress, what)
     held_out = [scores[part] for part in HELD_OUT if part in scores]
     reference = _reference(parts["train"], scores["train"], held_out)
     calibrators = tuple(
@@ -147,7 +146,7 @@ def _calibrator(
     number: int,
     parts: Parts,
     scores: Mapping[Part, Scores],
-    hidden: Mapping[Part, Mapping[tuple[str, ...], Array]],
+    hidden: Mapping[Part, Mapping[Subset, Array]],
 ) -> AnyCalibrator:
     tasks, task = bundle.protocol.tasks, bundle.protocol.tasks[number]
     labels = labels_of(parts["calibration"], tasks, number)
@@ -177,7 +176,7 @@ def _binary(
     task: str,
     own: Array,
     labels: Array,
-    hidden: Mapping[tuple[str, ...], Array],
+    hidden: Mapping[Subset, Array],
     patients: NDArray[np.str_],
     *,
     members: Array,
@@ -195,7 +194,7 @@ def _with_thresholds(
     number: int,
     examples: Sequence[Example],
     scores: Scores,
-    hidden: Mapping[tuple[str, ...], Array],
+    hidden: Mapping[Subset, Array],
 ) -> AnyCalibrator:
     """Return a task's calibrator with what is set on the conformal part."""
     tasks, task = protocol.tasks, protocol.tasks[number]
@@ -247,7 +246,7 @@ def _one_each(
     return np.array([places[own] for own in one_study_each(studies, seed=seed)], dtype=np.int64)
 
 
-def _read_with_only(fitted: AnyCalibrator, steps: Array, present: tuple[str, ...]) -> Array:
+def _read_with_only(fitted: AnyCalibrator, steps: Array, present: Subset) -> Array:
     """Return calibrated probabilities of cases read so, shape (n, outcomes); NaN as the steps."""
     there = ~np.isnan(steps).any(axis=1)
     own = calibrated_alike(fitted, steps[there], present)

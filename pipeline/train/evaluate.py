@@ -1,7 +1,6 @@
 """A bundle on a labelled cohort: as a whole, by group, by modality, and against other bundles."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +88,7 @@ def evaluate(
     )
     examples = _unseen(found, [split_of(path) for path in (bundle_folder, *others)])
     inputs = [example.model_input(bundle.table_transform) for example in examples]
-    scores, hidden = score_with_hidden(bundle, inputs, partial(progress, "reading patients"))
+    scores, hidden = score_with_hidden(bundle, inputs, progress)
     tasks = range(len(bundle.protocol.tasks))
     return Evaluation(
         bundle=bundle.identity,
@@ -173,7 +172,7 @@ def _subsets_of(
         return []
     weights = patient_weights(_patients(examples)[chosen])
 
-    def ranking(present: tuple[str, ...]) -> Array | None:
+    def ranking(present: Subset) -> Array | None:
         raw = outcome_probabilities(task.kind, steps[present][chosen])
         asked = questions(task, raw, labels[chosen])
         return mean_auroc(asked, weights) if all(one.has_both for one in asked) else None

@@ -34,6 +34,8 @@ from pipeline.train.trainer import (
 from schemas.protocol import Protocol
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from pipeline.tensors import ImageInput
 
 TOKENS_AT_ONCE = 32
@@ -180,18 +182,22 @@ class _Run:
 def with_tokens(network: FusedNetwork, examples: Sequence[Example]) -> list[Example]:
     """Return the examples with what the image encoder, from now on frozen, makes of each.
 
-    Examples that hold the same image, as those of a patient who was drawn twice, still do.
+    An image that several hold, as those of a patient who was drawn twice do, is encoded once.
     """
     network.eval()
     network.image_encoder.requires_grad_(requires_grad=False)
     device = network.bias.device
     images = list(dict.fromkeys(one.image for one in examples if one.image is not None))
-    done: dict[ImageInput | None, ImageInput | None] = {None: None}
+    tokens: dict[ImageInput, Tensor] = {}
     for start in range(0, len(images), TOKENS_AT_ONCE):
         chosen = images[start : start + TOKENS_AT_ONCE]
         voxels = torch.stack([image.voxels for image in chosen]).to(device)
         scanned = torch.stack([image.scanned for image in chosen]).to(device)
         encoded = network.image_encoder(voxels, looked_share(scanned)).half().cpu()
-        for image, tokens in zip(chosen, encoded, strict=True):
-            done[image] = replace(image, tokens=tokens.clone())
-    return [replace(example, image=done[example.image]) for example in examples]
+        tokens |= {image: own.clone() for image, own in zip(chosen, encoded, strict=True)}
+    return [
+        # Each with an image of its own, since a batch holds the very same one but once.
+        one if one.image is None
+        else replace(one, image=replace(one.image, tokens=tokens[one.image]))
+        for one in examples
+    ]  # fmt: skip

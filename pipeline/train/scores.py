@@ -1,6 +1,6 @@
 """What a bundle's network says of many patients, and what is known of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from pipeline.bundle import Bundle
 from pipeline.calibration import MODALITIES
 from pipeline.model.heads import all_steps
+from pipeline.progress import Progress, silent
 from pipeline.tensors import ModelInput
 from pipeline.train.examples import Example
 from schemas.task import Task
 
 BATCH = 32
+SCORING = "scoring patients"
 
 Subset = tuple[str, ...]
 SUBSETS: tuple[Subset, ...] = tuple(
@@ -24,11 +26,6 @@ NOTHING: Subset = ()
 """What reports start from when they say what each modality counts for."""
 
 Array = NDArray[np.float64]
-Told = Callable[[int, int], object]
-
-
-def untold(done: int, total: int) -> None:
-    """Tell nobody."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,17 +53,19 @@ class Scores:
     present: tuple[tuple[str, ...], ...]
 
 
-def score(bundle: Bundle, inputs: Sequence[ModelInput], told: Told = untold) -> Scores:
+def score(
+    bundle: Bundle, inputs: Sequence[ModelInput], progress: Progress = silent, what: str = SCORING
+) -> Scores:
     """Run the network over cases.
 
     Parameters
     ----------
-    told
-        Is told how many cases are done, of how many.
+    what
+        The name under which progress is told.
     """
     logits, members, summaries, histories = [], [], [], []
     for start in range(0, len(inputs), BATCH):
-        told(start, len(inputs))
+        progress(what, start, len(inputs))
         chosen = inputs[start : start + BATCH]
         output = bundle.unsettled(chosen)
         steps = [
@@ -78,7 +77,7 @@ def score(bundle: Bundle, inputs: Sequence[ModelInput], told: Told = untold) -> 
         has_image = [case.image is not None for case in chosen]
         summaries.append(output.summary.double().cpu().numpy()[has_image])
         histories.append(output.history_summary.double().cpu().numpy())
-    told(len(inputs), len(inputs))
+    progress(what, len(inputs), len(inputs))
     return Scores(
         np.concatenate(logits),
         np.concatenate(members, axis=1),
@@ -89,7 +88,7 @@ def score(bundle: Bundle, inputs: Sequence[ModelInput], told: Told = untold) -> 
 
 
 def score_with_hidden(
-    bundle: Bundle, inputs: Sequence[ModelInput], told: Told = untold
+    bundle: Bundle, inputs: Sequence[ModelInput], progress: Progress = silent, what: str = SCORING
 ) -> tuple[Scores, dict[Subset, Array]]:
     """Run the network over cases as they are, and over what is left of each in all other ways.
 
@@ -110,16 +109,23 @@ def score_with_hidden(
         for subset in (*SUBSETS, NOTHING)
         if set(subset) <= set(case.present)
     ]
-    cases = [inputs[place].only(subset) for place, subset in asked]
-    scores = score(bundle, cases, told)
+    is_whole = [subset == inputs[place].present for place, subset in asked]
+    cases = [
+        inputs[place] if whole else inputs[place].only(subset)
+        for whole, (place, subset) in zip(is_whole, asked, strict=True)
+    ]
+
+    def patients(told: str, done: int, total: int) -> None:
+        progress(told, done * len(inputs) // total, len(inputs))
+
+    scores = score(bundle, cases, patients, what)
     hidden = {
         subset: np.full((len(inputs), scores.logits.shape[1]), np.nan)
         for subset in (*SUBSETS, NOTHING)
     }
     for (place, subset), own in zip(asked, scores.logits, strict=True):
         hidden[subset][place] = own
-    whole = [set(subset) == set(inputs[place].present) for place, subset in asked]
-    return _rows(scores, np.flatnonzero(whole)), hidden
+    return _rows(scores, np.flatnonzero(is_whole)), hidden
 
 
 def _rows(scores: Scores, rows: NDArray[np.int64]) -> Scores:

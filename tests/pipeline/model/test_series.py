@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from pipeline.model.image_encoder import looked_share
 from pipeline.tensors import ModelInput
 from schemas.protocol import Protocol
 from tests.pipeline.model.networks import score, shaken
@@ -34,6 +35,29 @@ def test_a_missing_series_counts_for_nothing(two_series: Protocol, whole: ModelI
     assert output.logits.isfinite().all()
     both = score(network, two_series, pair(whole, True, True))
     assert not torch.allclose(output.logits, both.logits, atol=1e-5)
+
+
+def test_a_token_is_the_mean_of_the_series_that_looked_there(
+    two_series: Protocol, whole: ModelInput
+) -> None:
+    encoder = shaken(two_series).image_encoder.eval()
+    image = pair(whole, True, True).image
+    assert image is not None
+    voxels, looked = image.voxels[None], looked_share(image.scanned[None])
+    looked[:, 1, ::2] = 0.0
+    looked[:, 0, 1] = 0.0
+
+    def alone(series: int) -> torch.Tensor:
+        only = torch.zeros_like(looked)
+        only[:, series] = 1.0
+        tokens: torch.Tensor = encoder(voxels, only)
+        return tokens
+
+    with torch.inference_mode():
+        both, first, second = encoder(voxels, looked), alone(0), alone(1)
+    torch.testing.assert_close(both[:, 2::2], first[:, 2::2])
+    torch.testing.assert_close(both[:, 1], second[:, 1])
+    torch.testing.assert_close(both[:, 3::2], (first + second)[:, 3::2] / 2)
 
 
 def test_each_series_has_a_mark_of_its_own(two_series: Protocol, whole: ModelInput) -> None:

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -17,7 +17,7 @@ from pipeline.train import loop, teacher
 from pipeline.train.augment import STILL, augmented
 from pipeline.train.cases import Cases
 from pipeline.train.examples import Example
-from pipeline.train.loop import fit, fit_image
+from pipeline.train.loop import fit, fit_image, with_tokens
 from schemas.history import ConceptValue, History, TableValue
 from schemas.notes_rule import Concept
 from schemas.protocol import Protocol
@@ -184,3 +184,41 @@ def test_fusing_learns_from_a_teacher_and_stops_on_outcomes(
     fit(new_network(asked, transform.width), examples[:32], examples[32:], transform, asked, silent)
     assert set(learned["fused 32"]).isdisjoint({0.0, 1.0})
     assert set(learned["image 32"]) == set(learned["None 16"]) == {0.0, 1.0}
+
+
+def test_an_image_drawn_twice_is_encoded_once_and_stays_two_images(protocol: Protocol) -> None:
+    network = new_network(protocol, 2)
+    one, other, blind = example(1), example(2), replace(example(3), image=None)
+    shapes = []
+    network.image_encoder.stages.register_forward_pre_hook(
+        lambda _, inputs: shapes.append(inputs[0].shape)
+    )
+    done = with_tokens(network, [one, other, blind, one])
+    assert sum(shape[0] for shape in shapes) == 2
+    images = [case.image for case in done]
+    assert images[2] is None
+    assert images[0] is not None
+    assert images[1] is not None
+    assert images[3] is not None
+    assert images[0] is not images[3]
+    assert images[0].tokens is images[3].tokens
+    assert images[0].tokens is not None
+    assert images[1].tokens is not None
+    assert not torch.equal(images[0].tokens, images[1].tokens)
+
+
+def test_a_batch_holds_voxels_only_where_an_image_is_still_to_be_encoded(
+    protocol: Protocol,
+) -> None:
+    cases = [example(1), replace(example(2), image=None)]
+    transform = fit_table_transform([case.history for case in cases], protocol.table)
+
+    def batch(chosen: Sequence[Example]) -> Mapping[str, object]:
+        inputs = [case.model_input(transform) for case in chosen]
+        return collate(inputs, protocol, text_width=TEXT_WIDTH, table_width=transform.width)
+
+    known = with_tokens(new_network(protocol, 2), cases)
+    assert {"voxels", "tokens"} & set(batch(cases)) == {"voxels"}
+    assert {"voxels", "tokens"} & set(batch(known)) == {"tokens"}
+    assert {"voxels", "tokens"} & set(batch([known[0], example(4)])) == {"voxels"}
+    assert {"voxels", "tokens"} & set(batch(known[1:])) == {"voxels"}
