@@ -85,12 +85,24 @@ TRUTH = (
 
 def main() -> None:
     """Write both pages and the model's list."""
-    found = [figure for row in MODEL for figure in found_for(row)]
-    write_figures(RESULTS / "model.json", found)
-    titles = {"model": "The model", "truth": "Risks and maps"}
-    for name, rows in (("model", MODEL), ("truth", TRUTH)):
-        (PAGES / f"{name}.md").write_text("\n".join(_page(titles[name], rows)) + "\n")
-        print(PAGES / f"{name}.md")
+    write_figures(RESULTS / "model.json", model_figures())
+    for path, text in pages().items():
+        path.write_text(text)
+        print(path)
+
+
+def model_figures() -> list[Figure]:
+    """Return the model's figures in one list."""
+    return [figure for row in MODEL for figure in found_for(row)]
+
+
+def pages() -> dict[Path, str]:
+    """Return the text of both pages as the results now are."""
+    asked = {"model": ("The model", MODEL), "truth": ("Risks and maps", TRUTH)}
+    return {
+        PAGES / f"{name}.md": "\n".join(_page(title, rows)) + "\n"
+        for name, (title, rows) in asked.items()
+    }
 
 
 def found_for(row: Row) -> list[Figure]:

@@ -1,9 +1,20 @@
 """Benchmarks: which side a figure must lie on, and that pages find what they speak of."""
 
+from pathlib import Path
+
 import pytest
 
-from benchmarks.figures import Bound
-from benchmarks.standing import MODEL, RESULTS, TRUTH, Row, found_for, meets
+from benchmarks.figures import Bound, write_figures
+from benchmarks.standing import (
+    MODEL,
+    RESULTS,
+    TRUTH,
+    Row,
+    found_for,
+    meets,
+    model_figures,
+    pages,
+)
 
 
 @pytest.mark.parametrize(
@@ -33,3 +44,10 @@ def test_a_bound_is_a_floor_a_ceiling_or_a_band(
 def test_what_a_page_speaks_of_is_found_where_it_was_measured(row: Row) -> None:
     if (RESULTS / f"{row.file}.json").is_file():
         assert found_for(row)
+
+
+def test_the_pages_say_what_the_results_now_are(tmp_path: Path) -> None:
+    for path, text in pages().items():
+        assert path.read_text() == text, "run python -m benchmarks.standing"
+    write_figures(tmp_path / "model.json", model_figures())
+    assert (tmp_path / "model.json").read_text() == (RESULTS / "model.json").read_text()
