@@ -90,9 +90,11 @@ def test_a_map_that_fails_on_its_case_is_not_shown_and_the_report_says_why(
 ) -> None:
     whole = FusedNetwork.forward
 
-    def with_a_wrong_map(self: FusedNetwork, batch: Batch) -> ModelOutput:
+    def with_a_wrong_map(
+        self: FusedNetwork, batch: Batch, *, with_cells: bool = False
+    ) -> ModelOutput:
         # The logit is kept, so nothing but the deletion test can tell: all sits in one corner.
-        found = whole(self, batch)
+        found = whole(self, batch, with_cells=with_cells)
         wrong, table = torch.zeros_like(found.image), found.table.clone()
         wrong[..., 0] = 5.0
         table[..., 0] += found.image.sum(-1) - 5.0

@@ -130,8 +130,8 @@ def test_planted_maps_of_other_places_are_refused(
 ) -> None:
     whole, honest = FusedNetwork.forward, proofs(bundle)
 
-    def permuted(self: FusedNetwork, batch: Batch) -> ModelOutput:
-        found = whole(self, batch)
+    def permuted(self: FusedNetwork, batch: Batch, *, with_cells: bool = False) -> ModelOutput:
+        found = whole(self, batch, with_cells=with_cells)
         return replace(found, image=found.image.roll(70, dims=-1))
 
     monkeypatch.setattr(FusedNetwork, "forward", permuted)
