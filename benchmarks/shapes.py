@@ -70,7 +70,7 @@ def main() -> None:
             minutes = (time.monotonic() - started) / 60
             rows.append(_judged(truth, said[-1]) | {"seed": f"{seed}", "minutes": minutes})
             print(rows[-1], flush=True)
-    together = {"seed": "all of them", "minutes": sum(float(str(row["minutes"])) for row in rows)}
+    together = {"seed": "all together", "minutes": sum(float(str(row["minutes"])) for row in rows)}
     rows.append(_judged(truth, np.mean(said, axis=0)) | together)
     print(rows[-1], flush=True)
     command = (

@@ -29,20 +29,20 @@ def on_grid(of_tokens: Tensor, token_grid: Grid) -> Tensor:
     return laid.permute(order).reshape(*lead, *cell_grid(token_grid))
 
 
-def by_token(on_cells: Tensor, *, n_features: int = 0) -> Tensor:
+def by_token(on_cells: Tensor, *, has_features: bool = False) -> Tensor:
     """Return what lies on a grid of cells, (..., 2 S, 2 P, 2 L), token by token.
 
     Parameters
     ----------
-    n_features
-        How many axes behind the grid's three are of features, which stay last.
+    has_features
+        Whether one axis more, behind the grid's three, is of features; it stays last.
 
     Returns
     -------
     Tensor
         Shape (..., N, CELLS); N runs over (S, P, L) and CELLS over a token's, L fastest.
     """
-    n, side = on_cells.ndim - 3 - n_features, CELLS_A_SIDE
+    n, side = on_cells.ndim - 3 - has_features, CELLS_A_SIDE
     s, p, l = on_cells.shape[n : n + 3]  # noqa: E741
     lead, features = on_cells.shape[:n], on_cells.shape[n + 3 :]
     parted = on_cells.reshape(*lead, s // side, side, p // side, side, l // side, side, *features)

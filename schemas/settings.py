@@ -149,8 +149,8 @@ class TrainingSettings(FrozenModel):
     """Largest turn of a training image about each axis, in degrees; each time another, and half of
     the times none."""
     scaling: float = Field(default=0.0, ge=0, lt=0.5)
-    """Largest share by which a training image is seen larger or smaller; half of the times none,
-    and never without a turn where there are turns."""
+    """Largest share by which a training image is seen larger or smaller, in the same half of the
+    times as it is turned."""
     flips: tuple[PatientAxis, ...] = ()
     """Axes along which a training image is mirrored half of the times. `L` only where no side
     matters."""

@@ -48,7 +48,7 @@ def collate(
         _add_windows(batch, texts, n_tokens)
     if len(images) < len(held):
         batch["image_of"] = torch.tensor([images.index(image) for image in held])
-    _add_voxels(batch, images, torch.full((n_series, *size), -1.0))
+    _add_images(batch, images, torch.full((n_series, *size), -1.0))
     return batch
 
 
@@ -58,7 +58,7 @@ def on_device(batch: Batch, device: torch.device) -> Batch:
     return cast("Batch", {name: tensor.to(device) for name, tensor in tensors.items()})
 
 
-def _add_voxels(batch: Batch, images: Sequence[ImageInput | None], none: Tensor) -> None:
+def _add_images(batch: Batch, images: Sequence[ImageInput | None], none: Tensor) -> None:
     """Add what an encoder made of all images before, or else their voxels."""
     there = torch.tensor([image is not None for image in images])
     tokens = [image.tokens for image in images if image is not None and image.tokens is not None]

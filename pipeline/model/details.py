@@ -28,7 +28,7 @@ class Details(nn.Module):
 
     def forward(self, voxels: Tensor, tokens: Tensor) -> Tensor:
         """Take (M, 1, S, P, L) and the tokens (M, N, D) to (M, N, CELLS * FEATURES)."""
-        cells = by_token(self.stem(voxels).movedim(1, -1), n_features=1)
+        cells = by_token(self.stem(voxels).movedim(1, -1), has_features=True)
         fine = cells + self.context(tokens)[:, :, None]
         fine = self.norm(fine.permute(0, 3, 1, 2)[..., None])
         features = pointwise(self.out, functional.relu(fine))

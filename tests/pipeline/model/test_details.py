@@ -163,7 +163,8 @@ def test_cells_lie_where_their_token_does(grid: tuple[int, int, int], n_lead: in
     assert laid.shape == (*lead, *(2 * side for side in grid))
     assert torch.equal(by_token(laid), cells)
     assert torch.equal(
-        by_token(torch.stack([laid, -laid], -1), n_features=1), torch.stack([cells, -cells], -1)
+        by_token(torch.stack([laid, -laid], -1), has_features=True),
+        torch.stack([cells, -cells], -1),
     )
     tokens = torch.arange(math.prod(grid)).reshape(grid)
     spread = on_grid(tokens.flatten()[:, None].expand(-1, CELLS), grid)
