@@ -105,8 +105,11 @@ def test_one_task_of_each_kind_from_a_cohort_to_reports(
     more = ["--against", str(bundle), "--cache", str(tmp_path / "cache")]
     assert synopt([*arguments, *more], monkeypatch) == 0
     found = Evaluation.model_validate_json((judged / "evaluation.json").read_text())
-    assert [task.whole.log_loss for task in found.tasks] == [
-        task.whole.log_loss for task in loaded.metrics
-    ]
+    # Training scores these patients in other batches, so floats may differ in their last digits.
+    for task, carded in zip(found.tasks, loaded.metrics, strict=True):
+        assert task.whole.log_loss is not None
+        assert carded.whole.log_loss is not None
+        expected = pytest.approx(carded.whole.log_loss.model_dump(), rel=1e-5)
+        assert task.whole.log_loss.model_dump() == expected
     assert {result.task for result in found.comparisons} == {task.task for task in found.tasks}
     assert all(result.difference.value == 0.0 for result in found.comparisons)
