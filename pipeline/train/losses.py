@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+from monai.losses import FocalLoss
 from torch import Tensor
 from torch.nn import functional
 
@@ -11,6 +12,7 @@ from schemas.task import Task
 
 MARGIN = 1e-6
 CERTAIN = 60.0
+FOCUS = 2.0
 
 
 def outcome_losses(logits: Tensor, cuts: Tensor, labels: Tensor, tasks: Sequence[Task]) -> Tensor:
@@ -92,9 +94,12 @@ def n_known(labels: Tensor, tasks: Sequence[Task]) -> Tensor:
 
 
 def n_marked(masks: Tensor, asked_of: Sequence[int]) -> Tensor:
-    """Return how many tokens are on and off the findings, shape (2,), of masks (B, K, N)."""
+    """Return how many tokens lie on findings, and how many masks there are, of masks (B, K, N).
+
+    Both are counted once for each logit, shape (2,).
+    """
     shown = masks[:, list(asked_of)]
-    return torch.stack([(shown == 1.0).sum(), (shown == 0.0).sum()])
+    return torch.stack([(shown == 1.0).sum(), (~shown.isnan()).any(-1).sum()])
 
 
 def annotation_loss(
@@ -102,26 +107,27 @@ def annotation_loss(
 ) -> Tensor:
     """Return how badly the gates tell marked tokens from others; 0 if there is no mask.
 
+    The focal loss (Lin et al., 2017) with an exponent of 2: a mean over the tokens on findings,
+    and for those off them a sum over each mask. Of thousands of tokens few look like a finding;
+    these, which are told apart last, weigh most.
+
     Parameters
     ----------
     presence : shape (B, Q, N), log-odds
     masks : shape (B, K, N)
-        1 on the finding, 0 elsewhere, NaN without a mask. Both classes weigh the same, however
-        few tokens the finding fills.
+        1 on the finding, 0 elsewhere, NaN without a mask.
     asked_of
         The task of each logit.
     shares : shape (2,)
-        How much the mean over marked tokens counts, and that over others; 1 if not given.
+        How much the mean over marked tokens counts, and that over masks; 1 if not given.
     """
     masks = masks[:, list(asked_of)]
     inside, outside = masks == 1.0, masks == 0.0
-    loss = functional.binary_cross_entropy_with_logits(
-        presence, inside.to(presence.dtype), reduction="none"
-    )
-    means = [(loss * part).sum() / part.sum().clamp(min=1) for part in (inside, outside)]
-    if shares is not None:
-        means = [mean * share for mean, share in zip(means, shares, strict=True)]
-    return (means[0] + means[1]) / 2
+    loss = FocalLoss(gamma=FOCUS, reduction="none")(presence, inside.to(presence.dtype))
+    sums = torch.stack([(loss * part).sum() for part in (inside, outside)])
+    counts = torch.stack([inside.sum(), (inside | outside).any(-1).sum()]).clamp(min=1)
+    means = sums / counts
+    return (means if shares is None else means * shares).sum() / 2
 
 
 def contrast_loss(embedding: Tensor, temperature: float) -> Tensor:

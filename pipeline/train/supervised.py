@@ -76,7 +76,7 @@ class Supervised(nn.Module):
         """Return over how much each part of the loss is a mean, shape (3 K + 4,).
 
         Labels of each task: of all cases, of those with an image, of those with a history; tokens
-        on findings and off them; cases; and 1 for what is no mean. With what these are of a whole
+        on findings; masks; cases; and 1 for what is no mean. With what these are of a whole
         step's, losses of a step's parts sum to the loss of the step read at once.
         """
         targets = _targets(batch, labels, masks)

@@ -10,7 +10,7 @@ from torch.nn.functional import avg_pool3d
 
 from pipeline.preprocess import fit_table_transform
 from pipeline.tensors import Batch
-from pipeline.train.augment import augmented, moved
+from pipeline.train.augment import _pulled, _seen, augmented, moved
 from pipeline.train.cases import Cases, packer
 from pipeline.train.examples import Example
 from schemas.protocol import Protocol
@@ -144,3 +144,18 @@ def test_unknown_masks_stay_unknown(protocol: Protocol, unknown: float) -> None:
         known = marks[0][~marks[0].isnan()]
         assert (known == unknown).all()
         assert marks[1].isnan().all()
+
+
+def test_what_is_copied_is_what_interpolating_at_voxel_centres_gives() -> None:
+    random = torch.Generator().manual_seed(3)
+    volumes = torch.rand(3, 2, 8, 12, 16, generator=random)
+    matrices = torch.eye(4).repeat(3, 1, 1)
+    matrices[0, :3, 3] = torch.tensor([8 / 8, -8 / 12, 0.0])
+    matrices[1, :3, :3] = torch.diag(torch.tensor([-1.0, 1.0, -1.0]))
+    matrices[1, :3, 3] = torch.tensor([-8 / 8, 8 / 12, 8 / 16])
+    matrices[2, :3, 3] = torch.tensor([-2.0, 0.0, 0.0])
+    copied = _seen(volumes, matrices)
+    assert torch.allclose(copied, _pulled(volumes, matrices, "bilinear"), atol=1e-5)
+    assert copied[0].any()
+    assert copied[1].any()
+    assert not copied[2].any()

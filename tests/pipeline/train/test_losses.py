@@ -14,19 +14,29 @@ GRADES = Task(name="grade", kind="ordinal", question=QUESTION, classes=("low", "
 DEATH = Task(name="death", kind="survival", question=QUESTION, horizons_days=(100.0, 200.0))
 
 
-def test_the_masks_loss_counts_both_classes_alike_and_skips_what_has_no_mask() -> None:
+def test_the_masks_loss_is_focal_and_skips_what_has_no_mask() -> None:
     presence = torch.tensor([[[2.0, -1.0, -1.0, -1.0]], [[9.0, 9.0, 9.0, 9.0]]])
     masks = torch.tensor([[[1.0, 0.0, 0.0, 0.0]], [[NAN] * 4]])
-    # (log(1 + exp(-2)) + log(1 + exp(-1))) / 2 = (0.126928 + 0.313262) / 2
-    assert annotation_loss(presence, masks, [0]).item() == pytest.approx(0.220095, abs=1e-5)
+    # Likelihood times the square of how wrong: 0.126928 * 0.119203^2, thrice 0.313262 * 0.268941^2.
+    expected = (0.0018036 + 3 * 0.0226579) / 2
+    assert annotation_loss(presence, masks, [0]).item() == pytest.approx(expected, abs=1e-5)
     assert annotation_loss(presence, torch.full_like(masks, torch.nan), [0]).item() == 0.0
+
+
+def test_one_token_that_looks_like_a_finding_counts_however_many_do_not() -> None:
+    clear = torch.full((1, 1, 1000), -4.0)
+    wrong = clear.clone()
+    wrong[..., 0] = 3.0
+    masks = torch.zeros(1, 1, 1000)
+    few, many = (annotation_loss(part, masks, [0]).item() for part in (clear, wrong))
+    assert many > 100 * few
 
 
 def test_a_multiclass_tasks_mask_is_shown_to_each_of_its_gates() -> None:
     presence = torch.tensor([[[2.0, -1.0], [2.0, -1.0], [0.0, 0.0]]])
     masks = torch.tensor([[[NAN, NAN], [1.0, 0.0]]])
     both = annotation_loss(presence, masks, [1, 1, 0]).item()
-    assert both == pytest.approx((0.126928 + 0.313262) / 2, abs=1e-5)
+    assert both == pytest.approx((0.0018036 + 0.0226579) / 2, abs=1e-5)
 
 
 def test_each_kind_of_task_has_its_own_likelihood() -> None:
