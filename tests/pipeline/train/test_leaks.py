@@ -134,6 +134,26 @@ def test_people_of_one_build_are_not_taken_for_one_image() -> None:
     assert find_leaks(split(c1=one, c9=other), TASKS).is_clean
 
 
+def test_of_many_people_those_of_one_build_down_to_the_detail_are_told_from_a_copy() -> None:
+    ways = [picture(1000 + number) for number in range(4)]
+
+    def built(seed: int, like: int) -> np.ndarray:
+        of_build = np.random.default_rng(like).normal(0, 1, len(ways))
+        body = sum(way * share for way, share in zip(ways, of_build, strict=True))
+        return (body + 0.3 * picture(seed)).astype(np.float32)
+
+    own = [fingerprint_of(built(number, number)) for number in range(400)]
+    twin = fingerprint_of(built(7000, 5))
+    noise = np.random.default_rng(9).normal(0, 0.1, SHAPE)
+    copy = fingerprint_of((built(6, 6) + noise).astype(np.float32))
+    group = np.array([0] * 400 + [1] * 2)
+    found = {one: (other, alike) for one, other, alike in closest_pairs([*own, twin, copy], group)}
+    assert np.corrcoef(own[5].fine, twin.fine)[0, 1] > IMAGE_LIMIT
+    assert found[400][1] < 0.5
+    assert found[401][0] == 6
+    assert found[401][1] > IMAGE_LIMIT
+
+
 def test_every_image_meets_its_twin_whatever_the_block() -> None:
     prints = [fingerprint_of(picture(number % 700)) for number in range(1400)]
     group = np.arange(1400) // 700
