@@ -124,4 +124,5 @@ def _of_length_1(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return rows of length 1; of length 0 those that are."""
     norms = np.linalg.norm(rows, axis=1, keepdims=True).astype(np.float32)
     norms[norms == 0] = 1.0
-    return rows / norms
+    scaled: NDArray[np.float32] = rows / norms
+    return scaled
