@@ -27,7 +27,7 @@ from pipeline.phantom import write_cohort
 from pipeline.protocol import read_protocol
 from pipeline.train import train_on
 from pipeline.train.examples import Example
-from pipeline.train.fingerprints import fingerprint_of
+from pipeline.train.fingerprints import fingerprints_of
 from schemas.protocol import Protocol
 from schemas.settings import SplitRule
 
@@ -108,11 +108,11 @@ def _protocol(file: Path) -> Protocol:
 
 
 def _example(case: Simulated) -> Example:
-    """Return what training reads, with the fingerprint that the leak guard compares."""
+    """Return what training reads, with the fingerprints that the leak guard compares."""
     image = case.example.image
     if image is None:
         return case.example
-    return replace(case.example, fingerprint=fingerprint_of(image.voxels[0].numpy()))
+    return replace(case.example, fingerprints=fingerprints_of(image))
 
 
 if __name__ == "__main__":

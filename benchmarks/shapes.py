@@ -96,7 +96,7 @@ def _examples(images: NDArray[np.uint8], labels: NDArray[np.uint8], part: str) -
         Example(
             study_uid=f"{part}{number}",
             patient_id=f"{part}{number}",
-            fingerprint=None,
+            fingerprints=(),
             image=ImageInput(own[None], torch.ones_like(own[None], dtype=torch.bool), grid),
             text=None,
             history=history,

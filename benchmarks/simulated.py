@@ -161,7 +161,7 @@ def _simulate(case: BenchmarkCase, protocol: Protocol, encoder: TextEncoder) -> 
         example=Example(
             study_uid=case.case.study_uid,
             patient_id=case.patient_id,
-            fingerprint=None,
+            fingerprints=(),
             image=image,
             text=read_notes(case.case.history, encoder),
             history=case.case.history,
@@ -219,7 +219,7 @@ def _case(arrays: Mapping[str, NDArray[np.generic]], number: int, protocol: Prot
         example=Example(
             study_uid=study_uid,
             patient_id=patient_id,
-            fingerprint=None,
+            fingerprints=(),
             image=_image(arrays, number, protocol),
             text=_text(arrays, number),
             history=History.model_validate_json(str(arrays["histories"][number])),

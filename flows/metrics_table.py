@@ -38,6 +38,7 @@ def show_evaluation(found: Evaluation, *, quiet: bool) -> None:
          _cell(one.log_loss_difference))
         for one in found.comparisons
     ])  # fmt: skip
+    _print("Not judged", ("task", "reason"), [(one.task, one.reason) for one in found.not_judged])
 
 
 def _print(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -46,6 +46,15 @@ class Comparison(FrozenModel):
     """This bundle's log loss less the other's: below 0 this one is better."""
 
 
+class NotJudged(FrozenModel):
+    """A task of which these studies tell nothing."""
+
+    task: str
+    """The task."""
+    reason: str
+    """Why."""
+
+
 class Evaluation(FrozenModel):
     """All of it, as evaluation.json holds it."""
 
@@ -61,8 +70,10 @@ class Evaluation(FrozenModel):
     """Studies left out since their patients were used to train or calibrate the bundle."""
     n_unread: int = Field(ge=0)
     """Labelled studies that could not be read."""
-    tasks: tuple[AnyMetrics, ...]
-    """One a task."""
+    tasks: tuple[AnyMetrics, ...] = Field(min_length=1)
+    """One a task that could be judged."""
+    not_judged: tuple[NotJudged, ...] = ()
+    """The others."""
     subsets: tuple[SubsetResult, ...] = ()
     """What each subset of the modalities can do."""
     comparisons: tuple[Comparison, ...] = ()

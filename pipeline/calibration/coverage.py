@@ -3,6 +3,8 @@
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import betabinom
 
 from pipeline.calibration.reliability import binomial_bounds
@@ -34,7 +36,7 @@ def held_by_answer(
 
 
 def short_sets(
-    metrics: AnyMetrics, promised: float, set_on: Mapping[str, int]
+    metrics: AnyMetrics, promised: float, set_on: Mapping[str, Mapping[str, int]]
 ) -> tuple[Doubt, ...]:
     """Say of which group's cases the sets hold the truth less often than promised.
 
@@ -47,8 +49,8 @@ def short_sets(
     promised
         Coverage of the cases of each answer.
     set_on
-        On how many cases of each answer the thresholds were set; where they differ by what a case
-        has, on how many at least.
+        On how many cases of each answer the thresholds of each group's cases were set; see
+        :func:`cases_set_on`.
     """
     return tuple(
         Doubt(
@@ -60,8 +62,26 @@ def short_sets(
         for part in (metrics.whole, *metrics.groups)
         if part.conformal is not None
         for one in part.conformal.held
-        if one.answer and chance_of_so_few(one, promised, set_on[one.answer]) < SHORT_P
+        if one.answer and chance_of_so_few(one, promised, set_on[part.group][one.answer]) < SHORT_P
     )
+
+
+def cases_set_on(counts: NDArray[np.int64]) -> list[int]:
+    """Return on how many cases of each answer one kind of thresholds would be as sure as these.
+
+    Cases with other modalities have thresholds of their own, whose errors are independent: of
+    shares s that were set on n cases each, the variance of the coverage of all is about that of
+    one set on 1 / sum(s^2 / n).
+
+    Parameters
+    ----------
+    counts : shape (n, answers)
+        For each case, on how many of each answer its own thresholds were set.
+    """
+    kinds, n_of_each = np.unique(counts, axis=0, return_counts=True)
+    shares = n_of_each / n_of_each.sum()
+    sure = 1.0 / (shares[:, None] ** 2 / np.maximum(kinds, 1)).sum(0)
+    return [int(one) for one in sure]
 
 
 def chance_of_so_few(one: Held, promised: float, n_set_on: int) -> float:

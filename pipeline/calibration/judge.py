@@ -85,7 +85,7 @@ def judge(
     """
     labels = answers.labels
     if not 0 < labels.sum() < len(labels):
-        msg = f"task {task}: the test part holds one class only: use a larger cohort"
+        msg = f"task {task}: the judged cases hold one class only: use a larger cohort"
         raise CalibrationError(msg)
     once = np.ones((1, len(labels)))
     usual = np.full(len(labels), train_prevalence)

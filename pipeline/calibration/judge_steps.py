@@ -61,7 +61,7 @@ def judge_steps(
         If only one outcome is there.
     """
     if len(np.unique(outcome_groups(task, answers.labels))) < 2:
-        msg = f"task {task.name}: the test part holds one outcome only: use a larger cohort"
+        msg = f"task {task.name}: the judged cases hold one outcome only: use a larger cohort"
         raise CalibrationError(msg)
     labels, once = answers.labels, np.ones((1, len(answers.labels)))
     asked = questions(task, answers.probability, labels)

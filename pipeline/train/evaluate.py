@@ -19,7 +19,7 @@ from pipeline.calibration.statistics import (
     observed_to_expected,
     patient_weights,
 )
-from pipeline.errors import UsageError
+from pipeline.errors import CalibrationError, UsageError
 from pipeline.progress import Progress, silent
 from pipeline.train.examples import Example
 from pipeline.train.judge import calibrated_alike, judge_task, probabilities
@@ -36,7 +36,7 @@ from pipeline.train.scores import (
 )
 from pipeline.train.splits import was_seen
 from schemas.calibration import AnyCalibrator, StepCalibrator
-from schemas.evaluation import Comparison, Evaluation, SubsetResult
+from schemas.evaluation import Comparison, Evaluation, NotJudged, SubsetResult
 from schemas.metrics import AnyMetrics, Interval, StepMetrics
 from schemas.protocol import Protocol
 from schemas.splits import SplitRecord
@@ -73,10 +73,8 @@ def evaluate(
     Raises
     ------
     UsageError
-        If nothing can be judged, another bundle answers other tasks or reads other inputs, or the
+        If no task can be judged, another bundle answers other tasks or reads other inputs, or the
         protocol differs in what training saw.
-    CalibrationError
-        If a task has one class only.
     """
     bundle, rivals = load_bundle(bundle_folder), [load_bundle(path) for path in others]
     for rival in rivals:
@@ -89,6 +87,7 @@ def evaluate(
     examples = _unseen(found, [split_of(path) for path in (bundle_folder, *others)])
     inputs = [example.model_input(bundle.table_transform) for example in examples]
     scores, hidden = score_with_hidden(bundle, inputs, progress)
+    judged, not_judged = _judged(bundle, examples, scores)
     tasks = range(len(bundle.protocol.tasks))
     return Evaluation(
         bundle=bundle.identity,
@@ -96,10 +95,8 @@ def evaluate(
         n_studies=len(examples),
         n_known_to_training=len(found) - len(examples),
         n_unread=n_labelled - len(found),
-        tasks=tuple(
-            judge_task(bundle, number, examples, scores, usual=_usual(bundle.metrics[number]))
-            for number in tasks
-        ),
+        tasks=judged,
+        not_judged=not_judged,
         subsets=tuple(
             result for number in tasks for result in _subsets_of(bundle, number, examples, hidden)
         ),
@@ -108,6 +105,27 @@ def evaluate(
         ),
         maps=bundle.maps,
     )  # fmt: skip
+
+
+def _judged(
+    bundle: Bundle, examples: Sequence[Example], scores: Scores
+) -> tuple[tuple[AnyMetrics, ...], tuple[NotJudged, ...]]:
+    """Judge each task; a site may not have the outcomes of all."""
+    judged, not_judged = [], []
+    for number, task in enumerate(bundle.protocol.tasks):
+        if not is_known(labels_of(examples, bundle.protocol.tasks, number)).any():
+            reason = f"task {task.name}: no study that was read has its outcome"
+            not_judged.append(NotJudged(task=task.name, reason=reason))
+            continue
+        usual = _usual(bundle.metrics[number])
+        try:
+            judged.append(judge_task(bundle, number, examples, scores, usual=usual))
+        except CalibrationError as fault:
+            not_judged.append(NotJudged(task=task.name, reason=str(fault)))
+    if not judged:
+        msg = f"nothing can be judged: {'; '.join(one.reason for one in not_judged)}"
+        raise UsageError(msg)
+    return tuple(judged), tuple(not_judged)
 
 
 def _usual(metrics: AnyMetrics) -> tuple[float, ...]:
@@ -217,6 +235,8 @@ def _compare(
     for number, task in enumerate(bundle.protocol.tasks):
         labels = labels_of(examples, bundle.protocol.tasks, number)
         known = is_known(labels)
+        if not known.any():
+            continue
         y, weights = labels[known], patient_weights(patients[known])
         told = [
             probabilities(bundle, number, scores)[known],

@@ -21,7 +21,7 @@ from pipeline.seen import see_image, see_phrases
 from pipeline.store import Store
 from pipeline.tensors import ImageInput, ModelInput, TextInput
 from pipeline.train.annotations import token_masks
-from pipeline.train.fingerprints import Fingerprint, fingerprint_of
+from pipeline.train.fingerprints import Fingerprint, fingerprints_of
 from pipeline.train.splits import place_of
 from schemas.history import History
 from schemas.issue import has_errors
@@ -41,8 +41,8 @@ class Example:
         In the order of the tasks' ``label_columns``, NaN where unknown; see ``outcome_losses``.
     masks : shape (K, S/4, P/4, L/4)
         Tokens that show the finding; NaN where there is no mask.
-    fingerprint
-        Of the image on the model's grid; None without one.
+    fingerprints
+        Of each named series on the model's grid, None where it is missing; none without an image.
     quantities
         For the out-of-distribution check, as the scanner and the body parts that headers name.
     soft : shape (L,)
@@ -51,7 +51,7 @@ class Example:
 
     study_uid: str
     patient_id: str
-    fingerprint: Fingerprint | None
+    fingerprints: tuple[Fingerprint | None, ...]
     image: ImageInput | None
     text: TextInput | None
     history: History
@@ -123,7 +123,7 @@ def _read_example(
     return Example(
         study_uid=study.study_uid,
         patient_id=study.patient_id,
-        fingerprint=None if image is None else fingerprint_of(image.voxels[0].numpy()),
+        fingerprints=() if image is None else fingerprints_of(image),
         image=image,
         text=read_notes(history, encoder, partial(see_phrases, store=store)),
         history=history,

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
+from pipeline.tensors import ImageInput
+
 COARSE, FINE = 4, 2
 """Voxels of the model's grid along each side of a cube that is averaged."""
 BLOCK = 512
@@ -46,6 +48,14 @@ def fingerprint_of(voxels: NDArray[np.float32]) -> Fingerprint:
         hashlib.sha256(np.ascontiguousarray(voxels).tobytes()).hexdigest(),
         coarse.ravel(),
         (fine - np.kron(coarse, ratio)).astype(np.float16).ravel(),
+    )
+
+
+def fingerprints_of(image: ImageInput) -> tuple[Fingerprint | None, ...]:
+    """Return the fingerprint of each named series; None of one that was not scanned."""
+    return tuple(
+        fingerprint_of(voxels.numpy()) if scanned.any() else None
+        for voxels, scanned in zip(image.voxels, image.scanned, strict=True)
     )
 
 

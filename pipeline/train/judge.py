@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.bundle import Bundle
 from pipeline.calibration import (
     Answers,
     Judged,
+    cases_set_on,
     class_set,
     doubts_about,
     judge,
@@ -24,10 +26,17 @@ from pipeline.calibration import (
 from pipeline.train.examples import Example
 from pipeline.train.groups import groups_of
 from pipeline.train.scores import Array, Scores, is_known, labels_of, steps_of
-from schemas.calibration import AnyCalibrator, StepCalibrator
+from schemas.calibration import (
+    AnyCalibrator,
+    ClassThresholds,
+    ConformalThresholds,
+    StepCalibrator,
+)
 from schemas.doubt import Doubt
 from schemas.metrics import AnyMetrics
 from schemas.task import Task
+
+_Thresholds = ConformalThresholds | ClassThresholds
 
 
 def judge_task(
@@ -60,25 +69,28 @@ def judge_task(
     groups = groups_of(chosen, bundle.protocol)
     doubts = doubts_about(judged_by(bundle, number, examples, scores))
     if isinstance(calibrator, StepCalibrator):
+        of_each = [thresholds_of(calibrator, present) for present in scores.present]
         sets = tuple(
-            class_set(task, thresholds_of(calibrator, present), row)
-            for row, present in zip(probability, scores.present, strict=True)
+            class_set(task, own, row) for row, own in zip(probability, of_each, strict=True)
         )
         told = Answers(probability, raw, labels, patients, sets)
         steps = judge_steps(task, told.chosen(known), train_shares=usual, groups=groups)
-        return _with_doubts(steps, doubts, calibrator, task)
+        return _with_doubts(steps, doubts, _known(of_each, known), groups, task)
+    of_case = [
+        thresholds_of(calibrator, present, value_of(task, one.history))
+        for present, one in zip(scores.present, examples, strict=True)
+    ]
     answers = Answers(
         probability=probability[:, 0],
         raw_probability=raw[:, 0],
         labels=labels[:, 0],
         patients=patients,
         sets=tuple(
-            label_set(thresholds_of(calibrator, present, value_of(task, one.history)), value)
-            for value, present, one in zip(probability[:, 0], scores.present, examples, strict=True)
+            label_set(own, value) for value, own in zip(probability[:, 0], of_case, strict=True)
         ),
     )
     found = judge(task.name, answers.chosen(known), train_prevalence=usual[0], groups=groups)
-    return _with_doubts(found, doubts, calibrator, task)
+    return _with_doubts(found, doubts, _known(of_case, known), groups, task)
 
 
 def judged_by(bundle: Bundle, number: int, examples: Sequence[Example], scores: Scores) -> Judged:
@@ -114,20 +126,36 @@ def calibrated_alike(calibrator: AnyCalibrator, steps: Array, present: Sequence[
     return to_probability(calibrator, steps, present)
 
 
+def _known(thresholds: Sequence[_Thresholds | None], known: NDArray[np.bool_]) -> list[_Thresholds]:
+    """Return those of the cases whose outcome is known; none where the task has no sets."""
+    of_known = (own for own, flag in zip(thresholds, known, strict=True) if flag)
+    return [own for own in of_known if own is not None]
+
+
 def _with_doubts(
-    metrics: AnyMetrics, doubts: tuple[Doubt, ...], calibrator: AnyCalibrator, task: Task
+    metrics: AnyMetrics,
+    doubts: tuple[Doubt, ...],
+    thresholds: Sequence[_Thresholds],
+    groups: Mapping[str, NDArray[np.bool_]],
+    task: Task,
 ) -> AnyMetrics:
-    sets = calibrator.conformal
-    short = () if sets is None else short_sets(metrics, sets.coverage, _set_on(calibrator, task))
+    """Add what is said against the sets, by the thresholds of each case whose outcome is known."""
+    if not thresholds:
+        return metrics.model_copy(update={"doubts": doubts})
+    counts = np.array([_set_on(own) for own in thresholds])
+    answers = ("0", "1") if task.kind == "binary" else task.classes
+    everyone = np.ones(len(counts), dtype=bool)
+    set_on = {
+        name: dict(zip(answers, cases_set_on(counts[members]), strict=True))
+        for name, members in {"all": everyone, **groups}.items()
+        if members.any()
+    }
+    short = short_sets(metrics, thresholds[0].coverage, set_on)
     return metrics.model_copy(update={"doubts": (*doubts, *short)})
 
 
-def _set_on(calibrator: AnyCalibrator, task: Task) -> Mapping[str, int]:
-    """Return on how many cases of each answer thresholds were set: the fewest, of any subset."""
-    if isinstance(calibrator, StepCalibrator):
-        kinds = [calibrator.conformal, *calibrator.conformal_apart]
-        counts = [dict(zip(task.classes, one.n_cases, strict=True)) for one in kinds if one]
-    else:
-        sets = [calibrator.conformal, *calibrator.conformal_apart, *calibrator.conformal_groups]
-        counts = [{"0": one.n_negative, "1": one.n_positive} for one in sets if one]
-    return {answer: min(one[answer] for one in counts) for answer in counts[0]}
+def _set_on(thresholds: _Thresholds) -> list[int]:
+    """Return on how many cases of each answer they were set."""
+    if isinstance(thresholds, ConformalThresholds):
+        return [thresholds.n_negative, thresholds.n_positive]
+    return list(thresholds.n_cases)

@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.errors import LeakError
 from pipeline.history.identifiers import normalised
 from pipeline.train.examples import Example
-from pipeline.train.fingerprints import closest_pairs
+from pipeline.train.fingerprints import Fingerprint, closest_pairs
 from pipeline.train.similar_notes import compare_notes
 from pipeline.train.splits import PARTS, Part
 from schemas.leaks import EXPLAINED, Leak, LeakKind, LeakReport
@@ -84,10 +84,21 @@ def _patients(cases: Sequence[_Case]) -> Iterator[Leak]:
 
 
 def _same_images(cases: Sequence[_Case]) -> Iterator[Leak]:
-    def image(example: Example) -> str:
-        return "" if example.fingerprint is None else example.fingerprint.sha256
+    for series in range(_n_series(cases)):
 
-    yield from _shared("same-image", cases, image)
+        def image(example: Example, number: int = series) -> str:
+            found = _fingerprint(example, number)
+            return "" if found is None else found.sha256
+
+        yield from _shared("same-image", cases, image)
+
+
+def _n_series(cases: Sequence[_Case]) -> int:
+    return max((len(example.fingerprints) for _, example in cases), default=0)
+
+
+def _fingerprint(example: Example, series: int) -> Fingerprint | None:
+    return example.fingerprints[series] if series < len(example.fingerprints) else None
 
 
 def _shared(kind: LeakKind, cases: Sequence[_Case], key: _Key) -> Iterator[Leak]:
@@ -102,11 +113,31 @@ def _shared(kind: LeakKind, cases: Sequence[_Case], key: _Key) -> Iterator[Leak]
 
 
 def _similar_images(cases: Sequence[_Case]) -> tuple[list[Leak], int, float | None]:
-    """Return nearly equal images (the same ones apart), how many there were, and the closest."""
-    seen = [case for case in cases if case[1].fingerprint is not None]
+    """Return nearly equal images (the same ones apart), how many there were, and the closest.
+
+    Each named series is compared with the same of others.
+    """
+    found: list[Leak] = []
+    likeness: list[float] = []
+    n_images = 0
+    for series in range(_n_series(cases)):
+        seen, prints = [], []
+        for case in cases:
+            if (own := _fingerprint(case[1], series)) is not None:
+                seen.append(case)
+                prints.append(own)
+        n_images += len(seen)
+        leaks, closest = _similar(seen, prints)
+        found += leaks
+        likeness += [] if closest is None else [closest]
+    return found, n_images, max(likeness, default=None)
+
+
+def _similar(
+    seen: Sequence[_Case], prints: Sequence[Fingerprint]
+) -> tuple[list[Leak], float | None]:
     if len(seen) < 2:
-        return [], len(seen), None
-    prints = [example.fingerprint for _, example in seen if example.fingerprint is not None]
+        return [], None
     group = np.array([PARTS.index(part) for part, _ in seen])
     met = {
         (min(one, other), max(one, other)): likeness
@@ -118,7 +149,7 @@ def _similar_images(cases: Sequence[_Case]) -> tuple[list[Leak], int, float | No
         for (one, other), likeness in sorted(met.items())
         if likeness >= IMAGE_LIMIT
     ]
-    return found, len(seen), max(met.values(), default=None)
+    return found, max(met.values(), default=None)
 
 
 def _similar_notes(cases: Sequence[_Case]) -> tuple[list[Leak], int, int, float]:

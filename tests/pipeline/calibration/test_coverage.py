@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from scipy.stats import binom, binomtest
 
-from pipeline.calibration import Answers, judge, short_sets
+from pipeline.calibration import Answers, cases_set_on, judge, short_sets
 from pipeline.calibration.coverage import chance_of_so_few, held_by_answer
 from schemas.doubt import Doubt
 from schemas.metrics import Held, TaskMetrics
 
-SET_ON = {"0": 400, "1": 400}
+SET_ON = {group: {"0": 400, "1": 400} for group in ("all", "scanner: A", "scanner: B")}
 
 
 def judged(n_missed: int) -> TaskMetrics:
@@ -49,6 +49,19 @@ def test_a_group_whose_sets_hold_less_than_promised_is_named_and_chance_is_not()
     )
     assert said == (Doubt(about="sets", words=words),)
     assert short_sets(judged(8), 0.9, SET_ON) == ()
+
+
+def test_thresholds_of_a_few_cases_hardly_count_where_few_were_judged_by_them() -> None:
+    assert cases_set_on(np.array([[400, 90]] * 7)) == [400, 90]
+    mixed = np.array([[300, 317]] * 95 + [[40, 12]] * 5)
+    # 1 / (0.95^2 / 317 + 0.05^2 / 12)
+    assert cases_set_on(mixed)[1] == 327
+    # Of thresholds drawn for both kinds, the coverage of all spreads as if set on so many.
+    random = np.random.default_rng(0)
+    covered = [random.beta(k, n + 1 - k, 20000) for n, k in ((99, 90), (199, 180))]
+    both = 0.7 * covered[0] + 0.3 * covered[1]
+    sure = cases_set_on(np.array([[99, 99]] * 7 + [[199, 199]] * 3))[0]
+    assert both.std() == pytest.approx(np.sqrt(0.9 * 0.1 / (sure + 2)), rel=0.05)
 
 
 def test_chance_counts_that_thresholds_were_set_on_few_cases() -> None:

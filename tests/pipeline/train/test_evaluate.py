@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.bundle import Bundle
-from pipeline.errors import RecordsError, UsageError
+from pipeline.errors import CalibrationError, RecordsError, UsageError
 from pipeline.train import Source, labelled
 from pipeline.train import evaluate as judging
 from pipeline.train.scores import Scores
@@ -213,3 +213,30 @@ def test_subsets_are_judged_by_their_own_map_on_cases_that_have_everything() -> 
         # Standard errors at 2,800 cases are about 0.04 and 0.03.
         assert one.slope.value == pytest.approx(1.0, abs=0.12)
         assert one.observed_to_expected.value == pytest.approx(1.0, abs=0.1)
+
+
+def test_a_task_of_which_the_studies_tell_nothing_does_not_stop_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nothing: Any = None
+    tasks = tuple(YES.model_copy(update={"name": name}) for name in ("known", "unknown", "one"))
+    metrics: Any = (SimpleNamespace(train_prevalence=0.3),) * 3
+    bundle = Bundle(
+        PROTOCOL.model_copy(update={"tasks": tasks}), nothing, nothing, nothing, calibrators=(),
+        reference=nothing, metrics=metrics, identity=IDENTITY,
+    )  # fmt: skip
+    cases: Any = [SimpleNamespace(labels=np.array([n % 2, np.nan, 1.0])) for n in range(9)]
+
+    def judged(_: Bundle, number: int, *__: object, usual: tuple[float, ...]) -> object:
+        if number == 2:
+            raise CalibrationError("task one: one class only")
+        return number, usual
+
+    monkeypatch.setattr(judging, "judge_task", judged)
+    found, others = judging._judged(bundle, cases, nothing)
+    assert found == ((0, (0.3,)),)
+    assert [one.task for one in others] == ["unknown", "one"]
+    for case in cases:
+        case.labels[0] = np.nan
+    with pytest.raises(UsageError, match="nothing can be judged: task known: no study"):
+        judging._judged(bundle, cases, nothing)

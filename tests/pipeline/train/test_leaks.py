@@ -5,10 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from pipeline.errors import LeakError
+from pipeline.geometry import Geometry
+from pipeline.tensors import ImageInput
 from pipeline.train.examples import Example
-from pipeline.train.fingerprints import Fingerprint, closest_pairs, fingerprint_of
+from pipeline.train.fingerprints import (
+    Fingerprint,
+    closest_pairs,
+    fingerprint_of,
+    fingerprints_of,
+)
 from pipeline.train.labelled import Source
 from pipeline.train.leaks import IMAGE_LIMIT, Parts, find_leaks, require_clean
 from pipeline.train.similar_notes import compare_notes
@@ -47,7 +55,7 @@ def example(
     return Example(
         study_uid=f"1.2.{number}",
         patient_id=patient or f"p{number}",
-        fingerprint=fingerprint_of(picture(number) if image is None else image),
+        fingerprints=(fingerprint_of(picture(number) if image is None else image),),
         image=None,
         text=None,
         history=History(
@@ -126,7 +134,7 @@ def test_people_of_one_build_are_not_taken_for_one_image() -> None:
     )
     one, other = (example(n, image=(picture(n) * 0.1 + own + k * fine).astype(np.float32))
                   for n, k in ((1, 1), (9, -1)))  # fmt: skip
-    prints = [one.fingerprint, other.fingerprint, example(2).fingerprint, example(3).fingerprint]
+    prints = [own for case in (one, other, example(2), example(3)) for own in case.fingerprints]
     known = [item for item in prints if isinstance(item, Fingerprint)]
     coarse = np.stack([item.coarse for item in known])
     alike = np.corrcoef(coarse - coarse.mean(axis=0))[0, 1]
@@ -218,12 +226,27 @@ def test_the_report_of_a_refusal_quotes_no_note_and_names_no_patient() -> None:
     assert "p1" not in str(fault.value)
 
 
+def test_each_series_is_compared_with_its_like_and_a_missing_one_with_none() -> None:
+    absent = np.full(SHAPE, -1.0, np.float32)
+
+    def flair_only(number: int, drawn: int) -> Example:
+        voxels = torch.from_numpy(np.stack([absent, picture(drawn)]))
+        scanned = torch.stack([torch.zeros(SHAPE), torch.ones(SHAPE)]).bool()
+        image = ImageInput(voxels, scanned, Geometry(np.eye(4)[[2, 1, 0, 3]], SHAPE, "1.2.3"))
+        return replace(example(number), fingerprints=fingerprints_of(image))
+
+    alone = split(c1=flair_only(1, 101), c9=flair_only(9, 109))
+    assert find_leaks(alone, TASKS).is_clean
+    twice = split(c1=flair_only(1, 101), c9=flair_only(9, 101))
+    assert kinds(find_leaks(twice, TASKS)) == {"same-image": 1}
+
+
 def test_a_report_of_a_guard_that_was_off_is_not_clean() -> None:
     assert not LeakReport(is_checked=False).is_clean
 
 
 def test_cases_without_image_or_notes_are_passed_over() -> None:
-    bare = replace(example(9), fingerprint=None, history=History(at=SCAN))
+    bare = replace(example(9), fingerprints=(), history=History(at=SCAN))
     report = find_leaks(split(c9=bare), TASKS)
     assert (report.n_images, report.n_notes) == (11, 11)
     assert report.is_clean
@@ -235,7 +258,7 @@ def test_a_training_that_leaks_stops_before_anything_is_fitted(
     cases = [example(number) for number in range(300)]
     # Twenty more with the first one's image: they cannot all fall in one part.
     twins = range(300, 320)
-    cases += [replace(example(number), fingerprint=cases[0].fingerprint) for number in twins]
+    cases += [replace(example(number), fingerprints=cases[0].fingerprints) for number in twins]
     module = "pipeline.train.train"
     monkeypatch.setattr(f"{module}.load_text_encoder", lambda *_, **__: None)
     monkeypatch.setattr(f"{module}.read_labelled", lambda *_, **__: (cases, len(cases)))
