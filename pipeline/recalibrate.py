@@ -76,12 +76,17 @@ def recalibrate(bundle_folder: Path, labels_file: Path, reports: Path, out: Path
     UsageError
         If no study has both a result of this bundle and an outcome, every such patient helped to
         make the bundle, or no task has enough events.
+    RecordsError
+        If a row's patient is not the one whom the study's images name.
     CalibrationError
         If the bundle's answers do not rank the site's cases.
     """
     bundle, split = load_bundle(bundle_folder), split_of(bundle_folder)
     _require_binary(bundle)
-    followed = _followed(_results(bundle, reports), read_label_file(labels_file, bundle.protocol))
+    found, labels = _results(bundle, reports), read_label_file(labels_file, bundle.protocol)
+    owners = {uid: report.patient_id for uid, report in found.items()}
+    labels.require_same_patients(owners, bundle.protocol.identity)
+    followed = _followed(found, labels)
     fresh = _fresh(followed, split)
     digest = file_sha256(labels_file)
     used = [_used(bundle, number, fresh) for number in range(len(bundle.calibrators))]

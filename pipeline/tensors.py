@@ -20,9 +20,10 @@ class ImageInput:
 
     Parameters
     ----------
-    voxels : shape (1, S, P, L), float32
-        Scaled to -1..1, and above within the headroom; axes run to the head, the back, the left.
-    scanned : shape (1, S, P, L), bool
+    voxels : shape (C, S, P, L), float32
+        Of each named series; scaled to -1..1, and above within the headroom. Axes run to the head,
+        the back, the left.
+    scanned : shape (C, S, P, L), bool
         False where the scanner did not look.
     grid
         Where those voxels are.
@@ -134,6 +135,11 @@ class TableInput:
         """Whether any of the table's own columns is known."""
         return bool(self.is_known[: len(self.is_known) - self.n_concepts].any())
 
+    @property
+    def has_concepts(self) -> bool:
+        """Whether anything that was read in the notes is known."""
+        return bool(self.is_known[len(self.is_known) - self.n_concepts :].any())
+
     def only(self, *, columns: bool, concepts: bool) -> "TableInput | None":
         """Return it with columns or concepts hidden; None if nothing is left."""
         is_known = self.is_known.clone()
@@ -169,11 +175,16 @@ class ModelInput:
 
     @property
     def present(self) -> tuple[str, ...]:
-        """The modalities that are there, in the order image, notes, table."""
+        """The modalities that are there, in the order image, notes, table.
+
+        A concept without a sentence, as when one asks what the case would be if its only sentence
+        had said otherwise, was read in notes all the same.
+        """
+        table = self.table
         parts = {
             "image": self.image is not None,
-            "notes": self.text is not None,
-            "table": self.table is not None and self.table.has_columns,
+            "notes": self.text is not None or (table is not None and table.has_concepts),
+            "table": table is not None and table.has_columns,
         }
         return tuple(name for name, is_there in parts.items() if is_there)
 

@@ -81,11 +81,14 @@ def parts_differ(calibration: Judged, others: Mapping[str, Judged]) -> tuple[Dou
     calibration
         On whom the calibrator was fitted.
     others
-        By name; of ``test`` the ranking is compared too.
+        By name; of all but ``train``, of which a network knows too much, the ranking is compared
+        too.
     """
     said = []
     for place, one in enumerate(calibration.asked):
         for name, part in others.items():
+            if not len(part.patients):
+                continue
             its = part.asked[place]
             share = _differ(_shares(one, calibration), _shares(its, part))
             if share:
@@ -94,7 +97,7 @@ def parts_differ(calibration: Judged, others: Mapping[str, Judged]) -> tuple[Dou
                     f"{name} part have the outcome: the prior is wrong in one of them"
                 )
                 said.append(_of(one, "prevalence", words))
-            if name != "test" or not (one.has_both and its.has_both):
+            if name == "train" or not (one.has_both and its.has_both):
                 continue
             ranks = _differ(
                 one.statistic(auroc, patient_weights(calibration.patients)),

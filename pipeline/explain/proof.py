@@ -53,7 +53,7 @@ def prove(
     maps = np.array([finest_of(output)[0] for output in outputs])
     measured = []
     for place, (case, output) in enumerate(zip(cases, outputs, strict=True)):
-        progress("proving the maps", place, len(cases) + N_OCCLUDED)
+        progress("proving the maps", place, len(cases) + len(tasks) * N_OCCLUDED)
         others = (maps.sum(0) - maps[place]) / max(len(cases) - 1, 1)
         measured.append(measure(case.predict, case.redrawn, case.inputs, output, others))
     blocks = _occluded(cases, outputs, measured, len(tasks), progress)
@@ -77,16 +77,30 @@ def _occluded(
     progress: Progress,
 ) -> list[list[float]]:
     """Return, for each task, how high the maps rank the block that is missed most."""
-    tested = [sum(one.is_tested(number) for number in range(n_tasks)) for one in measured]
-    chosen = [place for place in np.argsort(-np.array(tested), kind="stable") if tested[place]]
+    chosen = _to_occlude(measured, n_tasks)
     found: list[list[float]] = [[] for _ in range(n_tasks)]
-    for done, place in enumerate(chosen[:N_OCCLUDED]):
-        progress("proving the maps", len(cases) + done, len(cases) + N_OCCLUDED)
+    for done, place in enumerate(chosen):
+        progress("proving the maps", len(cases) + done, len(cases) + len(chosen))
         ranks = occluded(cases[place].predict, cases[place].inputs, outputs[place])
         for number in range(n_tasks):
             if measured[place].is_tested(number) and not np.isnan(ranks[number]):
                 found[number].append(float(ranks[number]))
     return found
+
+
+def _to_occlude(measured: Sequence[Measured], n_tasks: int) -> list[int]:
+    """Choose cases, few since each takes long, so that each task has ``N_OCCLUDED`` if it can."""
+    is_tested = np.array(
+        [[one.is_tested(number) for number in range(n_tasks)] for one in measured], dtype=bool
+    ).reshape(len(measured), n_tasks)
+    chosen: list[int] = []
+    while True:
+        is_short = is_tested[chosen].sum(0) < N_OCCLUDED
+        helps = is_tested[:, is_short].sum(1)
+        helps[chosen] = 0
+        if not helps.any():
+            return chosen
+        chosen.append(int(helps.argmax()))
 
 
 def _token_mm(case: ProofCase, output: ModelOutput) -> float:

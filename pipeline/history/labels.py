@@ -1,7 +1,7 @@
 """Known outcomes of a cohort's studies."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from pipeline.history.identifiers import identifiers_of
 from pipeline.history.values import MISSING
 from schemas.identity import IdentityRule
 from schemas.protocol import Protocol
-from schemas.series import SkippedFile, Study
+from schemas.series import SkippedFile
 from schemas.task import Task
 
 KEYS = ("patient_id", "study_uid")
@@ -45,7 +45,7 @@ class Labels:
     source: str
     doubts: tuple[SkippedFile, ...] = ()
 
-    def require_same_patients(self, studies: Sequence[Study], identity: IdentityRule) -> None:
+    def require_same_patients(self, owners: Mapping[str, str], identity: IdentityRule) -> None:
         """Check that each labelled study is of the patient that its images name.
 
         Where the protocol lets another spelling pair, it does here, by the same rule: only if
@@ -53,8 +53,8 @@ class Labels:
 
         Parameters
         ----------
-        studies
-            All of the cohort's.
+        owners
+            Patient ID of each of the cohort's studies by its UID, "" where it has none.
         identity
             The protocol's.
 
@@ -64,7 +64,7 @@ class Labels:
             If any is not: a label would be learned with another patient's images. Rows are named
             by their study, patients are not named.
         """
-        named = [study.patient_id for study in studies if study.patient_id]
+        named = [patient for patient in owners.values() if patient]
         spellings = identifiers_of(self.patients.values(), (), named)
 
         def is_same(one: str, other: str) -> bool:
@@ -72,11 +72,9 @@ class Labels:
             return one == other or (is_alike and spellings.is_one_patient(one))
 
         wrong = [
-            study.study_uid
-            for study in studies
-            if study.study_uid in self.patients
-            and study.patient_id
-            and not is_same(study.patient_id, self.patients[study.study_uid])
+            uid
+            for uid, patient in owners.items()
+            if uid in self.patients and patient and not is_same(patient, self.patients[uid])
         ]
         if wrong:
             text = "has another patient_id than the study's Patient ID (0010,0020)"

@@ -1,5 +1,6 @@
 """Masks of what a finding looks like, as targets for the network's tokens."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from pipeline.model.image_encoder import STRIDE
 from pipeline.nifti import load_nifti
 from schemas.protocol import Protocol
 from schemas.task import Task
+
+logger = logging.getLogger(__name__)
 
 MIN_SHARE = 0.2
 
@@ -57,7 +60,14 @@ def _token_mask(path: Path, grid: Geometry) -> NDArray[np.float32]:
     except (IngestError, GeometryError) as error:
         msg = f"annotations: {error}"
         raise UsageError(msg) from error
-    return mask_tokens(array, geometry, grid)
+    tokens = mask_tokens(array, geometry, grid)
+    if (array > 0).any() and not tokens.any():
+        logger.warning(
+            "%s: nothing of this mask lies in the part of the scan that the model reads, so it "
+            "teaches nothing: check that it was drawn on this series", path.name
+        )  # fmt: skip
+        return np.full_like(tokens, np.nan)
+    return tokens
 
 
 def mask_tokens(

@@ -124,8 +124,9 @@ def _doubted(
     """Return a task's metrics with what the parts say against its calibration."""
     judged = {
         part: judged_by(bundle, number, parts[part], scores[part])
-        for part in ("train", "calibration", "test")
-    }  # fmt: skip
+        for part in ("train", "calibration", "conformal", "test")
+        if part in scores
+    }
     calibration = judged.pop("calibration")
     said = (
         *ranks_by_chance(bundle.calibrators[number]),

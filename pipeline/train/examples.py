@@ -88,7 +88,8 @@ def read_examples(
         If no labelled study can be read, a label is of another patient, or a mask cannot be read.
     """
     studies = [study for study in cohort.inventory.studies if study.study_uid in labels.values]
-    labels.require_same_patients(cohort.inventory.studies, cohort.protocol.identity)
+    owners = {study.study_uid: study.patient_id for study in cohort.inventory.studies}
+    labels.require_same_patients(owners, cohort.protocol.identity)
     examples = []
     for number, study in enumerate(studies):
         progress("reading cases", number, len(studies))

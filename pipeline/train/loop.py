@@ -1,5 +1,6 @@
 """The training loop: transformers' Trainer around the network, in one phase or two."""
 
+import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import EarlyStoppingCallback, PrinterCallback
 
+from pipeline.errors import UsageError
 from pipeline.model.image_encoder import looked_share
 from pipeline.model.network import FusedNetwork
 from pipeline.preprocess import TableTransform
@@ -151,6 +153,7 @@ class _Run:
             supervised.load_state_dict(load_file(best))
         else:
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+            _require_number(trainer.state.best_metric, phase)
         self.work.finish(phase, self.network)
 
     def _trainer(self, supervised: Supervised, parts: Parts, phase: Phase) -> StepTrainer:
@@ -176,6 +179,16 @@ class _Run:
         if self.work.curves is not None:
             trainer.add_callback(curves_in(self.work.curves / phase))
         return trainer
+
+
+def _require_number(loss: float | None, phase: Phase) -> None:
+    """Refuse weights that no epoch of which had a validation loss."""
+    if loss is None or not math.isfinite(loss):
+        msg = (
+            f"{NAMES[phase]}: the validation loss was not a number, so no weights are worth "
+            "keeping: lower training.learning_rate, or look for extreme values in the table"
+        )
+        raise UsageError(msg)
 
 
 @torch.inference_mode()

@@ -45,11 +45,16 @@ class Monitor:
             found |= {f"{name}_{task.name}": float(losses[name][number]) for name in losses}
             moved = {name: float(values[name][:, own].std(0).mean()) for name in MODALITIES}
             found |= {f"{name}_moves_{task.name}": moved[name] for name in MODALITIES}
-            if is_first() and not self.supervised.image_only:
+            if is_first() and self._is_watched():
                 _alarm(task.name, {name: losses[name][number] for name in losses}, moved)
         if is_first():
             logger.info("validation: %s", ", ".join(f"{k} {v:.3f}" for k, v in found.items()))
         return found
+
+    def _is_watched(self) -> bool:
+        """Say whether parts could fail each other: not where one is never read."""
+        alone = ("image_only", "history_only")
+        return not self.supervised.image_only and self.protocol.model.fusion not in alone
 
     def _losses(self, logits: NDArray[np.float32], labels: NDArray[np.float32]) -> list[float]:
         with torch.inference_mode():

@@ -11,7 +11,7 @@ from scipy.special import expit
 from pipeline import recalibrate as recalibrating
 from pipeline.bundle import SPLITS, Bundle, load_bundle, making_of, save_bundle, split_of
 from pipeline.calibration import to_log_odds
-from pipeline.errors import UsageError
+from pipeline.errors import RecordsError, UsageError
 from pipeline.recalibrate import Followed, recalibrate
 from pipeline.train.evaluate import _unseen
 from pipeline.train.splits import split_record, was_seen
@@ -169,6 +169,23 @@ def test_the_card_says_which_doubts_the_update_has_answered(bundle: Bundle) -> N
     words = recalibrating._words([moved, *bundle.calibrators[1:]], metrics, n_known=0)
     assert words.count("too many") == 1
     assert "too short" not in words
+
+
+def test_outcomes_that_slipped_by_a_row_are_refused_and_no_patient_is_named(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    labels = site(tmp_path / "site", bundle, 20)
+    rows = labels.read_text().splitlines()
+    patients = [row.split(",")[0] for row in rows[1:]]
+    slipped = [
+        ",".join([patient, *row.split(",")[1:]])
+        for patient, row in zip([*patients[1:], patients[0]], rows[1:], strict=True)
+    ]
+    labels.write_text("\n".join([rows[0], *slipped]) + "\n")
+    with pytest.raises(RecordsError, match="has another patient_id than the study") as caught:
+        recalibrate(SHIPPED, labels, tmp_path / "site", tmp_path / "new")
+    assert not any(f"{patient}" in str(caught.value).split() for patient in patients)
+    assert not (tmp_path / "new").exists()
 
 
 def test_too_few_outcomes_change_nothing(bundle: Bundle, tmp_path: Path) -> None:

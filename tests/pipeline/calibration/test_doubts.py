@@ -69,6 +69,13 @@ def test_with_shuffled_labels_the_calibration_part_ranks_otherwise_than_the_test
     assert differ[0].about == "labels"
 
 
+def test_thresholds_set_on_shuffled_labels_are_doubted() -> None:
+    calibration, nobody = judged(*part(400, 1)), judged(np.zeros(0), np.zeros(0, np.int64))
+    others = {"conformal": judged(*part(300, 101, shuffled=True)), "test": nobody}
+    (doubt,) = parts_differ(calibration, others)
+    assert "on the conformal part: labels may be wrong in one of them" in doubt.words
+
+
 def test_most_shuffled_parts_are_refused_by_the_calibration_itself() -> None:
     fitted = [fitted_or_none(*part(400, seed, shuffled=True)) for seed in range(20)]
     # One in twenty ranks by luck; of 20, at most 4 in all but one of 400 draws.

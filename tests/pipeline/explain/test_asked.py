@@ -295,3 +295,13 @@ def test_sentences_that_stay_keep_their_flags() -> None:
     left = notes(history()).without({1})
     assert left is not None
     assert left.flags[:, 0].tolist() == [0.0, *range(2, len(left.sentences) + 1)]
+
+
+def test_a_fact_whose_only_sentence_went_was_read_in_notes_all_the_same() -> None:
+    table = TableInput(torch.zeros(7, 5), torch.tensor([False] * 4 + [True] + [False] * 2), 3)
+    case = ModelInput(None, None, table)
+    assert case.present == ("notes",)
+    assert replace(case, table=table.only(columns=True, concepts=False)).present == ()
+    kept = case.only(("notes",)).table
+    assert kept is not None
+    assert kept.has_concepts

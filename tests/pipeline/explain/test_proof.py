@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from pipeline.cells import CELLS
 from pipeline.explain import Predict, ProofCase, prove, refusal
 from pipeline.explain.occlusion import correlated, occluded
 from pipeline.explain.paint import blurred, put_back, shifted
+from pipeline.explain.proof import _to_occlude
 from pipeline.geometry import Geometry
 from pipeline.tensors import ImageInput, ModelInput, ModelOutput
 from schemas.maps import MapProof, MapProofs
@@ -227,3 +230,14 @@ def test_correlation_is_pearsons_and_undefined_for_a_constant() -> None:
     one, other = np.array([1.0, 2.0, 4.0]), np.array([2.0, 1.0, 5.0])
     assert correlated(one, other) == pytest.approx(np.corrcoef(one, other)[0, 1])
     assert np.isnan(correlated(one, np.ones(3)))
+
+
+def test_cases_to_occlude_are_chosen_so_that_no_task_goes_without() -> None:
+    def one(*numbers: int) -> Any:
+        return SimpleNamespace(is_tested=lambda number: number in numbers)
+
+    # Twenty cases of the first task alone, then some of the others, one of none.
+    cases = [*[one(0)] * 20, one(), *[one(0, 2)] * 2, *[one(1)] * 3]
+    assert _to_occlude(cases, 3) == [21, 22, 0, 1, 23, 24, 25]
+    assert _to_occlude([one()], 3) == []
+    assert _to_occlude([], 2) == []

@@ -43,9 +43,9 @@ def test_a_label_of_another_patient_is_named_by_its_study_alone(tmp_path: Path) 
     (tmp_path / "labels.csv").write_text(LABELS)
     labels = read_labels(tmp_path, PROTOCOL)
     exact = IdentityRule()
-    labels.require_same_patients([study("1.2", "007"), study("1.4", ""), study("1.9", "x")], exact)
+    labels.require_same_patients({"1.2": "007", "1.4": "", "1.9": "x"}, exact)
     with pytest.raises(RecordsError) as caught:
-        labels.require_same_patients([study("1.2", "7"), study("1.3", "SECRET")], exact)
+        labels.require_same_patients({"1.2": "7", "1.3": "SECRET"}, exact)
     assert [text.split(":")[0] for text in caught.value.faults] == [
         "labels.csv, study 1.2", "labels.csv, study 1.3"
     ]  # fmt: skip
@@ -58,17 +58,17 @@ def test_another_spelling_of_a_patient_is_the_same_where_it_pairs_and_only_there
     (tmp_path / "labels.csv").write_text(LABELS)
     labels = read_labels(tmp_path, PROTOCOL)
     normalised = IdentityRule(match="normalised")
-    labels.require_same_patients([study("1.2", "7"), study("1.3", "0-8")], normalised)
+    labels.require_same_patients({"1.2": "7", "1.3": "0-8"}, normalised)
     for refused in (
-        [study("1.2", "7"), study("1.9", "07")],  # two spellings among the images
-        [study("1.2", "70")],
-        [study("1.2", "--")],
+        {"1.2": "7", "1.9": "07"},  # two spellings among the images
+        {"1.2": "70"},
+        {"1.2": "--"},
     ):
         with pytest.raises(RecordsError, match=r"labels\.csv, study 1\.2: "):
             labels.require_same_patients(refused, normalised)
     # two spellings among the labels
     (tmp_path / "labels.csv").write_text(LABELS + "7,1.6,1\n")
     twice = read_labels(tmp_path, PROTOCOL)
-    twice.require_same_patients([study("1.2", "007"), study("1.6", "7")], normalised)
+    twice.require_same_patients({"1.2": "007", "1.6": "7"}, normalised)
     with pytest.raises(RecordsError, match=r"labels\.csv, study 1\.2: "):
-        twice.require_same_patients([study("1.2", "07")], normalised)
+        twice.require_same_patients({"1.2": "07"}, normalised)

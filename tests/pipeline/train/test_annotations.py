@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,20 @@ def test_a_task_may_share_another_tasks_masks(
     )  # fmt: skip
     masks = token_masks(tmp_path, "1.2", grid, protocol.model_copy(update={"tasks": tasks}))
     assert np.array_equal(masks[0], masks[1])
+
+
+def test_a_mask_that_lies_elsewhere_teaches_nothing_and_is_named(
+    volume: Volume, protocol: Protocol, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    affine = volume.geometry.affine.copy()
+    affine[:3, 3] += 5000.0
+    elsewhere = replace(volume.geometry, affine=affine)
+    (tmp_path / "annotations").mkdir()
+    mask = np.ones(volume.geometry.shape, np.uint8)
+    save_nifti(tmp_path / "annotations" / "1.2__lesion.nii.gz", mask, elsewhere)
+    masks = token_masks(tmp_path, "1.2", model_grid(volume.geometry, protocol.grid), protocol)
+    assert np.isnan(masks).all()
+    assert "1.2__lesion.nii.gz: nothing of this mask lies" in caplog.text
 
 
 def test_an_unreadable_mask_is_named(volume: Volume, protocol: Protocol, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.errors import UsageError
 from pipeline.geometry import Geometry
 from pipeline.model.collate import collate
 from pipeline.model.network import FusedNetwork
@@ -46,7 +47,7 @@ def example(number: int) -> Example:
     )
     masks = np.full((2, 4, 6, 8), np.nan, np.float32)
     labels = np.array([has_block, np.nan if number % 5 == 0 else age > 50], np.float32)
-    return Example(f"1.{number}", f"p{number}", None, image, None, history, labels, masks, {})
+    return Example(f"1.{number}", f"p{number}", (), image, None, history, labels, masks, {})
 
 
 @pytest.fixture(scope="module")
@@ -222,3 +223,10 @@ def test_a_batch_holds_voxels_only_where_an_image_is_still_to_be_encoded(
     assert {"voxels", "tokens"} & set(batch(known)) == {"tokens"}
     assert {"voxels", "tokens"} & set(batch([known[0], example(4)])) == {"voxels"}
     assert {"voxels", "tokens"} & set(batch(known[1:])) == {"voxels"}
+
+
+@pytest.mark.parametrize("loss", [None, float("nan"), float("inf")])
+def test_weights_without_a_validation_loss_are_refused(loss: float | None) -> None:
+    with pytest.raises(UsageError, match="lower training"):
+        loop._require_number(loss, "fused")
+    loop._require_number(0.4, "fused")

@@ -44,6 +44,16 @@ def test_fusion_that_is_no_worse_than_its_parts_raises_no_alarm(
     assert not caplog.records
 
 
+def test_where_a_part_is_never_read_nobody_is_told_that_it_moves_nothing(
+    monitor: Monitor, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = monitor.protocol.model.model_copy(update={"fusion": "image_only"})
+    monitor.protocol = monitor.protocol.model_copy(update={"model": model})
+    with caplog.at_level(logging.WARNING):
+        monitor(judged(whole=1.0, image=1.0, history=0.0, moves=0.0))
+    assert not caplog.records
+
+
 @pytest.mark.parametrize(
     ("parts", "message"),
     [

@@ -73,7 +73,7 @@ def example(number: int) -> tuple[Example, float]:
     labels = np.array([random.random() < risk, np.nan if number % 4 else number % 8 == 0])
     masks = np.full((2, 4, 6, 8), np.nan, np.float32)
     return Example(
-        f"1.{number}", f"p{number}", None, None if number % 10 == 0 else image, None, history,
+        f"1.{number}", f"p{number}", (), None if number % 10 == 0 else image, None, history,
         labels.astype(np.float32), masks, {},
     ), risk  # fmt: skip
 
