@@ -140,6 +140,9 @@ class TrainingSettings(FrozenModel):
     kept: less memory, more time, the same gradients."""
     learning_rate: float = Field(default=2e-3, gt=0)
     """Peak, after warm-up."""
+    text_learning_rate: float = Field(default=5e-5, gt=0)
+    """The same for a BERT that training changes (``model.text_tuning``): what knows its language
+    already is moved little at a time. LoRA's few weights stand more, such as 2e-4."""
     weight_decay: float = Field(default=0.05, ge=0)
     """AdamW's."""
     modality_dropout: float = Field(default=0.3, ge=0, lt=1)

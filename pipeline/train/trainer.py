@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 from transformers import (
     Trainer,
     TrainerCallback,
@@ -37,6 +38,21 @@ class StepTrainer(Trainer):
 
     loss_is_scaled_for_ga = True
     model: Supervised
+
+    def create_optimizer(self, *given: Any, **named: Any) -> Optimizer:
+        """Return the optimizer, for which a BERT that is trained along has a step of its own."""
+        optimizer: Optimizer = super().create_optimizer(*given, **named)
+        tuned = self.model.network.tunable_text
+        if tuned is None:
+            return optimizer
+        of_bert = set(tuned.parameters())
+        for group in list(optimizer.param_groups):
+            own = [one for one in group["params"] if one in of_bert]
+            if own and len(own) < len(group["params"]):
+                group["params"] = [one for one in group["params"] if one not in of_bert]
+                step = self.model.settings.text_learning_rate
+                optimizer.add_param_group({**group, "params": own, "lr": step})
+        return optimizer
 
     def get_batch_samples(
         self,

@@ -26,7 +26,13 @@ def test_a_tuned_bert_is_resumed_kept_and_read_anew(
         tiny_protocol.model_dump()
         | {
             "model": tiny_protocol.model.model_dump() | {"text_tuning": tuning, "max_tokens": 32},
-            "training": {"epochs": 2, "batch_size": 8, "splits": SPLITS, "learning_rate": 1e-3},
+            "training": {
+                "epochs": 2,
+                "batch_size": 8,
+                "splits": SPLITS,
+                "learning_rate": 1e-3,
+                "text_learning_rate": 1e-3,
+            },
         }
     )
     base = load_text_encoder(protocol.model)
