@@ -86,8 +86,9 @@ def condition(change: Change) -> str:
     if change.after is None:
         return f"If the notes did not speak of “{name}” (read: {before})"
     after = measured(change.after, change.unit)
-    is_usual = change.kind == "table" and not isinstance(change.after, bool)
-    return f"If “{name}” were {after}{', as is usual' if is_usual else ''}, not {before}"
+    is_mean = change.kind == "table" and not isinstance(change.after, bool)
+    whose = ", the mean of the training patients" if is_mean else ""
+    return f"If “{name}” were {after}{whose}, not {before}"
 
 
 def _furthest(what_if: WhatIf, probability: float) -> list[Change]:
