@@ -69,7 +69,8 @@ def text_of(found):
         pytest.param(
             {"kind": "table", "name": "crp_level", "label": "", "before": 80.5, "after": 12.0,
              "unit": "mg/L"},
-            "If “crp level” were 12 mg/L, the mean of the training patients, not 80.5 mg/L", id="number",
+            "If “crp level” were 12 mg/L, the mean of the training patients, not 80.5 mg/L",
+            id="number",
         ),
         pytest.param(
             {"kind": "table", "name": "cancer", "label": "Cancer", "before": True, "after": False},
