@@ -43,6 +43,7 @@ from pipeline.calibration import (
     value_of,
 )
 from pipeline.explain import check_maps
+from pipeline.explain.deletion import OF_PEAK
 from pipeline.model.image_encoder import STRIDE
 from pipeline.phantom import WORLDS
 from pipeline.phantom.patient import Patient, draw_patient
@@ -62,6 +63,8 @@ LEAST_MM = 6.0
 """Across; the pointing game leaves out smaller findings."""
 N_DELETED = 300
 """Scans with the finding whose maps are tested by deletion."""
+PAINTED = {0.0: "deletion_of_all", OF_PEAK: "deletion"}
+"""Share of a map's peak that a voxel must hold to be painted over (0: the whole strongest 3 %)."""
 WORLD_FINDINGS = {world.finding for world in WORLDS.values()}
 
 Array = NDArray[np.float64]
@@ -97,24 +100,26 @@ class _Scored:
     maps
         By name, of the finding's map.
     deletions
-        One check a task, of some of those who have the finding.
+        By the share of a map's peak that was painted over, one check a task, of some of those who
+        have the finding.
     """
 
     answers: Sequence[Mapping[str, list[float]]]
     maps: Sequence[Mapping[str, float]]
-    deletions: Sequence[tuple[MapCheck, ...]]
+    deletions: Mapping[float, Sequence[tuple[MapCheck, ...]]]
 
 
 def _scored(
     bundle: Bundle, cases: Sequence[Simulated], patients: Sequence[Patient], progress: Progress
 ) -> _Scored:
     answers, maps = [], []
-    deletions: list[tuple[MapCheck, ...]] = []
+    deletions: dict[float, list[tuple[MapCheck, ...]]] = {of_peak: [] for of_peak in PAINTED}
     for number, case in enumerate(cases):
         progress("scoring", number, len(cases))
         found, seen = _score(bundle, case, patients[number])
-        if "is_hit" in seen and len(deletions) < N_DELETED:
-            deletions.append(_deletion(bundle, case))
+        if "is_hit" in seen and len(deletions[OF_PEAK]) < N_DELETED:
+            for of_peak, checks in deletions.items():
+                checks.append(_deletion(bundle, case, of_peak))
         answers.append(found)
         maps.append(seen)
     progress("scoring", 1, 1)
@@ -142,9 +147,12 @@ def _result(
         "mean": means_of(list(said.values())),
         "tasks": {name: compared(own, groups) for name, own in said.items()},
         "maps": {"token_mm": STRIDE * max(bundle.protocol.grid.spacing_mm), **_maps(scored.maps)},
-        "deletion": {
-            task.name: _deletions([one[number] for one in scored.deletions])
-            for number, task in enumerate(tasks)
+        **{
+            name: {
+                task.name: _deletions([one[number] for one in scored.deletions[of_peak]])
+                for number, task in enumerate(tasks)
+            }
+            for of_peak, name in PAINTED.items()
         },
         "redrawn": _redrawn(bundle),
     }
@@ -269,9 +277,10 @@ def _redrawn(bundle: Bundle) -> Mapping[str, float]:
     }
 
 
-def _deletion(bundle: Bundle, case: Simulated) -> tuple[MapCheck, ...]:
+def _deletion(bundle: Bundle, case: Simulated, of_peak: float) -> tuple[MapCheck, ...]:
     inputs = case.example.model_input(bundle.table_transform)
-    return check_maps(bundle.predict, inputs, bundle.predict([inputs]), least_claims_of(bundle))
+    output, least = bundle.predict([inputs]), least_claims_of(bundle)
+    return check_maps(bundle.predict, inputs, output, least, of_peak=of_peak)
 
 
 def _deletions(checks: Sequence[MapCheck]) -> Mapping[str, float]:

@@ -23,7 +23,13 @@ def markdown(result: Mapping[str, Any]) -> str:
         *_sure_lines(tasks),
         *_group_lines(tasks),
         *_map_lines(next(iter(tasks)), result["maps"]),
-        *_deletion_lines(result["deletion"]),
+        *_deletion_lines(
+            "Deleting the 3 % of voxels where a map is strongest", result["deletion_of_all"]
+        ),
+        *_deletion_lines(
+            "Deleting, as reports do, those of them that hold a quarter or more of the map's peak",
+            result["deletion"],
+        ),
         *_redrawn_lines(result["redrawn"]),
         "",
     ]
@@ -92,11 +98,10 @@ def _map_lines(finding: str, maps: Mapping[str, float]) -> list[str]:
     ]
 
 
-def _deletion_lines(deletion: Mapping[str, Mapping[str, float]]) -> list[str]:
+def _deletion_lines(what: str, deletion: Mapping[str, Mapping[str, float]]) -> list[str]:
     lines = [
         "",
-        "Deleting the 3 % of voxels where a map is strongest, against random patches, in scans "
-        "with the finding:",
+        f"{what}, against random patches, in scans with the finding:",
         "",
         "| task | scans | tested | passed | logit falls by | random patches move it by | ratio |",
         "| --- | --- | --- | --- | --- | --- | --- |",

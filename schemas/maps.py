@@ -19,8 +19,9 @@ LEAST_CLAIM_OF_ALL = 0.1
 class MapCheck(FrozenModel):
     """One map's deletion test: what the map points at is painted over, and the network asked again.
 
-    The 3 % of the scanned voxels that raise the logit most are filled in from their surroundings;
-    so are patches as large at random places of the picture. A map passes if the logit falls, and
+    The voxels that hold a quarter or more of the map's highest value, 3 % of the scanned ones at
+    most, are filled in from their surroundings; so are patches at least as large at random places
+    of the picture. A map passes if the logit falls, and
     further than for any random patch.
     """
 
@@ -86,13 +87,13 @@ class MapProof(FrozenModel):
     n_cases: int = Field(ge=0)
     """Cases with an image whose maps were looked at."""
     n_tested: int = Field(ge=0)
-    """Those of them whose map claims a log-odds or more at its strongest 3 % of voxels."""
+    """Those of them whose map claims a log-odds or more at its strongest voxels."""
     figures: tuple[MapFigure, ...]
     """All that was measured."""
     reasons: tuple[str, ...] = ()
     """Why the maps did not pass, in words; empty if they did."""
     least_claim: float = LEAST_CLAIM_OF_ALL
-    """Log-odds that a map must claim at its strongest 3 % of voxels before it points at anything:
+    """Log-odds that a map must claim at its strongest voxels before it points at anything:
     a further scan without the finding claims more at most once in ``once_in`` times. 0.1 at least,
     and where that is not known."""
     n_without: int = Field(default=0, ge=0)

@@ -13,7 +13,10 @@ from pipeline.tensors import ModelInput, ModelOutput
 from schemas.maps import LEAST_CLAIM_OF_ALL, MapCheck
 
 SHARE = 0.03
-"""Of the scanned voxels that are painted over."""
+"""Of the scanned voxels that are painted over, at most."""
+OF_PEAK = 0.25
+"""Of the map's highest value that a voxel must hold to be painted over: what is painted beyond
+the finding itself can look like another one."""
 N_RANDOM = 8
 """With 8 patches, a map that knows nothing passes once in nine times."""
 SEED = 20
@@ -34,17 +37,24 @@ class Deletion:
         Log-odds that each map says its voxels add, and those that it must claim to point at them.
     places
         Of each map's own case; None if its map claims less.
+    n_voxels
+        Painted over in each map's own case, in that order.
     """
 
     cases: tuple[ModelInput, ...]
     claimed: tuple[float, ...]
     least: tuple[float, ...]
     places: tuple[int | None, ...]
-    n_voxels: int
+    n_voxels: tuple[int, ...]
 
 
 def check_maps(
-    predict: Predict, case: ModelInput, output: ModelOutput, least: Sequence[float] | None = None
+    predict: Predict,
+    case: ModelInput,
+    output: ModelOutput,
+    least: Sequence[float] | None = None,
+    *,
+    of_peak: float = OF_PEAK,
 ) -> tuple[MapCheck, ...]:
     """Test the map of every logit of one case that has an image.
 
@@ -57,26 +67,33 @@ def check_maps(
     least
         Log-odds that each map must claim to point at a place; None for ``QUIET_LOGIT``. Every map
         that claims ``QUIET_LOGIT`` is tested.
+    of_peak
+        As in :func:`strongest_region`.
 
     Raises
     ------
     ValueError
         If the case has no image.
     """
-    deletion = deletion_of(case, output, least)
+    deletion = deletion_of(case, output, least, of_peak=of_peak)
     return judged(deletion, output, predict(deletion.cases) if deletion.cases else None)
 
 
 def deletion_of(
-    case: ModelInput, output: ModelOutput, least: Sequence[float] | None = None
+    case: ModelInput,
+    output: ModelOutput,
+    least: Sequence[float] | None = None,
+    *,
+    of_peak: float = OF_PEAK,
 ) -> Deletion:
     """Paint over what each map says is strongest, and ``N_RANDOM`` random patches.
 
-    Patches and seed are fixed, so the same case gives the same answer.
+    The patches are as large as the largest of these regions. Patches and seed are fixed, so the
+    same case gives the same answer.
 
     Parameters
     ----------
-    least
+    least, of_peak
         As in :func:`check_maps`.
 
     Raises
@@ -84,9 +101,9 @@ def deletion_of(
     ValueError
         If the case has no image.
     """
-    found = strongest_regions(case, *finest_of(output))
+    found = strongest_regions(case, *finest_of(output), of_peak=of_peak)
     regions = [region for region, claimed in found if claimed >= QUIET_LOGIT]
-    patches = _patches(case, regions) if regions else []
+    patches = patches_beside(case, regions) if regions else []
     numbers = iter(range(len(regions)))
     claimed = tuple(claimed for _, claimed in found)
     return Deletion(
@@ -94,13 +111,14 @@ def deletion_of(
         claimed=claimed,
         least=(QUIET_LOGIT,) * len(found) if least is None else tuple(least),
         places=tuple(next(numbers) if claim >= QUIET_LOGIT else None for claim in claimed),
-        n_voxels=int(regions[0].sum()) if regions else 0,
+        n_voxels=tuple(int(region.sum()) for region in regions),
     )
 
 
-def _patches(case: ModelInput, regions: Sequence[Mask]) -> list[Mask]:
-    avoid = np.any(regions, axis=0)
-    return random_patches(case, avoid, int(regions[0].sum()), N_RANDOM, seed=SEED)
+def patches_beside(case: ModelInput, regions: Sequence[Mask]) -> list[Mask]:
+    """Return ``N_RANDOM`` random patches outside all regions, as large as the largest of them."""
+    n_voxels = max(int(region.sum()) for region in regions)
+    return random_patches(case, np.any(regions, axis=0), n_voxels, N_RANDOM, seed=SEED)
 
 
 def judged(
@@ -126,26 +144,33 @@ def judged(
             checks.append(quiet)
             continue
         falls = (before.logits[0, number].double() - after.logits[:, number].double()).cpu().numpy()
-        checks.append(_judged(quiet, falls[place], falls[n_regions:], deletion.n_voxels))
+        checks.append(_judged(quiet, falls[place], falls[n_regions:], deletion.n_voxels[place]))
     return tuple(checks)
 
 
-def strongest_regions(case: ModelInput, additions: Array, grid: Grid) -> list[tuple[Mask, float]]:
+def strongest_regions(
+    case: ModelInput, additions: Array, grid: Grid, *, of_peak: float = OF_PEAK
+) -> list[tuple[Mask, float]]:
     """Return :func:`strongest_region` of each logit, for additions of shape (Q, M)."""
-    return [strongest_region(case, own, grid) for own in additions]
+    return [strongest_region(case, own, grid, of_peak=of_peak) for own in additions]
 
 
-def strongest_region(case: ModelInput, additions: Array, grid: Grid) -> tuple[Mask, float]:
+def strongest_region(
+    case: ModelInput, additions: Array, grid: Grid, *, of_peak: float = OF_PEAK
+) -> tuple[Mask, float]:
     """Return the voxels that a map says raise the logit most, and the log-odds it claims for them.
 
-    The claim is what the map holds there beyond its median, since only the difference can be
-    deleted. What lowers a logit is not tested: the paint looks like healthy surroundings, so it
+    They hold ``of_peak`` of the map's highest value or more, and are ``SHARE`` of what was scanned
+    at most. The claim is what the map holds there beyond its median, since only the difference can
+    be deleted. What lowers a logit is not tested: the paint looks like healthy surroundings, so it
     cannot take a healthy look away.
 
     Parameters
     ----------
     additions : shape (M,), log-odds
         Of the places of a grid over the image: tokens, or their cells.
+    of_peak
+        Counted beyond the map's median; 0 takes the whole ``SHARE``.
 
     Raises
     ------
@@ -153,11 +178,11 @@ def strongest_region(case: ModelInput, additions: Array, grid: Grid) -> tuple[Ma
         If the case has no image.
     """
     scanned = image_of(case).scanned.any(0).numpy()
-    n_voxels = max(1, round(SHARE * scanned.sum()))
     centred = on_voxels(additions, grid, scanned.shape)
     centred = centred - np.median(centred[scanned]) if scanned.any() else centred
+    n_strong = int((centred[scanned] >= of_peak * centred[scanned].max(initial=0.0)).sum())
+    region = strongest(centred, scanned, max(1, min(n_strong, round(SHARE * scanned.sum()))))
     a_place = scanned.size / len(additions)
-    region = strongest(centred, scanned, n_voxels)
     return region, float(centred[region].sum()) / a_place
 
 
@@ -170,7 +195,7 @@ def words_of(check: MapCheck) -> str:
     return (
         "the map of this case failed its own test: painting over its strongest voxels moved the "
         f"logit by {-check.moved:+.2f}, where it must fall, and further than for the best of "
-        f"{check.n_random} random patches as large ({-check.random_furthest:+.2f})"
+        f"{check.n_random} random patches at least as large ({-check.random_furthest:+.2f})"
     )
 
 

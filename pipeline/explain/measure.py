@@ -12,29 +12,29 @@ from numpy.typing import NDArray
 
 from pipeline.cells import Grid
 from pipeline.explain.deletion import (
-    N_RANDOM,
     QUIET_LOGIT,
-    SEED,
     check_maps,
+    patches_beside,
     strongest_region,
     strongest_regions,
 )
 from pipeline.explain.occlusion import correlated
 from pipeline.explain.paint import (
+    Mask,
     blurred,
     image_of,
     on_voxels,
     painted,
     put_back,
-    random_patches,
     shifted,
+    strongest,
 )
 from pipeline.explain.reading import Array, Predict, additions_of, finest_of, logits_of
 from pipeline.tensors import ModelInput, ModelOutput
 from schemas.maps import MapCheck
 
 LEAST_CLAIM = 1.0
-"""Log-odds that a map must claim at its strongest 3 % of voxels to count in a proof: what claims
+"""Log-odds that a map must claim at its strongest voxels to count in a proof: what claims
 less hardly moves the answer, and is not much more than the network's own unrest."""
 STEPS = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
 
@@ -54,7 +54,8 @@ class Measured:
         How much nearer to the whole image's logit the map's strongest voxels bring it than those
         of the mean map of the other cases, where both were painted over; log-odds.
     average_moved
-        Fall of the logit where the mean map of the other cases is strongest; log-odds.
+        Fall of the logit where the mean map of the other cases is strongest, over as many voxels;
+        log-odds.
     gap
         Of the logit from the sum of its parts; log-odds.
     redrawn
@@ -81,7 +82,7 @@ class Measured:
 
 
 def claims_of(case: ModelInput, output: ModelOutput) -> Array:
-    """Return what each logit's map claims at its strongest 3 % of voxels, log-odds, shape (K,).
+    """Return what each logit's map claims at its strongest voxels, log-odds, shape (K,).
 
     Parameters
     ----------
@@ -139,8 +140,7 @@ def measure(
 def _inserted(predict: Predict, case: ModelInput, output: ModelOutput) -> Array:
     """Return what the map's strongest voxels gain on random patches, shape (K,)."""
     regions = [region for region, _ in strongest_regions(case, *finest_of(output))]
-    avoid = np.any(regions, axis=0)
-    patches = random_patches(case, avoid, int(regions[0].sum()), N_RANDOM, seed=SEED)
+    patches = patches_beside(case, regions)
     before = output.logits[0].double().cpu().numpy()
     if not patches:
         return np.full(len(before), np.nan)
@@ -161,8 +161,9 @@ def _inserted_over_average(
     """
     own, grid = finest_of(output)
     asked = []
-    for pair in zip(own, average, strict=True):
-        mine, theirs = (strongest_region(case, values, grid)[0] for values in pair)
+    for values, mean in zip(own, average, strict=True):
+        mine = strongest_region(case, values, grid)[0]
+        theirs = _as_large(case, mean, grid, mine)
         bare = painted(case, mine | theirs)
         asked += [put_back(case, bare, mine), put_back(case, bare, theirs)]
     away = np.abs(output.logits[0].double().cpu().numpy() - logits_of(predict, asked))
@@ -174,10 +175,20 @@ def _inserted_over_average(
 def _average_moved(
     predict: Predict, case: ModelInput, output: ModelOutput, average: Array
 ) -> Array:
-    regions = strongest_regions(case, average, finest_of(output)[1])
+    own, grid = finest_of(output)
+    regions = [
+        _as_large(case, mean, grid, strongest_region(case, values, grid)[0])
+        for values, mean in zip(own, average, strict=True)
+    ]
     before = output.logits[0].double().cpu().numpy()
-    falls = before - logits_of(predict, [painted(case, region) for region, _ in regions])
+    falls = before - logits_of(predict, [painted(case, region) for region in regions])
     return np.array(np.diagonal(falls))
+
+
+def _as_large(case: ModelInput, additions: Array, grid: Grid, region: Mask) -> Mask:
+    """Return as many voxels as a region has, where another map is strongest."""
+    scanned = image_of(case).scanned.any(0).numpy()
+    return strongest(on_voxels(additions, grid, scanned.shape), scanned, int(region.sum()))
 
 
 def _repeated(predict: Predict, case: ModelInput, output: ModelOutput) -> tuple[Array, Array]:

@@ -10,6 +10,7 @@ from scipy.ndimage import gaussian_filter
 
 from pipeline.cells import CELLS
 from pipeline.explain import check_maps, claims_of, words_of
+from pipeline.explain.deletion import patches_beside, strongest_region
 from pipeline.explain.paint import painted, random_patches
 from pipeline.geometry import Geometry
 from pipeline.tensors import ImageInput, ModelInput, ModelOutput
@@ -66,13 +67,35 @@ def test_a_map_claims_for_its_strongest_voxels_what_its_cells_hold_there() -> No
     shares = torch.zeros(1, 1, 64, CELLS)
     shares[..., 3] = 1.0
     fine = replace(coarse, shares=shares)
-    # 3 % of the voxels hold all that a cell gives (4 x 4 x 4), but half of what a token does.
+    # Between two voxels of a cell its value falls to 3/4 and 1/4 along each axis: a quarter of the
+    # peak or more is held by 8 voxels of (3/4)^3 and 24 of (3/4)^2 / 4, in all 27/32 of the cell.
     for of in (
         lambda said: check_maps(predict, scan, said)[0].claimed,
         lambda said: claims_of(scan, said)[0],
     ):
-        assert of(fine) == pytest.approx(6.0, rel=0.01)
+        assert of(fine) == pytest.approx(6.0 * 27 / 32, rel=0.01)
         assert of(coarse) < 4.5
+    assert check_maps(predict, scan, fine)[0].n_voxels == 8 + 24
+
+
+def test_a_region_is_what_holds_a_quarter_of_the_peak_and_three_percent_at_most() -> None:
+    scan, scanned = case(), 16**3
+    narrow, wide = np.zeros(scanned), np.arange(scanned, dtype=float)
+    narrow[[100, 200, 300, 400]] = 8.0, 2.0, 1.9, -9.0
+    assert strongest_region(scan, narrow, SHAPE)[0].ravel().nonzero()[0].tolist() == [100, 200]
+    assert strongest_region(scan, narrow, SHAPE)[1] == pytest.approx(10.0)
+    three_percent = round(0.03 * scanned)
+    assert strongest_region(scan, wide, SHAPE)[0].sum() == three_percent
+    assert strongest_region(scan, narrow, SHAPE, of_peak=0.0)[0].sum() == three_percent
+    assert strongest_region(scan, -(narrow**2), SHAPE)[1] == 0.0
+
+
+def test_random_patches_are_as_large_as_the_largest_region() -> None:
+    small, large = np.zeros((2, *SHAPE), bool)
+    small[0, 0, :2] = large[8:10, 8:10] = True
+    patches = patches_beside(case(), [small, large])
+    assert {int(patch.sum()) for patch in patches} == {64}
+    assert not any((patch & (small | large)).any() for patch in patches)
 
 
 def test_a_map_that_points_elsewhere_fails_and_says_so() -> None:

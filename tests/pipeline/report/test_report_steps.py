@@ -93,7 +93,7 @@ def test_only_what_is_a_risk_is_called_one(answer, moved):
     html = render_page(made, volume=volume(), heatmaps={answer.task: heatmap()})
     text = " ".join(Page(html).text.split())
     assert f"Where the image moved the {moved}" in text
-    assert f"3 % of voxels that it says raise the {moved} most moved the logit" in text
+    assert f"Painting over the voxels that it says raise the {moved} most moved the logit" in text
     assert f"What the {'risk' if moved == 'risk' else 'answer'} is made of" in text
     assert ("raise the risk" in text) == (moved == "risk")
 
