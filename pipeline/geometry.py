@@ -62,6 +62,11 @@ class Geometry:
         return float(lengths[0]), float(lengths[1]), float(lengths[2])
 
     @property
+    def voxel_ml(self) -> float:
+        """Volume of one voxel, millilitres; of a sheared grid too."""
+        return abs(float(np.linalg.det(self.affine[:3, :3]))) / 1000.0
+
+    @property
     def centre_mm(self) -> NDArray[np.float64]:
         """Centre of the whole volume, shape (3,), mm, LPS."""
         return self.to_mm((np.array(self.shape) - 1.0) / 2.0)

@@ -78,13 +78,12 @@ def _region(
     slice_, row, column = indices[values.argmax()].tolist()
     source = volume.sources[slice_]
     x, y, z = np.round(geometry.to_mm((slice_, row, column)), 3).tolist()
-    voxel_ml = abs(float(np.linalg.det(geometry.affine[:3, :3]))) / 1000.0
     centre_mm = geometry.to_mm(values @ indices / values.sum())
     return HeatmapRegion(
         position_mm=(x, y, z), index=(slice_, row, column),
         is_resampled=volume.scanned is not None, sop_instance_uid=source.sop_instance_uid,
         frame=source.frame, share=min(1.0, float(values.sum()) / total),
-        volume_ml=len(values) * voxel_ml, side=_side(float(centre_mm[0]) - middle_mm),
+        volume_ml=len(values) * geometry.voxel_ml, side=_side(float(centre_mm[0]) - middle_mm),
     )  # fmt: skip
 
 

@@ -34,6 +34,9 @@ class Column(FrozenModel):
     """Smallest plausible number, in `unit`; a smaller one is set missing."""
     high: float | None = None
     """Largest plausible number, in `unit`; a larger one is set missing."""
+    normal: tuple[float, float] | None = None
+    """Lowest and highest normal number, in `written_unit`: what-if sets a number outside to the
+    nearer of them. None: to the training patients' mean."""
     categories: tuple[str, ...] = ()
     """The allowed values of a category; upper and lower case are the same."""
     synonyms: dict[str, tuple[str, ...]] = Field(default_factory=dict)
@@ -79,6 +82,11 @@ class Column(FrozenModel):
                 "low must be below high",
             ),
             (is_number or not (self.unit or self.analyte), "unit and analyte belong to a number"),
+            (is_number or self.normal is None, "a normal range belongs to a number"),
+            (
+                self.normal is None or self.normal[0] <= self.normal[1],
+                "the lower end of normal must not be above the upper",
+            ),
             (not is_number or not self.synonyms, "synonyms belong to a category or a flag"),
             (set(self.synonyms) <= names, f"synonyms are given for {', '.join(sorted(names))}"),
             (len(set(folded)) == len(folded), "two spellings are the same but for their case"),

@@ -9,6 +9,8 @@ from schemas.base import FrozenModel
 
 Modality = Literal["image", "notes", "table"]
 MODALITIES: tuple[Modality, ...] = get_args(Modality)
+Reference = Literal["normal", "mean"]
+"""The nearer end of the protocol's normal range, or the training patients' mean."""
 SHARES_TOLERANCE = 1e-6
 
 
@@ -71,7 +73,7 @@ class Change(FrozenModel):
 
     kind: Literal["image", "table", "concept"]
     """`image`: what the heatmap points at was painted over, as in the heatmap's own test. `table`:
-    a variable took its usual value. `concept`: the notes said otherwise, or nothing."""
+    a variable took a usual value. `concept`: the notes said otherwise, or nothing."""
     name: str = ""
     """The protocol's name of the column or concept; empty for the image."""
     label: str = ""
@@ -82,6 +84,8 @@ class Change(FrozenModel):
     """What was read; None for the image."""
     after: float | str | bool | None = Field(default=None, repr=False)
     """What was read instead; None for the image, and where the notes say nothing of a concept."""
+    reference: Reference | None = None
+    """Where a number that was read instead is from; None of all else."""
     n_sentences: int = Field(default=0, ge=0)
     """Sentences of the notes that were taken away with it, since they speak of it."""
     probability: float = Field(ge=0, le=1)

@@ -10,6 +10,7 @@ from schemas.column import Column
 from schemas.history import ConceptFact, ConceptValue, History, TableValue
 from schemas.notes_rule import Concept
 from schemas.protocol import Protocol
+from schemas.what_if import Reference
 
 UNUSUAL_SD = 1.0
 """From how many standard deviations off the training patients' mean a number is asked about."""
@@ -38,6 +39,8 @@ class Alternative:
         What was read, and what is read instead; None where the notes say nothing of it.
     n_sentences
         Sentences that are taken away with it.
+    reference
+        Where a number's ``after`` is from; None of all else.
     """
 
     kind: Literal["table", "concept"]
@@ -46,6 +49,7 @@ class Alternative:
     after: Fact | None
     n_sentences: int
     case: ModelInput
+    reference: Reference | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,8 +72,9 @@ class Record:
 def alternatives(record: Record) -> list[Alternative]:
     """Return the case with each fact turned round that can be.
 
-    - A number far from what is usual takes the training patients' mean; a flag that is set is
-      not. A category has no usual value, and stays.
+    - A number outside the protocol's normal range takes the nearer end of it; one without such a
+      range, far from what is usual, the training patients' mean. A flag that is set is not set. A
+      category has no usual value, and stays.
     - A concept that the notes speak of is not spoken of; or it is the other way round: present
       and absent, taken and stopped, left and right. Sentences that say otherwise are taken away.
     """
@@ -93,17 +98,26 @@ def _of_column(record: Record, value: TableValue, column: Column) -> Iterator[Al
         )
         history = record.history.model_copy(update={"values": values})
         case = replace(record.case, table=record.read_table(history))
-        yield Alternative("table", column, value.value, after, 0, case)
+        yield Alternative("table", column, value.value, after, 0, case, _reference(column))
 
 
 def _usual_instead(record: Record, variable: Column | Concept, value: Fact) -> tuple[Fact, ...]:
     """Return the usual value in place of an unusual one; nothing if it is usual."""
     if variable.kind == "flag":
         return (False,) if value is True else ()
+    if isinstance(variable, Column) and variable.normal is not None:
+        nearest = float(min(max(float(value), variable.normal[0]), variable.normal[1]))
+        return (nearest,) if nearest != float(value) else ()
     if variable.kind != "number" or variable.name not in record.usual:
         return ()
     mean, sd = record.usual[variable.name]
     return (float(f"{mean:.3g}"),) if abs(float(value) - mean) > UNUSUAL_SD * sd else ()
+
+
+def _reference(variable: Column | Concept) -> Reference | None:
+    if variable.kind != "number":
+        return None
+    return "normal" if isinstance(variable, Column) and variable.normal is not None else "mean"
 
 
 def _of_concept(record: Record, told: ConceptValue, concept: Concept) -> Iterator[Alternative]:
@@ -125,7 +139,9 @@ def _of_concept(record: Record, told: ConceptValue, concept: Concept) -> Iterato
             table=record.read_table(history),
             text=text.without(gone) if text is not None else None,
         )
-        yield Alternative("concept", concept, told.value, after, len(gone), case)
+        is_usual = concept.kind == "number" and after is not None
+        reference = _reference(concept) if is_usual else None
+        yield Alternative("concept", concept, told.value, after, len(gone), case, reference)
 
 
 def sentences_that_say(

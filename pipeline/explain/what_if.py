@@ -80,7 +80,8 @@ def _changes(told: Told, number: int) -> Iterator[Change]:
         yield Change(
             kind=one.kind, name=one.variable.name, label=one.variable.label,
             unit=one.variable.unit, before=one.before, after=one.after,
-            n_sentences=one.n_sentences, probability=risk_of(float(odds[number])),
+            n_sentences=one.n_sentences, reference=one.reference,
+            probability=risk_of(float(odds[number])),
             calibrated_logit=float(odds[number]),
         )  # fmt: skip
 

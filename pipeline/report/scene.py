@@ -118,8 +118,8 @@ class Picture:
 
     panels: tuple[Panel, ...]
     stack: Stack
-    limit: float
-    """Log-odds per voxel at the ends of the colour bar; 0 if nothing is coloured."""
+    limit_per_ml: float
+    """Log-odds per millilitre at the ends of the colour bar; 0 if nothing is coloured."""
     heatmap_sum: float | None
     """Log-odds; None without a heatmap."""
     has_unseen: bool
@@ -158,7 +158,7 @@ def make_picture(
     """Draw the planes through ``focus`` and the slices, with the heatmap on both.
 
     The colours reach their end at what lowers most or at ``fade`` times what raises most, whichever
-    is more, log-odds per voxel.
+    is more.
     """
     raised, lowered = _ends(heatmap)
     limit = max(fade * raised, lowered)
@@ -166,7 +166,7 @@ def make_picture(
     return Picture(
         panels=tuple(_panel(scan, plane, focus, heatmap, limit) for plane in scan.planes),
         stack=_stack(scan, focus, heatmap, limit),
-        limit=limit,
+        limit_per_ml=limit / scan.volume.geometry.voxel_ml,
         heatmap_sum=total,
         has_unseen=heatmap is not None and bool(np.isnan(heatmap.array).any()),
         colour_bar=png_uri(colour_bar(160, 1)),

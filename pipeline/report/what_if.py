@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 
 from pipeline.report.words import measured
-from schemas.what_if import Change, Modality, WhatIf
+from schemas.what_if import Change, Modality, Reference, WhatIf
 
 CHANGES_SHOWN = 5
 LEAST_CHANGE = 0.005
 """Of a probability: what changes it less is not told, since it would round to the same percent."""
+_REFERENCES: dict[Reference, str] = {
+    "mean": "the mean of the training patients", "normal": "the nearest normal value"
+}  # fmt: skip
 _NAMES: dict[Modality, str] = {"image": "Image", "notes": "Notes", "table": "Table"}
 
 
@@ -86,8 +89,7 @@ def condition(change: Change) -> str:
     if change.after is None:
         return f"If the notes did not speak of “{name}” (read: {before})"
     after = measured(change.after, change.unit)
-    is_mean = change.kind == "table" and not isinstance(change.after, bool)
-    whose = ", the mean of the training patients" if is_mean else ""
+    whose = "" if change.reference is None else f", {_REFERENCES[change.reference]}"
     return f"If “{name}” were {after}{whose}, not {before}"
 
 

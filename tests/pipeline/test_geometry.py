@@ -31,6 +31,13 @@ def test_spacing_is_that_of_slices_rows_and_columns() -> None:
     assert np.allclose(Geometry(OBLIQUE, (5, 6, 7)).spacing_mm, (4.0, 3.0, 2.0))
 
 
+def test_a_voxel_has_the_volume_of_its_edges_of_a_sheared_grid_too() -> None:
+    sheared = AXIAL.copy()
+    sheared[:3, 0] += 0.3 * sheared[:3, 1]
+    for affine in (AXIAL, OBLIQUE, sheared):
+        assert Geometry(affine, (5, 6, 7)).voxel_ml == pytest.approx(0.024)
+
+
 def test_the_centre_lies_between_the_corner_voxels() -> None:
     # (5-1)/2*4-30 = -22, (6-1)/2*3-20 = -12.5, (7-1)/2*2-10 = -4
     assert np.allclose(Geometry(AXIAL, (5, 6, 7)).centre_mm, [-4.0, -12.5, -22.0])

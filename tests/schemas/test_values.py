@@ -3,6 +3,7 @@ from datetime import datetime
 import pytest
 from pydantic import ValidationError
 
+from schemas.column import Column
 from schemas.history import History, Note, TableValue
 from schemas.prediction import Evidence, NoteEvidence, RiskEstimate, TableEvidence
 
@@ -59,3 +60,19 @@ def test_an_interval_must_hold_the_probability() -> None:
     for bound in ({"lower": 0.6}, {"upper": 0.4}):
         with pytest.raises(ValidationError, match="must hold"):
             RiskEstimate.model_validate(even | bound)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"normal": (5.0, 0.0)}, "lower end of normal must not be above the upper"),
+        ({"kind": "flag", "low": None, "high": None}, "normal range belongs to a number"),
+    ],
+)
+def test_a_normal_range_is_of_a_number_and_the_right_way_round(
+    change: dict[str, object], message: str
+) -> None:
+    column = {"name": "crp", "kind": "number", "low": 0.0, "high": 600.0, "normal": (0.0, 5.0)}
+    assert Column.model_validate(column).normal == (0.0, 5.0)
+    with pytest.raises(ValidationError, match=message):
+        Column.model_validate(column | change)

@@ -193,11 +193,31 @@ def test_numbers_become_usual_and_flags_unset_where_they_are_not(record: Record)
     assert [(one.variable.name, one.before, one.after) for one in found] == [
         ("age", 80.0, 61.2), ("cancer", True, False),
     ]  # fmt: skip
+    assert [one.reference for one in found] == ["mean", None]
     age = found[0].case.table
     assert age is not None
     assert float(age.values[0, 0]) == pytest.approx((61.2 - 61.23) / 10, abs=1e-6)
     assert record.case.table is not None
     assert torch.equal(age.values[1:], record.case.table.values[1:])
+
+
+@pytest.mark.parametrize(
+    ("normal", "becomes"),
+    [((20.0, 70.0), [70.0]), ((90.0, 100.0), [90.0]), ((80.0, 90.0), []), ((70.0, 80.0), [])],
+)
+def test_a_number_outside_its_normal_range_takes_the_nearer_end(
+    record: Record, normal: tuple[float, float], becomes: list[float]
+) -> None:
+    age, *others = record.protocol.table
+    columns = (age.model_copy(update={"normal": normal}), *others)
+    protocol = record.protocol.model_copy(update={"table": columns})
+    found = [
+        one for one in alternatives(replace(record, protocol=protocol))
+        if one.variable.name == "age"
+    ]  # fmt: skip
+    assert [(one.before, one.after, one.reference) for one in found] == [
+        (80.0, after, "normal") for after in becomes
+    ]
 
 
 def test_a_concept_is_not_spoken_of_or_the_other_way_round(record: Record) -> None:

@@ -186,7 +186,7 @@ def test_a_heatmap_that_saw_nothing_has_no_colours():
     unseen = Heatmap(np.full(SHAPE, np.nan, dtype=np.float32), grid, "mass")
     scan = prepare_scan(volume(grid), (centre_index(volume(grid)),))
     picture = make_picture(scan, centre_index(volume(grid)), unseen)
-    assert picture.limit == 0.0
+    assert picture.limit_per_ml == 0.0
     assert picture.has_unseen
 
 
@@ -196,4 +196,5 @@ def test_what_lowers_keeps_its_colour_where_little_red_is_faded():
     array[0, 0, 0] = 0.1
     scan = prepare_scan(volume(grid), (centre_index(volume(grid)),))
     picture = make_picture(scan, centre_index(volume(grid)), Heatmap(array, grid, "mass"), fade=3.0)
-    assert picture.limit == pytest.approx(0.5)
+    voxel_ml = np.prod(grid.spacing_mm) / 1000.0
+    assert picture.limit_per_ml == pytest.approx(0.5 / voxel_ml)

@@ -68,9 +68,14 @@ def text_of(found):
         ),
         pytest.param(
             {"kind": "table", "name": "crp_level", "label": "", "before": 80.5, "after": 12.0,
-             "unit": "mg/L"},
+             "unit": "mg/L", "reference": "mean"},
             "If “crp level” were 12 mg/L, the mean of the training patients, not 80.5 mg/L",
             id="number",
+        ),
+        pytest.param(
+            {"kind": "table", "name": "crp", "label": "CRP", "before": 80.5, "after": 5.0,
+             "unit": "mg/L", "reference": "normal"},
+            "If “CRP” were 5 mg/L, the nearest normal value, not 80.5 mg/L", id="normal",
         ),
         pytest.param(
             {"kind": "table", "name": "cancer", "label": "Cancer", "before": True, "after": False},
