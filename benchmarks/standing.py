@@ -64,6 +64,7 @@ TRUTH = (
         "^[a-z]+(, .*)?: (slope$|observed)"),
     Row("90 % sets, all and by class", "truth", "^[a-z]+: (sets hold|mean set)"),
     Row("90 % sets, groups", "truth", "^[a-z]+, .*: sets hold"),
+    Row("thresholds with a promise", "truth", "of a threshold for"),
     Row("90 % intervals", "truth", "intervals hold"),
     Row("the 80 % most certain", "truth", "most certain, by their|the same of"),
     Row("pointing game, evidence inside, quiet scans", "truth", "peak within|inside it|under 0.1"),

@@ -35,7 +35,9 @@ from benchmarks.truth_scores import compared, means_of
 from flows.progress import progress_bars
 from pipeline.bundle import Bundle, least_claims_of, load_bundle
 from pipeline.calibration import (
+    GOAL_NAMES,
     interval,
+    judge_operating_points,
     label_set,
     outside_reference,
     thresholds_of,
@@ -155,7 +157,15 @@ def _result(
             for of_peak, name in PAINTED.items()
         },
         "redrawn": _redrawn(bundle),
-    }
+        "thresholds": {
+            name: [
+                {"goal": GOAL_NAMES[one.goal], "promised": one.at_least, "cases": one.n_cases,
+                 "found": [one.n_right / one.n_cases, one.lower, one.upper]}
+                for one in judge_operating_points(calibrator.operating, own["p"], own["y"])
+            ]
+            for (name, own), calibrator in zip(said.items(), calibrators_of(bundle), strict=True)
+        },
+    }  # fmt: skip
 
 
 def _options() -> argparse.Namespace:

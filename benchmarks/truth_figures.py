@@ -39,6 +39,12 @@ def figures(result: Mapping[str, Any]) -> list[Figure]:
         (f"{task}: correlation of maps after all weights are randomised", value, (0.1, 0.05))
         for task, value in result["redrawn"].items()
     ]
+    rows += [
+        (f"{task}: {one['goal']} of a threshold for {one['promised']:.0%}", one["found"],
+         (one["promised"], one["promised"]))
+        for task, promised in result["thresholds"].items()
+        for one in promised
+    ]  # fmt: skip
     return [_figure(*row, command=result["command"]) for row in rows]
 
 

@@ -23,6 +23,7 @@ def markdown(result: Mapping[str, Any]) -> str:
         *_sure_lines(tasks),
         *_group_lines(tasks),
         *_map_lines(next(iter(tasks)), result["maps"]),
+        *_threshold_lines(result["thresholds"]),
         *_deletion_lines(
             "Deleting the 3 % of voxels where a map is strongest", result["deletion_of_all"]
         ),
@@ -96,6 +97,17 @@ def _map_lines(finding: str, maps: Mapping[str, float]) -> list[str]:
         f"{maps['largest_gap_of_the_sum']:.1e}",
         f"- patients flagged as unlike the training: {maps['flagged_unlike']:.1%}",
     ]
+
+
+def _threshold_lines(thresholds: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    rows = [
+        f"- `{task}`: {one['goal']} {one['found'][0]:.1%} ({one['found'][1]:.1%} to "
+        f"{one['found'][2]:.1%}) of {one['cases']}, promised {one['promised']:.0%}"
+        for task, promised in thresholds.items()
+        for one in promised
+    ]
+    head = "Thresholds that promise a sensitivity or predictive value, by the outcomes:"
+    return ["", head, "", *rows] if rows else []
 
 
 def _deletion_lines(what: str, deletion: Mapping[str, Mapping[str, float]]) -> list[str]:

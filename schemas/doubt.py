@@ -6,7 +6,7 @@ from pydantic import model_validator
 
 from schemas.base import FrozenModel
 
-DoubtAbout = Literal["prevalence", "slope", "labels", "sets", "unstated"]
+DoubtAbout = Literal["prevalence", "slope", "labels", "sets", "threshold", "unstated"]
 
 
 class Doubt(FrozenModel):
@@ -15,7 +15,8 @@ class Doubt(FrozenModel):
     about: DoubtAbout
     """`prevalence`: how often the outcome comes. `slope`: how extreme the probabilities are.
     `labels`: whose outcomes they are, seen in the ranking. `sets`: what conformal sets hold.
-    `unstated`: kept by an earlier version, as words alone."""
+    `threshold`: what a promised threshold does. `unstated`: kept by an earlier version, as words
+    alone."""
     words: str
     """In words."""
 

@@ -103,6 +103,25 @@ class NetBenefit(FrozenModel):
     """Net benefit of acting on everyone; acting on no one has 0."""
 
 
+class OperatingResult(FrozenModel):
+    """How a threshold that promises a sensitivity or predictive value did."""
+
+    goal: Literal["sensitivity", "ppv"]
+    """What it promises."""
+    at_least: float
+    """How much of it."""
+    threshold: float
+    """Positive from this probability on."""
+    n_cases: int = Field(ge=1)
+    """Cases that count: positives for sensitivity, those called positive for predictive value."""
+    n_right: int = Field(ge=0)
+    """Positives among them that were called so."""
+    lower: float
+    """2.5 % bound of that share, exact binomial (Clopper and Pearson, 1934)."""
+    upper: float
+    """97.5 % bound."""
+
+
 class Performance(FrozenModel):
     """One task on one group of patients."""
 
@@ -149,6 +168,8 @@ class TaskMetrics(FrozenModel):
     """Log loss of always saying the training prevalence."""
     train_prevalence: float
     """Share of positives among the training cases."""
+    operating: tuple[OperatingResult, ...] = ()
+    """What became of the promised thresholds, where there is one and a case counts for it."""
     doubts: tuple[Doubt, ...] = ()
     """What speaks against the probabilities; empty if nothing does."""
 

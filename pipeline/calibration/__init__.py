@@ -25,6 +25,7 @@ from pipeline.calibration.interval import interval
 from pipeline.calibration.judge import Answers, judge, paired_difference
 from pipeline.calibration.judge_steps import judge_steps
 from pipeline.calibration.maps import MODALITIES, in_words, to_log_odds, to_probability
+from pipeline.calibration.operating import GOAL_NAMES, broken_promises, judge_operating_points
 from pipeline.calibration.questions import mean_auroc, questions, task_log_loss, train_shares
 from pipeline.calibration.reference import (
     Reference,
@@ -42,6 +43,7 @@ from pipeline.calibration.steps import outcome_probabilities, step_probabilities
 
 __all__ = [
     "COVERAGE",
+    "GOAL_NAMES",
     "MODALITIES",
     "Answers",
     "Group",
@@ -49,6 +51,7 @@ __all__ = [
     "Reference",
     "Space",
     "Summary",
+    "broken_promises",
     "cases_set_on",
     "class_set",
     "doubt_issues",
@@ -63,6 +66,7 @@ __all__ = [
     "interval",
     "is_answered",
     "judge",
+    "judge_operating_points",
     "judge_steps",
     "label_set",
     "mean_auroc",

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.calibration.coverage import held_by_answer
+from pipeline.calibration.operating import judge_operating_points
 from pipeline.calibration.reliability import decision_curve, reliability
 from pipeline.calibration.statistics import (
     Statistic,
@@ -20,6 +21,7 @@ from pipeline.calibration.statistics import (
     patient_weights,
 )
 from pipeline.errors import CalibrationError
+from schemas.calibration import OperatingPoint
 from schemas.metrics import ConformalResult, Interval, Performance, TaskMetrics
 
 MIN_GROUP = 20
@@ -65,6 +67,7 @@ def judge(
     *,
     train_prevalence: float,
     groups: Mapping[str, NDArray[np.bool_]] | None = None,
+    operating: Sequence[OperatingPoint] = (),
 ) -> TaskMetrics:
     """Return discrimination and calibration of one task, with 95 % patient-bootstrap intervals.
 
@@ -77,6 +80,8 @@ def judge(
     groups
         Which cases belong to each group, shape (n,) each; groups of fewer than ``MIN_GROUP`` cases
         are left out.
+    operating
+        Thresholds that promise something of all cases.
 
     Raises
     ------
@@ -100,6 +105,7 @@ def judge(
         log_loss_uncalibrated=float(log_loss(labels, answers.raw_probability, once)[0]),
         prevalence_log_loss=float(log_loss(labels, usual, once)[0]),
         train_prevalence=train_prevalence,
+        operating=judge_operating_points(operating, answers.probability, labels),
     )
 
 

@@ -4,16 +4,23 @@ Exact binomial tests along a fixed sequence of thresholds (Angelopoulos et al., 
 2021): with the stated confidence over the draw of the patients, the property holds.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binom
 
+from pipeline.calibration.reliability import binomial_bounds
 from schemas.calibration import OperatingPoint
+from schemas.doubt import Doubt
+from schemas.metrics import OperatingResult
 
 N_STEPS = 200
 """Candidate thresholds; few enough that rounding to them costs little."""
+BROKEN_P = 0.001
+"""Of so few cases that are called right, if the property held."""
+GOAL_NAMES: Mapping[str, str] = {"sensitivity": "sensitivity", "ppv": "positive predictive value"}
 
 
 def fit_operating_point(
@@ -52,6 +59,51 @@ def fit_operating_point(
         goal=goal, at_least=at_least, confidence=confidence, threshold=threshold,
         n_cases=len(y), n_events=int(y.sum()),
     )  # fmt: skip
+
+
+def judge_operating_points(
+    points: Sequence[OperatingPoint], probability: ArrayLike, labels: ArrayLike
+) -> tuple[OperatingResult, ...]:
+    """Say what the thresholds do on other patients than those they were set on.
+
+    Parameters
+    ----------
+    points
+        Those without a threshold, or for which no case counts, are left out.
+    probability : shape (n,)
+        Calibrated.
+    labels : shape (n,), 0 or 1
+    """
+    p, y = np.asarray(probability, dtype=np.float64), np.asarray(labels)
+    found = []
+    for point in points:
+        if point.threshold is None:
+            continue
+        n_right, n = _counts(p, y, point.threshold, point.goal)
+        if n == 0:
+            continue
+        lower, upper = binomial_bounds(n_right, n)
+        found.append(
+            OperatingResult(
+                goal=point.goal, at_least=point.at_least, threshold=point.threshold, n_cases=n,
+                n_right=n_right, lower=lower, upper=upper,
+            )
+        )  # fmt: skip
+    return tuple(found)
+
+
+def broken_promises(results: Sequence[OperatingResult]) -> tuple[Doubt, ...]:
+    """Say which thresholds do less than promised, where chance hardly could be the reason."""
+    return tuple(
+        Doubt(
+            about="threshold",
+            words=f"the threshold of {one.threshold:.1%} has a {GOAL_NAMES[one.goal]} of "
+            f"{one.n_right / one.n_cases:.0%} in {one.n_cases} cases ({one.lower:.0%} to "
+            f"{one.upper:.0%}), {one.at_least:.0%} were promised",
+        )
+        for one in results
+        if binom.cdf(one.n_right, one.n_cases, one.at_least) < BROKEN_P
+    )
 
 
 def _counts(

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.bundle import LEAKS, SPLITS, Bundle
+from pipeline.calibration import GOAL_NAMES
 from schemas.base import FrozenModel
 from schemas.calibration import Calibrator, NestedLoss
 from schemas.leaks import LeakReport
@@ -128,11 +129,29 @@ def _binary(metrics: Sequence[TaskMetrics]) -> str:
 | --- | --- | --- | --- | --- | --- |
 {calibration_rows}
 
-## Groups
+{_thresholds(metrics)}## Groups
 
 | task | group | cases | events | AUROC | calibration slope | observed / expected | sets hold |
 | --- | --- | --- | --- | --- | --- | --- | --- |
 {group_rows}"""
+
+
+def _thresholds(metrics: Sequence[TaskMetrics]) -> str:
+    """Return what the promised thresholds did; empty if none was asked for."""
+    rows = [
+        _line(
+            task.task, f"{one.threshold:.3f}",
+            f"{GOAL_NAMES[one.goal]} of at least {one.at_least:.0%}",
+            f"{one.n_right} of {one.n_cases}", f"{one.n_right / one.n_cases:.3f}",
+            f"{one.lower:.3f} to {one.upper:.3f}",
+        )
+        for task in metrics
+        for one in task.operating
+    ]  # fmt: skip
+    if not rows:
+        return ""
+    head = "| task | threshold | promised | cases | found | 95 % bounds |\n" + "| --- " * 6 + "|"
+    return "\n".join([head, *rows, "", ""])
 
 
 def _steps(metrics: StepMetrics) -> str:

@@ -9,6 +9,7 @@ from pipeline.bundle import Bundle
 from pipeline.calibration import (
     Answers,
     Judged,
+    broken_promises,
     cases_set_on,
     class_set,
     doubts_about,
@@ -89,7 +90,11 @@ def judge_task(
             label_set(own, value) for value, own in zip(probability[:, 0], of_case, strict=True)
         ),
     )
-    found = judge(task.name, answers.chosen(known), train_prevalence=usual[0], groups=groups)
+    found = judge(
+        task.name, answers.chosen(known), train_prevalence=usual[0], groups=groups,
+        operating=calibrator.operating,
+    )  # fmt: skip
+    doubts = (*doubts, *broken_promises(found.operating))
     return _with_doubts(found, doubts, _known(of_case, known), groups, task)
 
 

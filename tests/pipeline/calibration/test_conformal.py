@@ -5,8 +5,14 @@ from scipy.stats import binom
 
 from pipeline.calibration import MODALITIES, Group, label_set, thresholds_of, with_thresholds
 from pipeline.calibration.conformal import fit_conformal
-from pipeline.calibration.operating import fit_operating_point
-from schemas.calibration import CalibrationMap, Calibrator, GroupThresholds, SubsetThresholds
+from pipeline.calibration.operating import fit_operating_point, judge_operating_points
+from schemas.calibration import (
+    CalibrationMap,
+    Calibrator,
+    GroupThresholds,
+    OperatingPoint,
+    SubsetThresholds,
+)
 from tests.pipeline.calibration.drawn import drawn
 
 BARE = Calibrator(task="t", map=CalibrationMap(method="temperature"), n_cases=300, n_events=90)
@@ -144,3 +150,19 @@ def test_a_ppv_threshold_holds_on_new_patients_and_is_none_where_it_cannot_be() 
     assert truth[1 / (1 + np.exp(-many)) >= point.threshold].mean() >= 0.7
     few = fit_operating_point(p[:20], labels[:20], goal="ppv", at_least=0.9, confidence=0.95)
     assert few.threshold is None
+
+
+def test_thresholds_are_judged_by_those_they_speak_of() -> None:
+    p, labels = np.array([0.1, 0.4, 0.6, 0.9]), np.array([0, 1, 0, 1])
+    common = {"at_least": 0.9, "confidence": 0.9, "n_cases": 9, "n_events": 3}
+    points = [
+        OperatingPoint(goal="sensitivity", threshold=0.4, **common),
+        OperatingPoint(goal="ppv", threshold=0.4, **common),
+        OperatingPoint(goal="ppv", threshold=0.95, **common),  # nobody is called
+        OperatingPoint(goal="ppv", threshold=None, **common),
+    ]
+    found = judge_operating_points(points, p, labels)
+    assert [(one.goal, one.n_right, one.n_cases) for one in found] == [
+        ("sensitivity", 2, 2),
+        ("ppv", 2, 3),
+    ]

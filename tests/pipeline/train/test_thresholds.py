@@ -13,7 +13,7 @@ from pipeline.calibration.conformal import fit_conformal
 from pipeline.train import calibrate
 from pipeline.train.judge import judge_task
 from pipeline.train.scores import Scores
-from schemas.calibration import Calibrator, ConformalThresholds, GroupThresholds
+from schemas.calibration import Calibrator, ConformalThresholds, GroupThresholds, OperatingPoint
 from schemas.history import TableValue
 from schemas.metrics import TaskMetrics
 from schemas.protocol import Protocol
@@ -109,6 +109,35 @@ def test_each_value_of_the_named_variable_has_thresholds_of_its_whole_cases(
     without = calibrate._with_thresholds(BARE, tiny_protocol, 0, cases, scores, hidden)
     assert isinstance(without, Calibrator)
     assert without.conformal_groups == ()
+
+
+@pytest.mark.parametrize(("threshold", "is_kept"), [(0.05, True), (0.6, False)])
+def test_a_promised_threshold_is_judged_on_other_patients_and_doubted_where_it_is_broken(
+    tiny_protocol: Protocol, threshold: float, is_kept: bool
+) -> None:
+    score, labels, _ = drawn(300)
+    cases = [
+        replace(example(number), labels=np.array([label, np.nan], np.float32))
+        for number, label in enumerate(labels)
+    ]
+    logits, nothing = np.stack([score, score], axis=1), np.empty((300, 0))
+    scores = Scores(logits, logits[None], nothing, nothing, (MODALITIES,) * 300)
+    point = OperatingPoint(
+        goal="sensitivity", at_least=0.9, confidence=0.9, threshold=threshold, n_cases=50,
+        n_events=20,
+    )  # fmt: skip
+    calibrator = BARE.model_copy(update={"operating": (point,)})
+    bundle: Any = SimpleNamespace(protocol=tiny_protocol, calibrators=(calibrator,) * 2)
+    found = judge_task(bundle, 0, cases, scores, usual=(0.3,))
+    assert isinstance(found, TaskMetrics)
+    (result,) = found.operating
+    is_called = expit(score) >= threshold
+    assert result.n_cases == labels.sum()
+    assert result.n_right == (is_called & (labels == 1)).sum()
+    assert result.lower < result.n_right / result.n_cases <= result.upper
+    broken = [doubt for doubt in found.doubts if doubt.about == "threshold"]
+    assert (not broken) == is_kept
+    assert is_kept or "90% were promised" in broken[0].words
 
 
 def test_a_bundle_is_judged_by_the_sets_of_each_cases_group(tiny_protocol: Protocol) -> None:
