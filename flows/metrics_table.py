@@ -6,15 +6,24 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.calibration import GOAL_NAMES
 from schemas.evaluation import Evaluation
-from schemas.metrics import AnyMetrics, Interval, Performance, StepMetrics, StepPerformance
+from schemas.metrics import (
+    AnyMetrics,
+    Interval,
+    Performance,
+    StepMetrics,
+    StepPerformance,
+    TaskMetrics,
+)
 
 PIPED_WIDTH = 140
 """Columns of the table where no terminal says how wide it is."""
 _COUNTS = ("cases", "events")
 _STATISTICS = ("AUROC", "AUPRC", "Brier", "log loss", "slope", "intercept")
 _OF_SUBSETS = ("task", "read", "cases", "AUROC", "from all, paired", "slope", "O / E")
-_WORDS = ("task", "group", "read", "other")
+_OF_THRESHOLDS = ("task", "threshold", "promised", "cases", "found", "bounds")
+_WORDS = ("task", "promised", "group", "read", "other")
 
 
 def show_evaluation(found: Evaluation, *, quiet: bool) -> None:
@@ -27,6 +36,12 @@ def show_evaluation(found: Evaluation, *, quiet: bool) -> None:
     _print("By group", ("task", "group", *_COUNTS, *_STATISTICS), [
         (metrics.task, *_row(group.group, group))
         for metrics in found.tasks for group in metrics.groups
+    ])  # fmt: skip
+    _print("Promised thresholds, exact 95 % bounds", _OF_THRESHOLDS, [
+        (metrics.task, f"{one.threshold:.3f}", f"{GOAL_NAMES[one.goal]} of {one.at_least:.0%}",
+         str(one.n_cases), f"{one.n_right / one.n_cases:.3f}",
+         f"{one.lower:.3f} to {one.upper:.3f}")
+        for metrics in found.tasks if isinstance(metrics, TaskMetrics) for one in metrics.operating
     ])  # fmt: skip
     _print("With some modalities only", _OF_SUBSETS, [
         (one.task, " and ".join(one.present), str(one.n_cases), *map(_cell, (

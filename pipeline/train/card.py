@@ -129,14 +129,14 @@ def _binary(metrics: Sequence[TaskMetrics]) -> str:
 | --- | --- | --- | --- | --- | --- |
 {calibration_rows}
 
-{_thresholds(metrics)}## Groups
+{promises(metrics)}## Groups
 
 | task | group | cases | events | AUROC | calibration slope | observed / expected | sets hold |
 | --- | --- | --- | --- | --- | --- | --- | --- |
 {group_rows}"""
 
 
-def _thresholds(metrics: Sequence[TaskMetrics]) -> str:
+def promises(metrics: Sequence[TaskMetrics]) -> str:
     """Return what the promised thresholds did; empty if none was asked for."""
     rows = [
         _line(

@@ -3,7 +3,7 @@ import pytest
 from flows.metrics_table import show_evaluation
 from schemas.bundle import BundleIdentity
 from schemas.evaluation import Comparison, Evaluation, SubsetResult
-from schemas.metrics import Interval, Performance, TaskMetrics
+from schemas.metrics import Interval, OperatingResult, Performance, TaskMetrics
 
 
 def between(value: float) -> Interval:
@@ -28,6 +28,17 @@ def metrics() -> TaskMetrics:
         train_prevalence=0.2,
         log_loss_uncalibrated=0.5,
         prevalence_log_loss=0.6,
+        operating=(
+            OperatingResult(
+                goal="ppv",
+                at_least=0.9,
+                threshold=0.731,
+                n_cases=51,
+                n_right=47,
+                lower=0.811,
+                upper=0.978,
+            ),
+        ),
     )
 
 
@@ -62,6 +73,8 @@ def test_tasks_groups_subsets_and_other_bundles_have_rows_with_their_intervals(
     assert group.split() in lines
     assert ["lesion", "image", "and", "notes", "400", "0.799", "-0.012", "1.050", "-"] in lines
     assert ["lesion", "late", "abcdef01", "0.031", "-0.021"] in lines
+    promised = "lesion 0.731 positive predictive value of 90% 51 0.922 0.811 to 0.978"
+    assert promised.split() in lines
     assert ["0.021", "to", "0.041", "-0.031", "to", "-0.011"] in lines
 
 

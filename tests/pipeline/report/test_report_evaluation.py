@@ -14,10 +14,15 @@ from pipeline.calibration import (
 )
 from pipeline.report.evaluation import DOCUMENT, PAGE, render_evaluation, write_evaluation
 from schemas.bundle import BundleIdentity
+from schemas.calibration import OperatingPoint
 from schemas.evaluation import Comparison, Evaluation, SubsetResult
 from schemas.metrics import TaskMetrics
 from tests.pipeline.calibration.drawn import drawn
 from tests.pipeline.calibration.step_cases import DEATH, GRADE, KIND, drawn_labels, true_steps
+
+SENSITIVE = OperatingPoint(
+    goal="sensitivity", at_least=0.9, confidence=0.9, threshold=0.2, n_cases=200, n_events=60
+)
 
 
 @cache
@@ -27,7 +32,7 @@ def metrics(n: int = 400, task: str = "mass") -> TaskMetrics:
     sets = tuple(("0",) if x < 0.3 else ("1",) if x > 0.7 else ("0", "1") for x in p)
     told = Answers(p, p, labels.astype(np.float64), np.arange(n).astype(str), sets)
     groups = {"Sex: F": np.arange(n) % 2 == 0, "scanner: <b>Acme</b>": np.arange(n) % 3 == 0}
-    return judge(task, told, train_prevalence=0.3, groups=groups)
+    return judge(task, told, train_prevalence=0.3, groups=groups, operating=(SENSITIVE,))
 
 
 def evaluation(**changes: object) -> Evaluation:
@@ -61,6 +66,14 @@ def test_both_files_are_written_and_the_document_reads_back(tmp_path) -> None:
     text = (page.parent / DOCUMENT).read_text("utf-8")
     assert Evaluation.model_validate_json(text) == evaluation()
     assert json.loads(text)["tasks"][0]["whole"]["n_cases"] == 400
+
+
+def test_what_a_promised_threshold_did_stands_on_the_page() -> None:
+    (one,) = metrics().operating
+    found = f"{round(100 * one.n_right / one.n_cases)} %"
+    text = render_evaluation(evaluation()).replace("\u00a0", " ")
+    assert "promises a sensitivity of at least 90 %" in text
+    assert f"found {found} of {one.n_cases} cases" in text
 
 
 def test_text_from_files_is_escaped() -> None:

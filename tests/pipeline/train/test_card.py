@@ -1,5 +1,6 @@
-from pipeline.train.card import nested_in_words
+from pipeline.train.card import nested_in_words, promises
 from schemas.calibration import NestedLoss
+from tests.pipeline.report.test_report_evaluation import metrics
 
 
 def test_the_card_tells_the_loss_of_choice_and_fit_beside_the_uncalibrated_one() -> None:
@@ -9,6 +10,15 @@ def test_the_card_tells_the_loss_of_choice_and_fit_beside_the_uncalibrated_one()
     )
     assert "procedure by nested cross-validation 0.512, uncalibrated 0.531, 240 cases" in said
     assert said.endswith("platt 4, beta 1")
+
+
+def test_the_card_tells_what_promised_thresholds_did_and_nothing_where_none_was_asked_for() -> None:
+    told = metrics()
+    assert promises([told.model_copy(update={"operating": ()})]) == ""
+    row = "| mass | 0.200 | sensitivity of at least 90% | "
+    assert row + f"{told.operating[0].n_right} of {told.operating[0].n_cases} | " in promises(
+        [told]
+    )
 
 
 def test_a_bundle_without_one_says_so() -> None:
