@@ -99,13 +99,21 @@ def patient_bootstrap(examples: Sequence[Example], *, seed: int) -> list[Example
 
 
 def require_trainable(protocol: Protocol) -> None:
-    """Refuse what an ensemble cannot share.
+    """Refuse what an ensemble cannot share, and an image branch that nothing ever teaches.
 
     Raises
     ------
     UsageError
-        If the members would each tune a BERT of their own.
+        If the members would each tune a BERT of their own, or a frozen image branch were left with
+        the weights that chance gave it.
     """
+    training = protocol.training
+    if training.freeze_image and not (training.image_epochs or protocol.model.image_weights):
+        msg = (
+            "training.freeze_image keeps the image branch as it is, and nothing has taught it: "
+            "set training.image_epochs or model.image_weights, or freeze_image to false"
+        )
+        raise UsageError(msg)
     if protocol.training.ensemble > 1 and protocol.model.text_tuning != "frozen":
         msg = (
             f"training.ensemble is {protocol.training.ensemble}, but its members share one text "

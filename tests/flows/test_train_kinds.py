@@ -26,12 +26,12 @@ def synopt(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> object:
 
 
 def tiny(path: Path) -> Path:
-    """The protocol with parts that two hundred patients can fill, its image encoder untrained."""
+    """The protocol with parts that two hundred patients can fill."""
     content = yaml.safe_load(PROTOCOL.read_text())
     shares = {"train": 0.4, "validation": 0.1, "calibration": 0.2, "conformal": 0.15}
     content["training"] = {
-        "epochs": 25, "batch_size": 16, "freeze_image": True, "learning_rate": 0.003,
-        "splits": {"by": "stratified", **shares},
+        "epochs": 25, "batch_size": 16, "image_epochs": 1, "freeze_image": True,
+        "learning_rate": 0.003, "splits": {"by": "stratified", **shares},
     }  # fmt: skip
     path.write_text(yaml.safe_dump(content))
     return path

@@ -257,6 +257,23 @@ def test_members_differ_in_seed_and_draw_and_share_the_validation_part(
     assert names == ["training", "member 1 of 2: training", "member 2 of 2: training"]
 
 
+def test_a_frozen_image_branch_must_have_been_taught(tiny_protocol: Protocol) -> None:
+    def frozen(weights: str = "", **training: object) -> Protocol:
+        alone = asked(tiny_protocol, 1)
+        return alone.model_copy(
+            update={
+                "training": alone.training.model_copy(update={"freeze_image": True, **training}),
+                "model": alone.model.model_copy(update={"image_weights": weights}),
+            }
+        )
+
+    with pytest.raises(UsageError, match="nothing has taught it"):
+        require_trainable(frozen())
+    require_trainable(frozen(image_epochs=1))
+    require_trainable(frozen(weights="of_others.safetensors"))
+    require_trainable(frozen(freeze_image=False))
+
+
 def test_an_ensemble_that_would_tune_many_berts_is_refused(tiny_protocol: Protocol) -> None:
     model = tiny_protocol.model.model_copy(update={"text_tuning": "lora"})
     with pytest.raises(UsageError, match="text_tuning"):

@@ -48,6 +48,7 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_bundle(
             "epochs": 3,
             "batch_size": 8,
             "learning_rate": 5e-3,
+            "image_epochs": 1,
             "freeze_image": True,
             "splits": SPLITS,
         }
@@ -67,7 +68,8 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_bundle(
     assert not out.exists()
     assert work_folder(out).is_dir()
     train_on(cases, protocol, encoder, out, keeping=Keeping(tell=said.append))
-    (sentence,) = said
+    finished, sentence = said
+    assert finished == "going on: the image phase was finished before"
     assert sentence.startswith("going on with the fused phase after its step ")
     assert 0 < int(sentence.split()[-1]) < 12
     assert not work_folder(out).exists()
