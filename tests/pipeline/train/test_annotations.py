@@ -1,13 +1,18 @@
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from pipeline.errors import UsageError
 from pipeline.nifti import save_nifti
 from pipeline.preprocess import model_grid
+from pipeline.tensors import ImageInput
+from pipeline.train import examples
 from pipeline.train.annotations import token_masks, with_empty_masks
 from pipeline.volume import Volume
 from schemas.protocol import Protocol
@@ -55,6 +60,25 @@ def test_a_mask_that_lies_elsewhere_teaches_nothing_and_is_named(
     masks = token_masks(tmp_path, "1.2", model_grid(volume.geometry, protocol.grid), protocol)
     assert np.isnan(masks).all()
     assert "1.2__lesion.nii.gz: nothing of this mask lies" in caplog.text
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_masks_are_read_of_a_share_of_the_patients_and_all_studies_of_each(
+    share: float, protocol: Protocol, volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = protocol.training.model_copy(update={"annotation_share": share})
+    asked = protocol.model_copy(update={"training": training})
+    grid = model_grid(volume.geometry, protocol.grid)
+    image = ImageInput(torch.zeros(1, *grid.shape), torch.ones(1, *grid.shape).bool(), grid)
+    monkeypatch.setattr(examples, "token_masks", lambda *_: np.ones(1))
+
+    def is_read(patient: str, uid: str) -> bool:
+        study: Any = SimpleNamespace(patient_id=patient, study_uid=uid)
+        return not np.isnan(examples._masks(Path(), study, image, asked)).any()
+
+    read = np.array([[is_read(f"p{n}", uid) for uid in ("1.1", "1.2")] for n in range(400)])
+    assert (read[:, 0] == read[:, 1]).all()
+    assert read.mean() == pytest.approx(share, abs=0.06)
 
 
 def test_an_unreadable_mask_is_named(volume: Volume, protocol: Protocol, tmp_path: Path) -> None:
