@@ -9,6 +9,7 @@ from pipeline.calibration.calibrator import (
     with_nested_loss,
     with_thresholds,
 )
+from pipeline.calibration.choose import by_patient
 from pipeline.calibration.class_sets import class_set, fit_class_sets, with_class_sets
 from pipeline.calibration.conformal import label_set, thresholds_of
 from pipeline.calibration.coverage import cases_set_on, short_sets
@@ -20,7 +21,11 @@ from pipeline.calibration.doubts import (
     parts_differ,
     ranks_by_chance,
 )
-from pipeline.calibration.fit_steps import fit_step_calibrator
+from pipeline.calibration.fit_steps import (
+    fit_step_calibrator,
+    outcome_groups,
+    require_of_each_outcome,
+)
 from pipeline.calibration.interval import interval
 from pipeline.calibration.judge import Answers, judge, paired_difference
 from pipeline.calibration.judge_steps import judge_steps
@@ -35,6 +40,7 @@ from pipeline.calibration.reference import (
     fit_space,
     history_of,
     outside_reference,
+    require_images,
     unseen_body_parts,
     unseen_scanner,
 )
@@ -52,6 +58,7 @@ __all__ = [
     "Space",
     "Summary",
     "broken_promises",
+    "by_patient",
     "cases_set_on",
     "class_set",
     "doubt_issues",
@@ -70,12 +77,15 @@ __all__ = [
     "judge_steps",
     "label_set",
     "mean_auroc",
+    "outcome_groups",
     "outcome_probabilities",
     "outside_reference",
     "paired_difference",
     "parts_differ",
     "questions",
     "ranks_by_chance",
+    "require_images",
+    "require_of_each_outcome",
     "short_sets",
     "shown_log_odds",
     "step_probabilities",

@@ -67,7 +67,10 @@ def fit_step_calibrator(
     """
     groups = outcome_groups(task, labels)
     highest, of = by_patient(groups, patients)
-    _check(task, steps, highest)
+    require_of_each_outcome(task, highest)
+    if not np.isfinite(steps).all():
+        msg = f"task {task.name}: a calibration logit is not finite"
+        raise CalibrationError(msg)
     chosen = cases_of_the_map(hidden, of, groups)
     whose = None if patients is None else patients[chosen]
     common = _common_map(task, steps[chosen], labels[chosen], whose)
@@ -126,8 +129,22 @@ def _methods(task: Task) -> tuple[StepMethod, ...]:
     return ("temperature", "platt", "vector")
 
 
-def _check(task: Task, steps: Array, groups: NDArray[np.int64]) -> None:
-    names = ("no event", "event") if task.kind == "survival" else task.classes
+def require_of_each_outcome(task: Task, groups: NDArray[np.int64]) -> None:
+    """Refuse calibration patients of whom too few had one of the outcomes.
+
+    Parameters
+    ----------
+    groups : shape (n,)
+        Each patient's highest of :func:`outcome_groups`.
+
+    Raises
+    ------
+    CalibrationError
+        If fewer than ``MIN_OF_EACH_CLASS`` had it.
+    """
+    names = {"survival": ("no event", "event"), "binary": ("no", "yes")}.get(
+        task.kind, task.classes
+    )
     counts = np.bincount(groups, minlength=len(names))
     few = [f"{name} has {n}" for name, n in zip(names, counts, strict=True)
            if not n >= MIN_OF_EACH_CLASS]  # fmt: skip
@@ -136,9 +153,6 @@ def _check(task: Task, steps: Array, groups: NDArray[np.int64]) -> None:
             f"task {task.name}: of {len(groups)} calibration patients {', '.join(few)}; each "
             f"outcome needs at least {MIN_OF_EACH_CLASS}: use a larger cohort"
         )
-        raise CalibrationError(msg)
-    if not np.isfinite(steps).all():
-        msg = f"task {task.name}: a calibration logit is not finite"
         raise CalibrationError(msg)
 
 

@@ -15,6 +15,10 @@ QUANTILE = 0.995
 MARGIN = 0.1
 MIN_SLACK = 0.01
 MIN_CASES = 20
+TOO_FEW_IMAGES = (
+    f"the out-of-distribution check needs {MIN_CASES} training and as many held-out images: use a "
+    "larger cohort"
+)
 
 
 Array = NDArray[np.float64]
@@ -111,6 +115,18 @@ def fit_space(train: Array, held_out: Array) -> Space | None:
     return replace(space, limit=float(np.quantile(space.distance(held_out), QUANTILE)))
 
 
+def require_images(n_train: int, n_held_out: int) -> None:
+    """Refuse so few images that :func:`fit_reference` would.
+
+    Raises
+    ------
+    CalibrationError
+        If there are fewer than ``MIN_CASES`` of either.
+    """
+    if not min(n_train, n_held_out) >= MIN_CASES:
+        raise CalibrationError(TOO_FEW_IMAGES)
+
+
 def fit_reference(
     image: Space | None,
     history: Space | None,
@@ -137,11 +153,7 @@ def fit_reference(
         If there were too few images for a space of them.
     """
     if image is None:
-        msg = (
-            f"the out-of-distribution check needs {MIN_CASES} training and as many held-out "
-            "images: use a larger cohort"
-        )
-        raise CalibrationError(msg)
+        raise CalibrationError(TOO_FEW_IMAGES)
     names = sorted({name for case in quantities for name in case})
     ranges = [_range(name, [case[name] for case in quantities if name in case]) for name in names]
     return Reference(

@@ -22,6 +22,7 @@ from pipeline.train.calibrate import calibrated
 from pipeline.train.card import Making, model_card
 from pipeline.train.checkpoints import Work
 from pipeline.train.curves import require_tensorboard
+from pipeline.train.enough import require_enough
 from pipeline.train.ensemble import fit_members, require_trainable
 from pipeline.train.examples import Example
 from pipeline.train.labelled import Source, read_labelled
@@ -158,6 +159,7 @@ def _train_into(folder: Path | None, examples: Sequence[Example], out: Path, how
     parts, making = divide(examples, how.protocol)
     if how.leak_guard:
         making = guarded(parts, making, how.protocol, out)
+    require_enough(parts, how.protocol.tasks)
     key = training_key(parts, how.protocol, how.encoder)
     with work_beside(out, key, how.keeping) as work:
         _fit_into(folder, parts, making, how, work)

@@ -1,0 +1,52 @@
+"""Whether the parts hold what is needed after training, asked before it."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.calibration import (
+    by_patient,
+    outcome_groups,
+    require_images,
+    require_of_each_outcome,
+)
+from pipeline.errors import CalibrationError
+from pipeline.train.calibrate import HELD_OUT
+from pipeline.train.examples import Example
+from pipeline.train.scores import is_known, labels_of
+from pipeline.train.splits import Part
+from schemas.task import Task
+
+
+def require_enough(parts: Mapping[Part, Sequence[Example]], tasks: Sequence[Task]) -> None:
+    """Refuse parts on which calibration would fail, hours later perhaps.
+
+    Raises
+    ------
+    CalibrationError
+        If too few images are there, too few calibration patients had an outcome of some task, or
+        the test cases hold but one.
+    """
+    n_images = {
+        part: sum(case.image is not None for case in cases) for part, cases in parts.items()
+    }
+    require_images(n_images["train"], sum(n_images[part] for part in HELD_OUT))
+    for number, task in enumerate(tasks):
+        groups, patients = _outcomes(parts["calibration"], tasks, number)
+        require_of_each_outcome(task, by_patient(groups, patients)[0] if len(groups) else groups)
+        if len(np.unique(_outcomes(parts["test"], tasks, number)[0])) < 2:
+            msg = f"task {task.name}: the test cases hold one outcome only: use a larger cohort"
+            raise CalibrationError(msg)
+
+
+def _outcomes(
+    cases: Sequence[Example], tasks: Sequence[Task], number: int
+) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
+    """Return what came of a task in the cases of which it is known, and whose they are."""
+    labels = labels_of(cases, tasks, number).reshape(len(cases), -1)
+    known = is_known(labels) if len(cases) else np.zeros(0, dtype=bool)
+    patients = np.array([case.patient_id for case in cases])
+    if not known.any():
+        return np.zeros(0, dtype=np.int64), patients[:0]
+    return outcome_groups(tasks[number], labels[known]), patients[known]
