@@ -1,6 +1,6 @@
 """The only nouns that hold torch: what the network reads and what it says."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NotRequired, TypedDict, get_args
@@ -82,8 +82,8 @@ class TextInput:
         1 where one of ``FLAGS``, such as a denial, holds of a word in the sentence; else 0.
     sentences
         The T sentences, in the order of the notes.
-    windows
-        What BERT read, for one that is tuned.
+    windows, kind_windows
+        What BERT read of each sentence, and of the kind of its note, for one that is tuned.
     """
 
     features: Tensor
@@ -92,6 +92,7 @@ class TextInput:
     flags: Tensor
     sentences: tuple[Sentence, ...]
     windows: tuple[TextWindow, ...] = ()
+    kind_windows: tuple[TextWindow, ...] = ()
 
     def without(self, numbers: Collection[int]) -> "TextInput | None":
         """Return it without the sentences of these numbers, from 0; None if nothing is left."""
@@ -104,12 +105,18 @@ class TextInput:
             age_days=self.age_days[kept],
             flags=self.flags[kept],
             sentences=tuple(self.sentences[number] for number in kept),
-            windows=tuple(
-                replace(window, sentence=kept.index(window.sentence))
-                for window in self.windows
-                if window.sentence not in numbers
-            ),
+            windows=_of_sentences(self.windows, kept),
+            kind_windows=_of_sentences(self.kind_windows, kept),
         )
+
+
+def _of_sentences(windows: Sequence[TextWindow], kept: Sequence[int]) -> tuple[TextWindow, ...]:
+    """Return the windows of some sentences, which are numbered anew."""
+    return tuple(
+        replace(window, sentence=kept.index(window.sentence))
+        for window in windows
+        if window.sentence in kept
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -249,7 +256,10 @@ class Batch(TypedDict):
     counts: NotRequired[Tensor]
     """(W, L) bool, pieces that count towards their sentence's feature"""
     window_of: NotRequired[Tensor]
-    """(W,) int64, the sentence that a window belongs to: case times T plus its number"""
+    """(W,) int64, the sentence that a window belongs to: case times T plus its number; or behind
+    those B times T, the kind of note"""
+    kind_of: NotRequired[Tensor]
+    """(B, T) int64, which of the batch's kinds of notes each sentence is of"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

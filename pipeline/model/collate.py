@@ -6,7 +6,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from pipeline.tensors import FLAGS, Batch, ImageInput, ModelInput, TextInput
+from pipeline.tensors import FLAGS, Batch, ImageInput, ModelInput, TextInput, TextWindow
 from schemas.protocol import Protocol
 
 
@@ -79,12 +79,23 @@ def _distinct(images: Sequence[ImageInput | None]) -> list[ImageInput | None]:
 
 
 def _add_windows(batch: Batch, texts: Sequence[TextInput | None], n_tokens: int) -> None:
-    """Add the word pieces of all notes, with the place of the sentence that each belongs to."""
+    """Add the word pieces of all notes, with the place of the sentence that each belongs to.
+
+    Raises
+    ------
+    ValueError
+        If a case has notes without them.
+    """
+    if any(text is not None and not text.windows for text in texts):
+        msg = "a BERT that is tuned needs the notes' word pieces, and a case has none"
+        raise ValueError(msg)
     windows = [
         (case * n_tokens + window.sentence, window)
         for case, text in enumerate(texts)
         for window in (text.windows if text else ())
     ]
+    batch["kind_of"], of_kinds = _kinds(texts, n_tokens)
+    windows += [(len(texts) * n_tokens + kind, window) for kind, window in of_kinds]
     pieces = [torch.tensor(window.pieces) for _, window in windows] or [torch.zeros(1)]
     longest = max(len(ids) for ids in pieces)
     counts = torch.zeros(len(pieces), longest, dtype=torch.bool)
@@ -95,6 +106,26 @@ def _add_windows(batch: Batch, texts: Sequence[TextInput | None], n_tokens: int)
     batch["is_piece"] = torch.arange(longest)[None] < lengths[:, None]
     batch["counts"] = counts
     batch["window_of"] = torch.tensor([place for place, _ in windows] or [0])
+
+
+def _kinds(
+    texts: Sequence[TextInput | None], n_tokens: int
+) -> tuple[Tensor, list[tuple[int, TextWindow]]]:
+    """Return each sentence's kind of note, shape (B, T), and the windows of each kind, once."""
+    kind_of = torch.zeros(len(texts), n_tokens, dtype=torch.long)
+    kinds: dict[tuple[tuple[int, ...], ...], int] = {}
+    windows: list[tuple[int, TextWindow]] = []
+    for case, text in enumerate(texts):
+        own: dict[int, list[TextWindow]] = {}
+        for window in text.kind_windows if text else ():
+            own.setdefault(window.sentence, []).append(window)
+        for sentence, of_it in own.items():
+            name = tuple(window.pieces for window in of_it)
+            if name not in kinds:
+                kinds[name] = len(kinds)
+                windows += [(kinds[name], window) for window in of_it]
+            kind_of[case, sentence] = kinds[name]
+    return kind_of, windows
 
 
 def _pad(rows: Sequence[Tensor], length: int) -> Tensor:

@@ -120,8 +120,10 @@ class FusedNetwork(nn.Module):
         with_cells
             Whether to say which share each cell has in what its token adds. No score needs it.
         """
-        features = batch["text"] if self.tunable_text is None else self.tunable_text(batch)
-        text_BTD = self.text(features, batch["kinds"], batch["age_days"], batch["flags"])
+        text, kinds = batch["text"], batch["kinds"]
+        if self.tunable_text is not None:
+            text, kinds = self.tunable_text(batch)
+        text_BTD = self.text(text, kinds, batch["age_days"], batch["flags"])
         table_BVD = self.table(batch["table"], batch["is_known"])
         text_mask, table_mask = self._history_masks(batch)
         history_BHD = torch.cat([table_BVD, text_BTD], 1)

@@ -221,6 +221,7 @@ def encode_notes(
     kinds = sorted({sentence.kind for sentence in sentences})
     means = phrases(encoder, [sentence.text for sentence in sentences] + kinds)
     kind_numbers = [kinds.index(sentence.kind) + len(sentences) for sentence in sentences]
+    kind_windows = {kind: _windows(encoder, kind) for kind in kinds}
     ages = [(at - sentence.written_at).total_seconds() / SECONDS_A_DAY for sentence in sentences]
     return TextInput(
         features=means[: len(sentences)],
@@ -232,6 +233,11 @@ def encode_notes(
             TextWindow(number, tuple(window.ids), window.counts)
             for number, sentence in enumerate(sentences)
             for window in _windows(encoder, sentence.text)
+        ),
+        kind_windows=tuple(
+            TextWindow(number, tuple(window.ids), window.counts)
+            for number, sentence in enumerate(sentences)
+            for window in kind_windows[sentence.kind]
         ),
     )
 

@@ -44,22 +44,28 @@ class TunableText(nn.Module):
         else:
             bert.requires_grad_(requires_grad=True)
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Return each sentence's mean over what counts of its hidden states, shape (B, T, D).
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return mean hidden states of what counts of each sentence, and of its note's kind.
 
-        The same as the cached ``batch["text"]``, but with gradients.
+        Both of shape (B, T, D): the same as the cached ``batch["text"]`` and ``batch["kinds"]``,
+        but with gradients.
         """
         n_cases, n_sentences = batch["is_token"].shape
+        n_places = n_cases * n_sentences + int(batch["kind_of"].max()) + 1
         windows, is_piece, word = batch["windows"], batch["is_piece"], batch["counts"]
         hidden = self.bert(input_ids=windows, attention_mask=is_piece).last_hidden_state
         words = hidden * word[..., None]
-        sums = hidden.new_zeros(n_cases * n_sentences, hidden.shape[-1])
-        counts = hidden.new_zeros(n_cases * n_sentences, 1)
+        sums = hidden.new_zeros(n_places, hidden.shape[-1])
+        counts = hidden.new_zeros(n_places, 1)
         sums = sums.index_add(0, batch["window_of"], words.sum(1))
         n_words = word.sum(1, keepdim=True).to(counts.dtype)
         counts = counts.index_add(0, batch["window_of"], n_words)
-        mean: Tensor = (sums / counts.clamp(min=1)).view(n_cases, n_sentences, -1)
-        return mean
+        means = sums / counts.clamp(min=1)
+        of_sentences, of_kinds = means.split(
+            [n_cases * n_sentences, n_places - n_cases * n_sentences]
+        )
+        is_token = batch["is_token"][..., None]
+        return of_sentences.view(n_cases, n_sentences, -1), of_kinds[batch["kind_of"]] * is_token
 
     def tuned(self, encoder: TextEncoder) -> TextEncoder:
         """Return the text encoder as training left it, frozen again."""

@@ -101,6 +101,7 @@ def notes(told: History) -> TextInput:
         age_days=torch.zeros(n), flags=torch.arange(n)[:, None].expand(n, len(FLAGS)).float(),
         sentences=tuple(sentences),
         windows=tuple(TextWindow(number, (number,), slice(0, 1)) for number in range(n)),
+        kind_windows=tuple(TextWindow(number, (50 + number,), slice(0, 1)) for number in range(n)),
     )  # fmt: skip
 
 
@@ -235,6 +236,8 @@ def test_a_concept_is_not_spoken_of_or_the_other_way_round(record: Record) -> No
     ]  # fmt: skip
     assert [window.sentence for window in text.windows] == [0, 1, 2]
     assert [window.pieces for window in text.windows] == [(1,), (2,), (4,)]
+    assert [window.sentence for window in text.kind_windows] == [0, 1, 2]
+    assert [window.pieces for window in text.kind_windows] == [(51,), (52,), (54,)]
     # That it is absent was said in the letter, and goes on being said.
     assert found[-1].case.text is not None
     assert len(found[-1].case.text.sentences) == 4

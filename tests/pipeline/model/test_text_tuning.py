@@ -29,6 +29,9 @@ NOTES = (
 )
 
 
+KINDS = ("clinic", "discharge letter")
+
+
 @pytest.fixture(scope="module")
 def protocol(request: pytest.FixtureRequest) -> Protocol:
     tiny: Protocol = request.getfixturevalue("tiny_protocol")
@@ -45,7 +48,8 @@ def read(encoder: TextEncoder, protocol: Protocol) -> Batch:
     cases = []
     for texts in NOTES:
         notes = [
-            Note(written_at=SCAN - timedelta(days=3), kind="clinic", text=text) for text in texts
+            Note(written_at=SCAN - timedelta(days=3), kind=KINDS[number % 2], text=text)
+            for number, text in enumerate(texts)
         ]
         cases.append(ModelInput(None, encode_notes(encoder, notes, SCAN, flags_of(notes)), None))
     return collate(cases, protocol, text_width=encoder.width, table_width=2)
@@ -59,9 +63,22 @@ def test_before_training_a_tunable_bert_reads_like_the_frozen_one(
     settings = protocol.model.model_copy(update={"text_tuning": tuning})
     encoder = replace(encoder, pooling=pooling)
     batch = read(encoder, protocol)
-    assert len(batch["windows"]) > batch["is_token"].sum()  # one sentence takes several windows
-    features = TunableText(encoder, settings).eval()(batch)
+    # One sentence takes several windows; each kind of note is read once for all cases.
+    assert len(batch["windows"]) - len(KINDS) > batch["is_token"].sum()
+    features, kinds = TunableText(encoder, settings).eval()(batch)
     assert torch.allclose(features, batch["text"], atol=1e-4)
+    assert torch.allclose(kinds, batch["kinds"], atol=1e-4)
+
+
+def test_notes_without_word_pieces_are_refused_by_a_tuned_bert(
+    encoder: TextEncoder, protocol: Protocol
+) -> None:
+    note = Note(written_at=SCAN, kind="clinic", text="No weakness.")
+    text = encode_notes(encoder, [note], SCAN, flags_of([note]))
+    assert text is not None
+    case = ModelInput(None, replace(text, windows=()), None)
+    with pytest.raises(ValueError, match="word pieces"):
+        collate([case], protocol, text_width=encoder.width, table_width=2)
 
 
 @pytest.mark.parametrize("tuning", ["lora", "full"])
@@ -92,7 +109,9 @@ def test_two_steps_change_how_it_reads_and_the_merged_encoder_keeps_the_change(
     loaded = load_tuned_text_encoder(settings, tmp_path / "text")
     assert (loaded.name, loaded.sha256 == encoder.sha256) == (encoder.name, False)
     again = read(loaded, protocol)
-    features = network.tunable_text.eval()(batch)
+    features, kinds = network.tunable_text.eval()(batch)
     assert torch.allclose(features, again["text"], atol=1e-3)
+    assert torch.allclose(kinds, again["kinds"], atol=1e-3)
+    assert not torch.allclose(batch["kinds"], again["kinds"], atol=1e-3)
     assert not torch.allclose(batch["text"], again["text"], atol=1e-3)
     assert torch.equal(read(encoder, protocol)["text"], batch["text"])  # the first is untouched
