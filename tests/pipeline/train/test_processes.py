@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from pipeline.bundle import load_bundle
 from pipeline.errors import UsageError
+from pipeline.model.backbones import new_stages
 from pipeline.train import trainer
 from pipeline.train.trainer import cases_at_once
 from schemas.protocol import Protocol
@@ -41,7 +42,10 @@ def test_two_processes_learn_what_one_learns(tiny_protocol: Protocol, tmp_path: 
             "sparsity": 1e-4, "accumulate": 2, "learned_task_weights": True,
         }
     )  # fmt: skip
-    model = tiny_protocol.model.model_copy(update={"dropout": 0.0})
+    image = tmp_path / "image.safetensors"
+    save_file(new_stages("resnet10", tiny_protocol.model.image_channels, (16, 16, 16)).state_dict(),
+              image)  # fmt: skip
+    model = tiny_protocol.model.model_copy(update={"dropout": 0.0, "image_weights": str(image)})
     protocol = tiny_protocol.model_copy(update={"training": training, "model": model})
     (tmp_path / "protocol.json").write_text(protocol.model_dump_json())
     torchrun("tests.pipeline.train.several_processes", str(tmp_path))
