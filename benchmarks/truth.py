@@ -63,7 +63,7 @@ SEED, N_PATIENTS, FINDING = 99, 2000, 0
 """The world's first task asks for the finding that its masks mark."""
 LEAST_MM = 6.0
 """Across; the pointing game leaves out smaller findings."""
-N_DELETED = 300
+N_DELETED = 100
 """Scans with the finding whose maps are tested by deletion."""
 PAINTED = {0.0: "deletion_of_all", OF_PEAK: "deletion"}
 """Share of a map's peak that a voxel must hold to be painted over (0: the whole strongest 3 %)."""
