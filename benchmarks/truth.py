@@ -160,7 +160,7 @@ def _result(
         "thresholds": {
             name: [
                 {"goal": GOAL_NAMES[one.goal], "promised": one.at_least, "cases": one.n_cases,
-                 "found": [one.n_right / one.n_cases, one.lower, one.upper]}
+                 "found": [one.share, one.lower, one.upper]}
                 for one in judge_operating_points(calibrator.operating, own["p"], own["y"])
             ]
             for (name, own), calibrator in zip(said.items(), calibrators_of(bundle), strict=True)

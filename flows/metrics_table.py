@@ -39,7 +39,7 @@ def show_evaluation(found: Evaluation, *, quiet: bool) -> None:
     ])  # fmt: skip
     _print("Promised thresholds, exact 95 % bounds", _OF_THRESHOLDS, [
         (metrics.task, f"{one.threshold:.3f}", f"{GOAL_NAMES[one.goal]} of {one.at_least:.0%}",
-         str(one.n_cases), f"{one.n_right / one.n_cases:.3f}",
+         str(one.n_cases), f"{one.share:.3f}",
          f"{one.lower:.3f} to {one.upper:.3f}")
         for metrics in found.tasks if isinstance(metrics, TaskMetrics) for one in metrics.operating
     ])  # fmt: skip

@@ -21,8 +21,7 @@ class MapCheck(FrozenModel):
 
     The voxels that hold a quarter or more of the map's highest value, 3 % of the scanned ones at
     most, are filled in from their surroundings; so are patches at least as large at random places
-    of the picture. A map passes if the logit falls, and
-    further than for any random patch.
+    of the picture. A map passes if the logit falls, and further than for any random patch.
     """
 
     status: Literal["passed", "failed", "nothing_to_delete"]

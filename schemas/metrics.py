@@ -117,9 +117,14 @@ class OperatingResult(FrozenModel):
     n_right: int = Field(ge=0)
     """Positives among them that were called so."""
     lower: float
-    """2.5 % bound of that share, exact binomial (Clopper and Pearson, 1934)."""
+    """2.5 % bound of `share`, exact binomial (Clopper and Pearson, 1934)."""
     upper: float
     """97.5 % bound."""
+
+    @property
+    def share(self) -> float:
+        """What it does: the sensitivity, or the predictive value."""
+        return self.n_right / self.n_cases
 
 
 class Performance(FrozenModel):

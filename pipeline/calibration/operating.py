@@ -98,7 +98,7 @@ def broken_promises(results: Sequence[OperatingResult]) -> tuple[Doubt, ...]:
         Doubt(
             about="threshold",
             words=f"the threshold of {one.threshold:.1%} has a {GOAL_NAMES[one.goal]} of "
-            f"{one.n_right / one.n_cases:.0%} in {one.n_cases} cases ({one.lower:.0%} to "
+            f"{one.share:.0%} in {one.n_cases} cases ({one.lower:.0%} to "
             f"{one.upper:.0%}), {one.at_least:.0%} were promised",
         )
         for one in results

@@ -120,11 +120,7 @@ class FusedNetwork(nn.Module):
         with_cells
             Whether to say which share each cell has in what its token adds. No score needs it.
         """
-        text, kinds = batch["text"], batch["kinds"]
-        if self.tunable_text is not None:
-            text, kinds = self.tunable_text(batch)
-        text_BTD = self.text(text, kinds, batch["age_days"], batch["flags"])
-        table_BVD = self.table(batch["table"], batch["is_known"])
+        text_BTD, table_BVD = self._history(batch)
         text_mask, table_mask = self._history_masks(batch)
         history_BHD = torch.cat([table_BVD, text_BTD], 1)
         history_mask = torch.cat([table_mask, text_mask], 1)
@@ -172,6 +168,16 @@ class FusedNetwork(nn.Module):
             embedding=self._embedding(
                 summary, cases.each(image_mask), history_summary, history_mask
             ),
+        )
+
+    def _history(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the tokens of sentences, (B, T, D), and of variables, (B, V, D)."""
+        text, kinds = batch["text"], batch["kinds"]
+        if self.tunable_text is not None:
+            text, kinds = self.tunable_text(batch)
+        return (
+            self.text(text, kinds, batch["age_days"], batch["flags"]),
+            self.table(batch["table"], batch["is_known"]),
         )
 
     def see(self, batch: Batch) -> tuple[Tensor, Tensor]:

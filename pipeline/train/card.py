@@ -142,7 +142,7 @@ def promises(metrics: Sequence[TaskMetrics]) -> str:
         _line(
             task.task, f"{one.threshold:.3f}",
             f"{GOAL_NAMES[one.goal]} of at least {one.at_least:.0%}",
-            f"{one.n_right} of {one.n_cases}", f"{one.n_right / one.n_cases:.3f}",
+            f"{one.n_right} of {one.n_cases}", f"{one.share:.3f}",
             f"{one.lower:.3f} to {one.upper:.3f}",
         )
         for task in metrics

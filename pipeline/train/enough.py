@@ -44,9 +44,7 @@ def _outcomes(
     cases: Sequence[Example], tasks: Sequence[Task], number: int
 ) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
     """Return what came of a task in the cases of which it is known, and whose they are."""
-    labels = labels_of(cases, tasks, number).reshape(len(cases), -1)
-    known = is_known(labels) if len(cases) else np.zeros(0, dtype=bool)
+    labels = labels_of(cases, tasks, number)
+    known = is_known(labels)
     patients = np.array([case.patient_id for case in cases])
-    if not known.any():
-        return np.zeros(0, dtype=np.int64), patients[:0]
     return outcome_groups(tasks[number], labels[known]), patients[known]

@@ -39,13 +39,11 @@ def with_outcome(cases: Sequence[Example], outcome: float) -> list[Example]:
     return [replace(case, labels=np.array([outcome, case.labels[1]], np.float32)) for case in cases]
 
 
-def test_parts_with_enough_of_everything_are_let_through(tiny_protocol: Protocol) -> None:
-    require_enough(parts(), tiny_protocol.tasks)
-
-
-def test_too_few_images_are_refused(tiny_protocol: Protocol) -> None:
-    found = parts()
-    found["train"] = [*without_images(found["train"][:5]), *found["train"][5:]]
+def test_twenty_images_are_enough_and_nineteen_are_refused(tiny_protocol: Protocol) -> None:
+    found, train = parts(), parts()["train"]
+    found["train"] = [*without_images(train[:4]), *train[4:]]
+    require_enough(found, tiny_protocol.tasks)
+    found["train"] = [*without_images(train[:5]), *train[5:]]
     with pytest.raises(CalibrationError, match="needs 20 training and as many held-out images"):
         require_enough(found, tiny_protocol.tasks)
 

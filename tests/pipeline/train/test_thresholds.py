@@ -11,6 +11,7 @@ from scipy.special import expit
 from pipeline.calibration import MODALITIES
 from pipeline.calibration.conformal import fit_conformal
 from pipeline.train import calibrate
+from pipeline.train.examples import Example
 from pipeline.train.judge import judge_task
 from pipeline.train.scores import Scores
 from schemas.calibration import Calibrator, ConformalThresholds, GroupThresholds, OperatingPoint
@@ -111,10 +112,8 @@ def test_each_value_of_the_named_variable_has_thresholds_of_its_whole_cases(
     assert without.conformal_groups == ()
 
 
-@pytest.mark.parametrize(("threshold", "is_kept"), [(0.05, True), (0.6, False)])
-def test_a_promised_threshold_is_judged_on_other_patients_and_doubted_where_it_is_broken(
-    tiny_protocol: Protocol, threshold: float, is_kept: bool
-) -> None:
+def whole_cases() -> tuple[np.ndarray, np.ndarray, list[Example], Scores]:
+    """Return the scores and labels of 300 cases that have every modality, and the cases."""
     score, labels, _ = drawn(300)
     cases = [
         replace(example(number), labels=np.array([label, np.nan], np.float32))
@@ -122,6 +121,14 @@ def test_a_promised_threshold_is_judged_on_other_patients_and_doubted_where_it_i
     ]
     logits, nothing = np.stack([score, score], axis=1), np.empty((300, 0))
     scores = Scores(logits, logits[None], nothing, nothing, (MODALITIES,) * 300)
+    return score, labels, cases, scores
+
+
+@pytest.mark.parametrize(("threshold", "is_kept"), [(0.05, True), (0.6, False)])
+def test_a_promised_threshold_is_judged_on_other_patients_and_doubted_where_it_is_broken(
+    tiny_protocol: Protocol, threshold: float, is_kept: bool
+) -> None:
+    score, labels, cases, scores = whole_cases()
     point = OperatingPoint(
         goal="sensitivity", at_least=0.9, confidence=0.9, threshold=threshold, n_cases=50,
         n_events=20,
@@ -134,20 +141,14 @@ def test_a_promised_threshold_is_judged_on_other_patients_and_doubted_where_it_i
     is_called = expit(score) >= threshold
     assert result.n_cases == labels.sum()
     assert result.n_right == (is_called & (labels == 1)).sum()
-    assert result.lower < result.n_right / result.n_cases <= result.upper
+    assert result.lower < result.share <= result.upper
     broken = [doubt for doubt in found.doubts if doubt.about == "threshold"]
     assert (not broken) == is_kept
     assert is_kept or "90% were promised" in broken[0].words
 
 
 def test_a_bundle_is_judged_by_the_sets_of_each_cases_group(tiny_protocol: Protocol) -> None:
-    score, labels, _ = drawn(300)
-    cases = [
-        replace(example(number), labels=np.array([label, np.nan], np.float32))
-        for number, label in enumerate(labels)
-    ]
-    logits, nothing = np.stack([score, score], axis=1), np.empty((300, 0))
-    scores = Scores(logits, logits[None], nothing, nothing, (MODALITIES,) * 300)
+    _, _, cases, scores = whole_cases()
     first, *rest = tiny_protocol.tasks
     protocol = tiny_protocol.model_copy(
         update={"tasks": (first.model_copy(update={"sets_by": "sex"}), *rest)}
