@@ -35,7 +35,6 @@ from benchmarks.truth_scores import compared, means_of
 from flows.progress import progress_bars
 from pipeline.bundle import Bundle, least_claims_of, load_bundle
 from pipeline.calibration import (
-    GOAL_NAMES,
     interval,
     judge_operating_points,
     label_set,
@@ -56,6 +55,7 @@ from pipeline.unlike import summary_of
 from schemas.calibration import ConformalThresholds
 from schemas.issue import Severity
 from schemas.maps import MapCheck
+from schemas.task import GOAL_NAMES
 
 BUNDLE = Path("data_samples/bundles/brain_mr")
 RESULTS = Path(__file__).parent / "results"

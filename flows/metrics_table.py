@@ -6,7 +6,6 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.calibration import GOAL_NAMES
 from schemas.evaluation import Evaluation
 from schemas.metrics import (
     AnyMetrics,
@@ -16,6 +15,7 @@ from schemas.metrics import (
     StepPerformance,
     TaskMetrics,
 )
+from schemas.task import GOAL_NAMES
 
 PIPED_WIDTH = 140
 """Columns of the table where no terminal says how wide it is."""

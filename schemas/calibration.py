@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from schemas.base import FrozenModel
+from schemas.task import Goal
 
 Method = Literal[
     "temperature", "platt", "beta", "four_parameter_logistic", "isotonic", "venn_abers"
@@ -133,7 +134,7 @@ class GroupThresholds(ConformalThresholds):
 class OperatingPoint(FrozenModel):
     """A threshold with a guaranteed property."""
 
-    goal: Literal["sensitivity", "ppv"]
+    goal: Goal
     """What is guaranteed."""
     at_least: float = Field(gt=0, lt=1)
     """How much of it."""

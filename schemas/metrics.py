@@ -6,6 +6,7 @@ from pydantic import Field
 
 from schemas.base import FrozenModel
 from schemas.doubt import Doubt
+from schemas.task import Goal
 
 
 class Interval(FrozenModel):
@@ -106,7 +107,7 @@ class NetBenefit(FrozenModel):
 class OperatingResult(FrozenModel):
     """How a threshold that promises a sensitivity or predictive value did."""
 
-    goal: Literal["sensitivity", "ppv"]
+    goal: Goal
     """What it promises."""
     at_least: float
     """How much of it."""

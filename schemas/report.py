@@ -10,6 +10,7 @@ from schemas.bundle import BundleIdentity
 from schemas.issue import Issue
 from schemas.maps import MapCheck, MapProof
 from schemas.prediction import Evidence, StepAnswer
+from schemas.task import Goal
 from schemas.what_if import WhatIf
 
 INTENDED_USE = "Decision support for research; not a medical device."
@@ -41,7 +42,7 @@ class HeatmapRegion(FrozenModel):
 class Decision(FrozenModel):
     """What follows at one threshold."""
 
-    goal: Literal["sensitivity", "ppv"]
+    goal: Goal
     """What the threshold guarantees: sensitivity, or positive predictive value."""
     at_least: float
     """How much of it."""

@@ -1,5 +1,6 @@
 """One question that the model answers."""
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Literal
 
@@ -7,11 +8,14 @@ from pydantic import Field, model_validator
 
 from schemas.base import NAME_PATTERN, FrozenModel
 
+Goal = Literal["sensitivity", "ppv"]
+GOAL_NAMES: Mapping[Goal, str] = {"sensitivity": "sensitivity", "ppv": "positive predictive value"}
+
 
 class OperatingGoal(FrozenModel):
     """A property that a decision threshold must have."""
 
-    goal: Literal["sensitivity", "ppv"]
+    goal: Goal
     """Sensitivity, or positive predictive value."""
     at_least: float = Field(gt=0, lt=1)
     """How much of it."""

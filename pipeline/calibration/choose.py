@@ -1,6 +1,6 @@
 """Which calibration map a task gets: the simplest that predicts new cases as well as any."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -102,14 +102,7 @@ def checked(
         If a class has too few patients, or a logit is not finite.
     """
     score, truth = np.asarray(logits, dtype=np.float64), np.asarray(labels, dtype=np.float64)
-    highest = by_patient(truth, patients)[0]
-    n_events = int(highest.sum())
-    if not min(n_events, len(highest) - n_events) >= MIN_OF_EACH_CLASS:
-        msg = (
-            f"task {task}: {n_events} positive of {len(highest)} calibration patients; each class "
-            f"needs at least {MIN_OF_EACH_CLASS}: use a larger cohort"
-        )
-        raise CalibrationError(msg)
+    require_of_each(("no", "yes"), by_patient(truth, patients)[0], task=task)
     if not np.isfinite(score).all():
         msg = f"task {task}: a calibration logit is not finite"
         raise CalibrationError(msg)
@@ -151,6 +144,32 @@ def left_out_losses(
             left_out = np.flatnonzero(is_out)
             total[left_out] += losses_without(np.flatnonzero(~is_out), left_out)
     return total / n_repeats
+
+
+def require_of_each(names: Sequence[str], groups: NDArray[Any], *, task: str) -> None:
+    """Refuse calibration patients of whom too few had one of the outcomes.
+
+    Parameters
+    ----------
+    names
+        Of the outcomes.
+    groups : shape (n,)
+        Number of each patient's outcome, the highest of several studies.
+
+    Raises
+    ------
+    CalibrationError
+        If fewer than ``MIN_OF_EACH_CLASS`` had it.
+    """
+    counts = np.bincount(groups.astype(np.int64), minlength=len(names))
+    few = [f"{name} has {n}" for name, n in zip(names, counts, strict=True)
+           if not n >= MIN_OF_EACH_CLASS]  # fmt: skip
+    if few:
+        msg = (
+            f"task {task}: of {len(groups)} calibration patients {', '.join(few)}; each "
+            f"outcome needs at least {MIN_OF_EACH_CLASS}: use a larger cohort"
+        )
+        raise CalibrationError(msg)
 
 
 def by_patient(

@@ -8,8 +8,14 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from pipeline.calibration.chance import require_better_than_chance
-from pipeline.calibration.choose import Patients, by_patient, left_out_losses, simplest
-from pipeline.calibration.fit import LEAST_SLOPE, MAX_SLOPE, MIN_OF_EACH_CLASS, SLOPE_SD
+from pipeline.calibration.choose import (
+    Patients,
+    by_patient,
+    left_out_losses,
+    require_of_each,
+    simplest,
+)
+from pipeline.calibration.fit import LEAST_SLOPE, MAX_SLOPE, SLOPE_SD
 from pipeline.calibration.questions import questions
 from pipeline.calibration.steps import (
     moved_steps,
@@ -67,7 +73,7 @@ def fit_step_calibrator(
     """
     groups = outcome_groups(task, labels)
     highest, of = by_patient(groups, patients)
-    require_of_each_outcome(task, highest)
+    require_of_each(outcome_names(task), highest, task=task.name)
     if not np.isfinite(steps).all():
         msg = f"task {task.name}: a calibration logit is not finite"
         raise CalibrationError(msg)
@@ -115,6 +121,12 @@ def outcome_groups(task: Task, labels: Array) -> NDArray[np.int64]:
     return np.asarray(values, dtype=np.int64)
 
 
+def outcome_names(task: Task) -> tuple[str, ...]:
+    """Return what :func:`outcome_groups` tells apart, in its order."""
+    names = {"survival": ("no event", "event"), "binary": ("no", "yes")}
+    return names.get(task.kind, task.classes)
+
+
 def fit_step_map(task: Task, method: StepMethod, steps: Array, labels: Array) -> StepMap:
     """Fit one method by likelihood, the slope with a weak prior; see ``fit.SLOPE_SD``."""
     free = {"temperature": 0, "platt": 1, "vector": steps.shape[1]}[method]
@@ -127,33 +139,6 @@ def _methods(task: Task) -> tuple[StepMethod, ...]:
     if task.kind == "multiclass":
         return ("temperature", "vector")
     return ("temperature", "platt", "vector")
-
-
-def require_of_each_outcome(task: Task, groups: NDArray[np.int64]) -> None:
-    """Refuse calibration patients of whom too few had one of the outcomes.
-
-    Parameters
-    ----------
-    groups : shape (n,)
-        Each patient's highest of :func:`outcome_groups`.
-
-    Raises
-    ------
-    CalibrationError
-        If fewer than ``MIN_OF_EACH_CLASS`` had it.
-    """
-    names = {"survival": ("no event", "event"), "binary": ("no", "yes")}.get(
-        task.kind, task.classes
-    )
-    counts = np.bincount(groups, minlength=len(names))
-    few = [f"{name} has {n}" for name, n in zip(names, counts, strict=True)
-           if not n >= MIN_OF_EACH_CLASS]  # fmt: skip
-    if few:
-        msg = (
-            f"task {task.name}: of {len(groups)} calibration patients {', '.join(few)}; each "
-            f"outcome needs at least {MIN_OF_EACH_CLASS}: use a larger cohort"
-        )
-        raise CalibrationError(msg)
 
 
 def _shifts(

@@ -4,8 +4,7 @@ Exact binomial tests along a fixed sequence of thresholds (Angelopoulos et al., 
 2021): with the stated confidence over the draw of the patients, the property holds.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,19 +14,19 @@ from pipeline.calibration.reliability import binomial_bounds
 from schemas.calibration import OperatingPoint
 from schemas.doubt import Doubt
 from schemas.metrics import OperatingResult
+from schemas.task import GOAL_NAMES, Goal
 
 N_STEPS = 200
 """Candidate thresholds; few enough that rounding to them costs little."""
 BROKEN_P = 0.001
 """Of so few cases that are called right, if the property held."""
-GOAL_NAMES: Mapping[str, str] = {"sensitivity": "sensitivity", "ppv": "positive predictive value"}
 
 
 def fit_operating_point(
     probability: ArrayLike,
     labels: ArrayLike,
     *,
-    goal: Literal["sensitivity", "ppv"],
+    goal: Goal,
     at_least: float,
     confidence: float,
 ) -> OperatingPoint:
@@ -107,7 +106,7 @@ def broken_promises(results: Sequence[OperatingResult]) -> tuple[Doubt, ...]:
 
 
 def _counts(
-    p: NDArray[np.float64], y: NDArray[np.int64], threshold: float, goal: str
+    p: NDArray[np.float64], y: NDArray[np.int64], threshold: float, goal: Goal
 ) -> tuple[int, int]:
     is_called = p >= threshold
     hits = int((is_called & (y == 1)).sum())

@@ -18,6 +18,7 @@ from pipeline.volume import Volume
 from schemas.issue import Issue, Severity
 from schemas.maps import MapCheck
 from schemas.report import Risk, RiskReport
+from schemas.task import GOAL_NAMES
 
 TEMPLATES = Path(__file__).parent / "templates"
 SUM_DIFFERENCE = 0.01
@@ -145,6 +146,7 @@ def _environment() -> Environment:
         finalize=_finalize,
     )
     environment.filters |= {
+        "goal_name": GOAL_NAMES.__getitem__,
         "percent": words.percent,
         "signed": words.signed,
         "precise": words.precise,

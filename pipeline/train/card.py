@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.bundle import LEAKS, SPLITS, Bundle
-from pipeline.calibration import GOAL_NAMES
 from schemas.base import FrozenModel
 from schemas.calibration import Calibrator, NestedLoss
 from schemas.leaks import LeakReport
@@ -21,6 +20,7 @@ from schemas.metrics import (
 )
 from schemas.protocol import Protocol
 from schemas.splits import SplitRecord
+from schemas.task import GOAL_NAMES
 
 _COVERAGE = "coverage of negatives / positives"
 

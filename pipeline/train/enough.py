@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from pipeline.calibration import (
     by_patient,
     outcome_groups,
+    outcome_names,
     require_images,
-    require_of_each_outcome,
+    require_of_each,
 )
 from pipeline.errors import CalibrationError
 from pipeline.train.calibrate import HELD_OUT
@@ -34,7 +35,8 @@ def require_enough(parts: Mapping[Part, Sequence[Example]], tasks: Sequence[Task
     require_images(n_images["train"], sum(n_images[part] for part in HELD_OUT))
     for number, task in enumerate(tasks):
         groups, patients = _outcomes(parts["calibration"], tasks, number)
-        require_of_each_outcome(task, by_patient(groups, patients)[0] if len(groups) else groups)
+        of_patients = by_patient(groups, patients)[0] if len(groups) else groups
+        require_of_each(outcome_names(task), of_patients, task=task.name)
         if len(np.unique(_outcomes(parts["test"], tasks, number)[0])) < 2:
             msg = f"task {task.name}: the test cases hold one outcome only: use a larger cohort"
             raise CalibrationError(msg)

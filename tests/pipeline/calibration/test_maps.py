@@ -151,7 +151,7 @@ def test_free_forms_are_tried_from_1000_cases_with_200_of_the_rarer_answer_on(
 @pytest.mark.parametrize(
     ("logits", "labels", "message"),
     [
-        pytest.param(np.zeros(50), np.zeros(50), "each class needs", id="one class"),
+        pytest.param(np.zeros(50), np.zeros(50), "yes has 0; each outcome needs", id="one class"),
         pytest.param(np.full(50, np.nan), np.arange(50) % 2, "not finite", id="nan"),
         pytest.param(-5.0 * (np.arange(50) % 2), np.arange(50) % 2, "rank", id="reversed"),
     ],
@@ -214,7 +214,7 @@ def test_a_patients_studies_are_left_out_together() -> None:
 def test_few_patients_with_many_studies_are_few() -> None:
     labels = np.repeat([1, 0], [60, 140])
     patients = np.append(np.repeat(["a", "b", "c"], 20), np.arange(140).astype(str))
-    with pytest.raises(CalibrationError, match="3 positive of 143 calibration patients"):
+    with pytest.raises(CalibrationError, match="of 143 calibration patients yes has 3"):
         fit_map(np.linspace(2, -2, 200), labels, task="t", patients=patients)
 
 
