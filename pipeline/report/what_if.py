@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from pipeline.report.words import measured
+from pipeline.report.words import measured, percent
 from schemas.what_if import Change, Modality, Reference, WhatIf
 
 CHANGES_SHOWN = 5
 LEAST_CHANGE = 0.005
-"""Of a probability: what changes it less is not told, since it would round to the same percent."""
+"""Of a probability: what changes it less is not told, even if it rounds to another percent."""
 _REFERENCES: dict[Reference, str] = {
     "mean": "the mean of the training patients", "normal": "the nearest normal value"
 }  # fmt: skip
@@ -94,10 +94,14 @@ def condition(change: Change) -> str:
 
 
 def _furthest(what_if: WhatIf, probability: float) -> list[Change]:
-    """Return the changes to tell: of each fact the one of largest effect, the largest first."""
+    """Return the changes to tell: of each fact the one of largest effect, the largest first.
+
+    What would be told as the same percent is left out.
+    """
     found: dict[tuple[str, str], Change] = {}
     for change in sorted(what_if.changes, key=lambda one: -abs(one.probability - probability)):
-        if abs(change.probability - probability) >= LEAST_CHANGE:
+        is_seen = percent(change.probability) != percent(probability)
+        if is_seen and abs(change.probability - probability) >= LEAST_CHANGE:
             found.setdefault((change.kind, change.name), change)
     return list(found.values())[:CHANGES_SHOWN]
 
