@@ -1,17 +1,19 @@
 """The network and its rivals against the known truth of simulated patients.
 
     python -m benchmarks.model [--train N] [--test N] [--seeds 0 1] [--fusions cross late ...]
-                               [--variants taught blocks] [--subsets] [--interaction X]
+                               [--variants taught parts cls blocks] [--subsets]
+                               [--interaction X]
 
 For each seed the image branch is trained once on what the image decides; its frozen tokens are
 then fused in each way, and boosted trees are given a summary of the image beside table and
 concepts. With ``--subsets`` the shipped fusion, shown some modalities only, is compared with
-networks trained on just those (``--fusions cross --subsets`` does no more than that). All learn the
-outcomes themselves, without the trees as a teacher (`training.teacher_share`), so that each is
-compared by what it finds; ``--variants`` adds the shipped fusion with that teacher, and with two
-blocks of cross-attention. Writes benchmarks/results/model_fusions.json and .md, with ``--subsets``
-model_subsets.*; `python -m benchmarks.standing` sets them beside what is asked. Nothing here says
-anything about real patients.
+networks trained on just those. All learn the outcomes themselves, without the trees as a teacher
+(`training.teacher_share`), so that each is compared by what it finds. ``--variants`` adds the
+shipped fusion with that teacher, with notes and table each taught by itself beside it, or with two
+blocks of cross-attention; and the classic, the mean of the sentences' [CLS] beside the mean image
+token under one linear layer. Writes benchmarks/results/model_fusions.json and .md;
+`python -m benchmarks.standing` sets them beside what is asked. Nothing here says anything about
+real patients.
 """
 
 import argparse
@@ -42,6 +44,7 @@ from pipeline.phantom import WORLDS, Design
 from pipeline.preprocess import TableTransform, fit_table_transform
 from pipeline.progress import Progress
 from pipeline.protocol import read_protocol
+from pipeline.tensors import TextInput
 from pipeline.train.examples import Example
 from pipeline.train.loop import fit, fit_image, with_tokens
 from pipeline.train.teacher import seen_in, told_of
@@ -60,7 +63,12 @@ MODALITIES = ("image", "notes", "table")
 SUBSETS = tuple(subset for size in (2, 1) for subset in combinations(MODALITIES, size))
 IMAGE_PARTS = ("image_encoder", "place", "read_image", "ask", "asked", "image_head", "bias")
 FUSIONS = ("cross", "projection", "late", "concat", "history_only", "image_only")
-VARIANTS = {"taught": "cross, taught by trees", "blocks": "cross, two blocks"}
+CLASSIC = "concat of [CLS]"
+VARIANTS = {
+    "taught": "cross, taught by trees", "parts": "cross, notes and table taught by themselves too",
+    "cls": CLASSIC, "blocks": "cross, two blocks",
+}  # fmt: skip
+MODALITY_WEIGHT = 0.3
 TREES = "boosted trees"
 
 Row = dict[str, object]
@@ -127,8 +135,7 @@ def _keep(
     )
     if options.variants:
         command += f" --variants {' '.join(options.variants)}"
-    name = "model_subsets" if options.subsets else "model_fusions"
-    name += "" if options.interaction else "_no_interaction"
+    name = "model_fusions" if options.interaction else "model_fusions_no_interaction"
     names = [task.name for task in protocol.tasks]
     results, gains = (sorted(rows, key=lambda row: str(row["seed"])) for rows in (results, gains))
     write(results, gains, names, command=command, name=name, interaction=options.interaction)
@@ -171,16 +178,14 @@ class _Bench:
         self.transform: TableTransform = fit_table_transform(
             [case.history for case in self.train], protocol.table, protocol.concepts
         )
-        texts = [case.text.features for case in self.train if case.text is not None]
-        self.text_scale, self.text_mean = torch.std_mean(torch.cat(texts), dim=0)
         self.scores: dict[str, Scores] = {}
         self.warm: dict[str, torch.Tensor] = {}
-        self.whole = self._new(_model(protocol, fusion="cross"))
+        self.whole = self._new(_model(protocol, fusion="cross"), self.train)
 
     def run(self, fusions: Sequence[str], variants: Sequence[str]) -> Iterator[Row]:
         """Train the image branch once, then each fusion on its tokens; then the trees."""
         started = time.monotonic()
-        image = self._new(_model(self.protocol, fusion="cross"))
+        image = self._new(_model(self.protocol, fusion="cross"), self.train)
         parts = (self.train, self.validation)
         fit_image(image, *parts, self.transform, self.protocol, self.progress)
         self.warm = {
@@ -195,8 +200,11 @@ class _Bench:
         asked |= {VARIANTS[name]: self._variant(name) for name in variants}
         for what, protocol in asked.items():
             started = time.monotonic()
-            network = self._fused(protocol, self.train, self.validation)
-            self.scores[what] = expit(self._predict(network, self.test))
+            train, validation, test = self.train, self.validation, self.test
+            if what == CLASSIC:
+                train, validation, test = _read_by_cls((train, validation, test), protocol)
+            network = self._fused(protocol, train, validation)
+            self.scores[what] = expit(self._predict(network, test))
             if what == "cross":
                 self.whole = network
             taken = seconds + time.monotonic() - started
@@ -206,13 +214,17 @@ class _Bench:
         self.scores[TREES] = self._trees(image)
         yield self._row(TREES, self.scores[TREES], seconds)
         for what in ("cross", *(VARIANTS[name] for name in variants)):
-            if what in self.scores:
+            if what in self.scores and what != CLASSIC:
                 yield self._gain_of_all(what, TREES)
 
     def _variant(self, name: str) -> Protocol:
         protocol = _model(self.protocol, fusion="cross")
+        if name == "cls":
+            return _model(protocol, fusion="concat", text_pooling="cls")
         if name == "blocks":
             return _model(protocol, layers=2)
+        if name == "parts":
+            return _training(protocol, modality_weight=MODALITY_WEIGHT)
         return _training(protocol, teacher_share=self.teacher_share)
 
     def _gain_of_all(self, one: str, other: str) -> Row:
@@ -250,16 +262,19 @@ class _Bench:
     def _fused(
         self, protocol: Protocol, train: Sequence[Example], validation: Sequence[Example]
     ) -> FusedNetwork:
-        network = self._new(protocol)
+        network = self._new(protocol, train)
         network.load_state_dict(self.warm, strict=False)
         only_fusing = _training(protocol, image_epochs=0)
         return fit(network, train, validation, self.transform, only_fusing, self.progress)
 
-    def _new(self, protocol: Protocol) -> FusedNetwork:
+    def _new(self, protocol: Protocol, train: Sequence[Example]) -> FusedNetwork:
+        none = torch.zeros(2, self.questions.shape[1])
+        texts = [case.text.features for case in train if case.text is not None] or [none]
+        scale, mean = torch.std_mean(torch.cat(texts), dim=0)
         torch.manual_seed(self.seed)
         return FusedNetwork(
             protocol, self.transform.width, self.questions,
-            text_mean=self.text_mean, text_scale=self.text_scale.clamp(min=1e-6),
+            text_mean=mean, text_scale=scale.clamp(min=1e-6),
         )  # fmt: skip
 
     @torch.inference_mode()
@@ -309,6 +324,26 @@ class _Bench:
         print(f"{what}, seed {self.seed}: excess {mean:.3f} ({low:.3f} to {high:.3f})", flush=True)
         print("  ", {name: [round(x, 3) for x in task.values()] for name, task in tasks.items()})
         return row
+
+
+def _read_by_cls(parts: Sequence[Sequence[Example]], protocol: Protocol) -> list[list[Example]]:
+    """Return the examples with what BERT's token [CLS] makes of each sentence."""
+    encoder = load_text_encoder(protocol.model)
+    texts = [case.text for part in parts for case in part if case.text is not None]
+    phrases = {sentence.text for text in texts for sentence in text.sentences}
+    kinds = {sentence.kind for text in texts for sentence in text.sentences}
+    known = sorted(phrases | kinds)
+    features = dict(zip(known, encode_phrases(encoder, known), strict=True))
+
+    def read(text: TextInput) -> TextInput:
+        said = torch.stack([features[sentence.text] for sentence in text.sentences])
+        kinds = torch.stack([features[sentence.kind] for sentence in text.sentences])
+        return replace(text, features=said, kinds=kinds)
+
+    return [
+        [case if case.text is None else replace(case, text=read(case.text)) for case in part]
+        for part in parts
+    ]
 
 
 def _only(case: Example, subset: Sequence[str]) -> Example:

@@ -160,6 +160,9 @@ class TrainingSettings(FrozenModel):
     part_weight: float = Field(default=0.3, ge=0)
     """Weight of the losses of the image by itself and the history by itself beside the fused one:
     a branch that could be ignored learns all the same."""
+    modality_weight: float = Field(default=0.0, ge=0)
+    """Weight of the losses of the notes by themselves and of the table by itself, each through a
+    head of its own that training alone uses; 0 leaves them to the history's."""
     sparsity: float = Field(default=0.0, ge=0)
     """Weight of the sizes of all effects of single variables, alone and times what the image says
     (the lasso's penalty): of many variables few matter."""

@@ -19,6 +19,9 @@ logger = logging.getLogger(__name__)
 WORSE = 0.005
 STILL = 0.05
 MODALITIES = ("image", "text", "table")
+PARTS = ("image_alone", "history_alone")
+HEADED = ("text_alone", "table_alone")
+"""Parts by themselves that only `training.modality_weight` teaches."""
 
 
 class Monitor:
@@ -35,10 +38,11 @@ class Monitor:
 
     def __call__(self, judged: EvalPrediction) -> dict[str, float]:
         """Return the outcomes' loss and the rest by name; log it, and warn where fusion fails."""
-        names = ("logits", "image_alone", "history_alone", *MODALITIES)
+        names = ("logits", *PARTS, *HEADED, *MODALITIES)
         values = dict(zip(names, judged.predictions, strict=True))
         labels = np.asarray(judged.label_ids)
-        losses = {name: self._losses(values[name], labels) for name in names[:3]}
+        taught = HEADED if self.protocol.training.modality_weight else ()
+        losses = {name: self._losses(values[name], labels) for name in ("logits", *PARTS, *taught)}
         tasks = self.protocol.tasks
         found: dict[str, float] = {"outcome_loss": float(np.mean(losses["logits"]))}
         for number, (task, own) in enumerate(zip(tasks, task_logits(tasks), strict=True)):
@@ -69,7 +73,7 @@ class Monitor:
 
 def _alarm(task: str, losses: Mapping[str, float], moved: Mapping[str, float]) -> None:
     """Warn where the whole is worse than a part, or a part that knows something moves nothing."""
-    parts = {name: losses[name] for name in ("image_alone", "history_alone")}
+    parts = {name: loss for name, loss in losses.items() if name != "logits"}
     best = min(parts, key=lambda name: parts[name])
     if not losses["logits"] <= parts[best] + WORSE:
         logger.warning(

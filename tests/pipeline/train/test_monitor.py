@@ -22,9 +22,11 @@ def monitor(protocol: Protocol) -> Monitor:
     return Monitor(Supervised(network, protocol, image_only=False), protocol)
 
 
-def judged(*, whole: float, image: float, history: float, moves: float = 1.0) -> EvalPrediction:
+def judged(
+    *, whole: float, image: float, history: float, notes: float = 0.0, moves: float = 1.0
+) -> EvalPrediction:
     """Logits of the right sign and of these sizes; what each modality moved."""
-    parts = [SIGNS * size for size in (whole, image, history)]
+    parts = [SIGNS * size for size in (whole, image, history, notes, 0.0)]
     return EvalPrediction(predictions=(*parts, *[SIGNS * moves] * 3), label_ids=LABELS)
 
 
@@ -72,6 +74,19 @@ def test_a_fusion_below_its_best_part_or_a_still_modality_raises_an_alarm(
     with caplog.at_level(logging.WARNING):
         monitor(judged(**parts))
     assert any(message in record.getMessage() for record in caplog.records)
+
+
+def test_notes_by_themselves_are_watched_where_they_are_taught_so(
+    monitor: Monitor, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = judged(whole=0.5, image=0.1, history=0.1, notes=1.0)
+    with caplog.at_level(logging.WARNING):
+        assert "text_alone_lesion" not in monitor(said)
+        assert not caplog.records
+        training = monitor.protocol.training.model_copy(update={"modality_weight": 0.3})
+        monitor.protocol = monitor.protocol.model_copy(update={"training": training})
+        assert monitor(said)["text_alone_lesion"] == pytest.approx(np.log1p(np.exp(-1.0)), abs=1e-6)
+    assert any("worse than text alone" in record.getMessage() for record in caplog.records)
 
 
 def test_while_the_image_branch_trains_alone_there_is_no_alarm(

@@ -32,7 +32,7 @@ def protocol(request: pytest.FixtureRequest) -> Protocol:
     exact = tiny.model_copy(update={"model": tiny.model.model_copy(update={"dropout": 0.0})})
     return asked(
         exact, epochs=2, batch_size=16, learning_rate=5e-3, freeze_image=True, sparsity=1e-4,
-        shrink_sentences=0.1, learned_task_weights=True,
+        shrink_sentences=0.1, learned_task_weights=True, modality_weight=0.2,
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@ from typing import get_args
 
 import pytest
 import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from pipeline.geometry import Geometry
 from pipeline.model.collate import collate
@@ -102,6 +103,35 @@ def test_each_loss_enters_with_its_weight(protocol: Protocol, cases: list[ModelI
     assert loss(part_weight=0.0, contrast_weight=1.0) > bare
     # Before training the learned doubt is 0, and weights nothing.
     assert loss(part_weight=0.0, learned_task_weights=True) == pytest.approx(bare, abs=1e-6)
+
+
+def test_notes_and_table_are_each_taught_by_themselves(
+    protocol: Protocol, cases: list[ModelInput]
+) -> None:
+    """The loss of each is that of its own parts, over the cases that have it."""
+    cases = [*cases, replace(cases[2], text=None), replace(cases[3], table=None)]
+    labels = torch.cat([LABELS, torch.tensor([[1.0, 0.0], [0.0, 1.0]])])
+    masks = torch.full((8, 2, 4, 6, 8), torch.nan)
+    batch = batch_of(cases, protocol)
+    losses = []
+    for weight in (0.0, 0.5):
+        supervised = new(with_settings(protocol, modality_weight=weight)).eval()
+        for read in (supervised.network.read_text, supervised.network.read_table):
+            torch.nn.init.normal_(read.value_query.weight)
+        losses.append(supervised(batch, labels, masks)["loss"])
+    output = supervised.network(batch)
+    expected = 0.0
+    for part, without in ((output.text, (5, 6)), (output.table, (5, 7))):
+        kept = [number for number in range(8) if number not in without]
+        said, known = part.sum(-1)[kept], labels[kept]
+        for task in range(2):
+            of = ~known[:, task].isnan()
+            loss = binary_cross_entropy_with_logits(said[of, task], known[of, task])
+            expected += 0.5 * float(loss) / 2
+    assert float(losses[1] - losses[0]) == pytest.approx(expected, abs=1e-5)
+    losses[1].backward()
+    assert supervised.heads.grad is not None
+    assert (supervised.heads.grad != 0).all()
 
 
 def test_a_task_of_greater_weight_counts_for_more(
