@@ -21,15 +21,17 @@ from pipeline.explain import (
     words_of,
 )
 from pipeline.heatmap import Heatmap
+from pipeline.inputs import read_notes
 from pipeline.model.heads import task_steps
 from pipeline.model.image_encoder import token_mask
+from pipeline.model.text_encoder import remembered_phrases
 from pipeline.preprocess import TableTransform, table_input
 from pipeline.shown import Shown, shown_of
 from pipeline.step_answer import step_answer, step_estimate
-from pipeline.tensors import ModelInput, ModelOutput
+from pipeline.tensors import ModelInput, ModelOutput, TextInput
 from pipeline.volume import Volume
 from schemas.calibration import Calibrator, StepCalibrator
-from schemas.history import History
+from schemas.history import History, Note
 from schemas.maps import MapCheck
 from schemas.metrics import StepMetrics
 from schemas.prediction import RiskEstimate, StepAnswer
@@ -190,8 +192,17 @@ def step_answers(
 def record_of(bundle: Bundle, inputs: ModelInput, history: History) -> Record:
     """Return a case with all that is needed to read it with other facts."""
     transform = bundle.table_transform
+
+    def read_note(note: Note) -> TextInput:
+        said = history.model_copy(update={"notes": (note,)})
+        text = read_notes(said, bundle.text_encoder, remembered_phrases)
+        if text is None:
+            msg = "a sentence of the protocol's words holds nothing to read"
+            raise ValueError(msg)
+        return text
+
     return Record(
-        inputs, history, bundle.protocol, lambda other: table_input(other, transform),
+        inputs, history, bundle.protocol, lambda other: table_input(other, transform), read_note,
         usual_numbers(transform),
     )  # fmt: skip
 

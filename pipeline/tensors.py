@@ -109,6 +109,37 @@ class TextInput:
             kind_windows=_of_sentences(self.kind_windows, kept),
         )
 
+    def with_sentence(self, number: int, said: "TextInput") -> "TextInput":
+        """Return it with another's first sentence in place of one of its own, numbered from 0.
+
+        Parameters
+        ----------
+        said
+            Read by the same BERT.
+        """
+
+        def mixed(own: Tensor, other: Tensor) -> Tensor:
+            own = own.clone()
+            own[number] = other[0]
+            return own
+
+        def windows(own: Sequence[TextWindow], other: Sequence[TextWindow]) -> list[TextWindow]:
+            kept = [window for window in own if window.sentence != number]
+            return kept + [
+                replace(window, sentence=number) for window in other if window.sentence == 0
+            ]
+
+        sentences = [*self.sentences[:number], said.sentences[0], *self.sentences[number + 1 :]]
+        return TextInput(
+            features=mixed(self.features, said.features),
+            kinds=mixed(self.kinds, said.kinds),
+            age_days=mixed(self.age_days, said.age_days),
+            flags=mixed(self.flags, said.flags),
+            sentences=tuple(sentences),
+            windows=tuple(windows(self.windows, said.windows)),
+            kind_windows=tuple(windows(self.kind_windows, said.kind_windows)),
+        )
+
 
 def _of_sentences(windows: Sequence[TextWindow], kept: Sequence[int]) -> tuple[TextWindow, ...]:
     """Return the windows of some sentences, which are numbered anew."""

@@ -87,7 +87,10 @@ class Change(FrozenModel):
     reference: Reference | None = None
     """Where a number that was read instead is from; None of all else."""
     n_sentences: int = Field(default=0, ge=0)
-    """Sentences of the notes that were taken away with it, since they speak of it."""
+    """Sentences of the notes that were taken away with it, since they say otherwise."""
+    restated: str = ""
+    """The sentence, of the protocol's own words, that stood in the place of the first of them;
+    empty if none did."""
     probability: float = Field(ge=0, le=1)
     """Calibrated, as changed."""
     calibrated_logit: float

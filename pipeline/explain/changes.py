@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from pipeline.explain.restate import Fact, restated
 from pipeline.sentences import sentence_spans
-from pipeline.tensors import ModelInput, TableInput
+from pipeline.tensors import ModelInput, TableInput, TextInput
 from schemas.column import Column
-from schemas.history import ConceptFact, ConceptValue, History, TableValue
+from schemas.history import ConceptFact, ConceptValue, History, Note, TableValue
 from schemas.notes_rule import Concept
 from schemas.protocol import Protocol
 from schemas.what_if import Reference
@@ -23,8 +24,8 @@ _TURNED: Mapping[ConceptFact, tuple[ConceptFact, ...]] = {
     "both": ("absent",),
 }
 
-Fact = float | str | bool
 ReadTable = Callable[[History], TableInput | None]
+ReadNote = Callable[[Note], TextInput]
 Usual = Mapping[str, tuple[float, float]]
 """Mean and standard deviation of each number, by its name, among the training patients."""
 
@@ -39,6 +40,8 @@ class Alternative:
         What was read, and what is read instead; None where the notes say nothing of it.
     n_sentences
         Sentences that are taken away with it.
+    restated
+        The sentence that stands in the place of the first of them; empty if none does.
     reference
         Where a number's ``after`` is from; None of all else.
     """
@@ -50,6 +53,7 @@ class Alternative:
     n_sentences: int
     case: ModelInput
     reference: Reference | None = None
+    restated: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,12 +64,15 @@ class Record:
     ----------
     read_table
         A history's columns and concepts as the network reads them.
+    read_note
+        A note as the network reads it.
     """
 
     case: ModelInput
     history: History
     protocol: Protocol
     read_table: ReadTable
+    read_note: ReadNote
     usual: Usual
 
 
@@ -76,7 +83,8 @@ def alternatives(record: Record) -> list[Alternative]:
       range, far from what is usual, the training patients' mean. A flag that is set is not set. A
       category has no usual value, and stays.
     - A concept that the notes speak of is not spoken of; or it is the other way round: present
-      and absent, taken and stopped, left and right. Sentences that say otherwise are taken away.
+      and absent, taken and stopped, left and right. Sentences that say otherwise are taken away;
+      where it is the other way round, one sentence that says so stands in the first one's place.
     """
     if record.case.table is None:  # nothing is known, so nothing can be otherwise
         return []
@@ -133,15 +141,27 @@ def _of_concept(record: Record, told: ConceptValue, concept: Concept) -> Iterato
         )
         history = record.history.model_copy(update={"concepts": concepts})
         gone = sentences_that_say(record.history, told.name, other_than=after)
-        text = record.case.text
-        case = replace(
-            record.case,
-            table=record.read_table(history),
-            text=text.without(gone) if text is not None else None,
-        )
+        said = None
+        if after is not None and gone and record.case.text is not None:
+            said = restated(concept, after)
+        text = _said_otherwise(record, gone, said)
+        case = replace(record.case, table=record.read_table(history), text=text)
         is_usual = concept.kind == "number" and after is not None
         reference = _reference(concept) if is_usual else None
-        yield Alternative("concept", concept, told.value, after, len(gone), case, reference)
+        yield Alternative(
+            "concept", concept, told.value, after, len(gone), case, reference, said or ""
+        )
+
+
+def _said_otherwise(record: Record, gone: frozenset[int], said: str | None) -> TextInput | None:
+    """Return the notes without some sentences, another in the place of the first of them."""
+    text = record.case.text
+    if text is None or said is None:
+        return text and text.without(gone)
+    first = min(gone)
+    note = record.history.notes[_spans(record.history)[first][0]]
+    read = record.read_note(note.model_copy(update={"text": said, "sections": ()}))
+    return text.with_sentence(first, read).without(gone - {first})
 
 
 def sentences_that_say(
@@ -155,13 +175,17 @@ def sentences_that_say(
         (one.note, one.start) for one in history.mentions
         if one.concept == concept and one.counts and one.value != other_than
     ]  # fmt: skip
-    spans = [
+    return frozenset(
+        number
+        for number, (note, start, end) in enumerate(_spans(history))
+        if any(place == note and start <= at < end for place, at in said)
+    )
+
+
+def _spans(history: History) -> list[tuple[int, int, int]]:
+    """Return of each sentence the number of its note, and where in it it begins and ends."""
+    return [
         (note, start, end)
         for note, written in enumerate(history.notes)
         for start, end in sentence_spans(written.text)
     ]
-    return frozenset(
-        number
-        for number, (note, start, end) in enumerate(spans)
-        if any(place == note and start <= at < end for place, at in said)
-    )

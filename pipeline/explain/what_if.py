@@ -81,6 +81,7 @@ def _changes(told: Told, number: int) -> Iterator[Change]:
             kind=one.kind, name=one.variable.name, label=one.variable.label,
             unit=one.variable.unit, before=one.before, after=one.after,
             n_sentences=one.n_sentences, reference=one.reference,
+            restated=one.restated,
             probability=risk_of(float(odds[number])),
             calibrated_logit=float(odds[number]),
         )  # fmt: skip

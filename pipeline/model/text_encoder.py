@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -36,7 +37,7 @@ OVERLAP_SHARE = 8
 SECONDS_A_DAY = 86400.0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class TextEncoder:
     """A BERT with its tokenizer.
 
@@ -64,6 +65,7 @@ class TextEncoder:
 
 
 Phrases = Callable[[TextEncoder, Sequence[str]], Tensor]
+_REMEMBERED: WeakKeyDictionary[TextEncoder, dict[str, Tensor]] = WeakKeyDictionary()
 
 
 def load_text_encoder(settings: ModelSettings) -> TextEncoder:
@@ -182,6 +184,17 @@ def encode_phrases(encoder: TextEncoder, texts: Sequence[str]) -> Tensor:
         sums[number] += words.sum(dim=0)
         counts[number] += len(words)
     return sums / counts.clamp(min=1)
+
+
+def remembered_phrases(encoder: TextEncoder, texts: Sequence[str]) -> Tensor:
+    """Return what :func:`encode_phrases` does; what an encoder has read once it does not read anew.
+
+    For the few sentences that a protocol's words make, never for what patients' notes say.
+    """
+    known = _REMEMBERED.setdefault(encoder, {})
+    new = [text for text in dict.fromkeys(texts) if text not in known]
+    known |= zip(new, encode_phrases(encoder, new), strict=True)
+    return torch.stack([known[text] for text in texts])
 
 
 def encode_notes(

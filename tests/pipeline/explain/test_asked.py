@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +12,11 @@ from scipy.special import expit
 
 from pipeline.explain import Record, ask, what_if_of, with_each_left_out
 from pipeline.explain.changes import alternatives, sentences_that_say
+from pipeline.explain.restate import restated
 from pipeline.geometry import Geometry
+from pipeline.history.concepts import extractor_for
 from pipeline.preprocess import TableTransform, table_input
+from pipeline.protocol import read_protocol
 from pipeline.sentences import sentence_spans
 from pipeline.tensors import (
     FLAGS,
@@ -117,8 +121,9 @@ def record(tiny_protocol: Protocol) -> Record:
     image = ImageInput(torch.ones(1, *shape), torch.ones(1, *shape, dtype=torch.bool), grid)
     case = ModelInput(image, notes(told), table_input(told, TRANSFORM))
     return Record(
-        case, told, protocol(tiny_protocol), lambda other: table_input(other, TRANSFORM), USUAL
-    )
+        case, told, protocol(tiny_protocol), lambda other: table_input(other, TRANSFORM),
+        lambda note: notes(History(at=SCAN, notes=(note,))), USUAL,
+    )  # fmt: skip
 
 
 EFFECTS = np.array([0.5, -0.25, 1.0, 0.125, 2.0, -1.5, 4.0])
@@ -240,7 +245,59 @@ def test_a_concept_is_not_spoken_of_or_the_other_way_round(record: Record) -> No
     assert [window.pieces for window in text.kind_windows] == [(51,), (52,), (54,)]
     # That it is absent was said in the letter, and goes on being said.
     assert found[-1].case.text is not None
-    assert len(found[-1].case.text.sentences) == 4
+    assert len(found[-1].case.text.sentences) == 5
+
+
+def test_what_is_the_other_way_round_is_said_in_the_place_of_what_was(record: Record) -> None:
+    _, absent, unsaid, right, _ = [one for one in alternatives(record) if one.kind == "concept"]
+    assert [one.restated for one in (absent, unsaid, right)] == [
+        "No seizure.", "", "Weak on the right.",
+    ]  # fmt: skip
+    text = absent.case.text
+    assert text is not None
+    assert [one.text for one in text.sentences] == [
+        "No seizure.", "No weakness.", "Sister has seizures.", "Sleeps well.",
+    ]  # fmt: skip
+    assert [one.kind for one in text.sentences] == ["letter", "letter", "letter", "clinic"]
+    assert text.features[:, 0].tolist() == [1.0, 2.0, 3.0, 5.0]  # read by itself, it is the first
+    assert sorted(window.sentence for window in text.windows) == [0, 1, 2, 3]
+    assert record.case.text is not None
+    assert record.case.text.sentences[0].text != "No seizure."
+
+
+def test_without_notes_nothing_is_said_in_their_place(record: Record) -> None:
+    silent = replace(record, case=replace(record.case, text=None))
+    assert {one.restated for one in alternatives(silent)} == {""}
+
+
+@pytest.mark.parametrize("name", ["brain_mr", "chest_ct", "brain_kinds"])
+def test_what_stands_in_their_place_is_read_as_it_is_meant(name: str) -> None:
+    concepts = read_protocol(Path(f"data_samples/protocols/{name}.yaml")).concepts
+    reader = extractor_for(concepts)
+    facts = {"drug": ("present", "stopped", "absent"), "side": ("left", "right", "absent")}
+    for number, concept in enumerate(concepts):
+        for fact in facts.get(concept.kind, ("present", "absent")):
+            sentence = restated(concept, fact)
+            assert sentence is not None
+            read = [one.value for one in reader.sentence(sentence) if one.concept == number]
+            assert read == [fact]
+
+
+@pytest.mark.parametrize(
+    ("other", "fact", "sentence"),
+    [
+        ({"words": ("gave ... way", "weakness")}, "absent", "No weakness."),
+        ({"words": ("gave ... way",)}, "absent", None),
+        ({"about": "family"}, "present", "Family history of seizure."),
+        ({"about": "family"}, "absent", "No family history of seizure."),
+        ({"kind": "number", "unit": "mg/L", "low": 0, "high": 9}, 4.25, "Seizure 4.25 mg/L."),
+    ],
+)
+def test_a_fact_is_a_plain_sentence(
+    other: dict[str, object], fact: float | str, sentence: str | None
+) -> None:
+    concept = Concept.model_validate({"name": "fits", "words": ("seizure",)} | other)
+    assert restated(concept, fact) == sentence
 
 
 @pytest.mark.parametrize(("said", "turned"), [("present", "stopped"), ("stopped", "present")])

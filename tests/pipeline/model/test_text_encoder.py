@@ -17,6 +17,7 @@ from pipeline.model.text_encoder import (
     encode_notes,
     encode_phrases,
     load_text_encoder,
+    remembered_phrases,
 )
 from pipeline.sentences import sentence_spans
 from pipeline.tensors import FLAGS
@@ -165,3 +166,18 @@ def test_a_bert_that_comes_as_a_pickle_alone_is_converted_as_the_document_says(
     assert torch.allclose(
         encode_phrases(converted, texts), encode_phrases(encoder, texts), atol=1e-5
     )
+
+
+def test_what_was_read_once_is_not_read_anew(
+    encoder: TextEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = replace(encoder)
+    texts = ["No seizure.", "letter", "No seizure."]
+    expected = encode_phrases(encoder, texts)
+    torch.testing.assert_close(remembered_phrases(fresh, texts), expected, atol=1e-5, rtol=0)
+    monkeypatch.setattr("pipeline.model.text_encoder._run", lambda _, ids: [] if not ids else 1 / 0)
+    torch.testing.assert_close(
+        remembered_phrases(fresh, texts[:1]), expected[:1], atol=1e-5, rtol=0
+    )
+    with pytest.raises(ZeroDivisionError):
+        remembered_phrases(replace(encoder), texts)  # of another, nothing is known
