@@ -1,4 +1,4 @@
-"""Trainings beside each other on a CPU, each in a process and with a thread of its own.
+"""Trainings, or other long jobs, beside each other on a CPU, each in a process with one thread.
 
 What that gains over one after the other with all threads: `python -m benchmarks.members`.
 """
@@ -25,17 +25,17 @@ logger = logging.getLogger(__name__)
 Job = Callable[[Progress], object]
 
 PER_THREAD = 2
-"""Trainings at once for each thread, at most: each has memory of its own beside what they share."""
+"""Jobs at once for each thread, at most: each has memory of its own beside what they share."""
 SECONDS_BETWEEN_LOOKS = 0.2
-"""At whether the process that forked a training is still there."""
+"""At whether the process that forked a job is still there."""
 SECONDS_TO_END = 5.0
-"""For a training that was asked to; then it is killed."""
+"""For a job that was asked to; then it is killed."""
 
 
-def is_worth_it(n_trainings: int) -> bool:
-    """Say whether so many trainings keep all threads of this process busy, and may be forked."""
+def is_worth_it(n_jobs: int) -> bool:
+    """Say whether so many jobs keep all threads of this process busy, and may be forked."""
     is_alone = is_on_cpu() and n_processes() == 1 and "fork" in get_all_start_methods()
-    return is_alone and 1 < torch.get_num_threads() <= n_trainings
+    return is_alone and 1 < torch.get_num_threads() <= n_jobs
 
 
 def run_beside(jobs: Sequence[Job], progress: Progress) -> None:
@@ -67,7 +67,7 @@ def run_beside(jobs: Sequence[Job], progress: Progress) -> None:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute with one thread, as a training beside others does."""
+    """Compute with one thread, as a job beside others does."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -115,6 +115,4 @@ def _end(processes: Sequence[ForkProcess]) -> None:
 def _ended(process: ForkProcess) -> None:
     process.join()
     if process.exitcode:
-        logger.warning(
-            "a training beside others ended with %d before it was done", process.exitcode
-        )
+        logger.warning("a process beside others ended with %d before it was done", process.exitcode)

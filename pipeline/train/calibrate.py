@@ -36,10 +36,9 @@ from pipeline.train.scores import (
     Subset,
     is_known,
     labels_of,
-    score,
-    score_with_hidden,
     steps_of,
 )
+from pipeline.train.shares import score_in_shares, score_with_hidden_in_shares
 from pipeline.train.splits import Part, one_study_each
 from schemas.calibration import AnyCalibrator, Calibrator, StepCalibrator
 from schemas.history import History
@@ -72,9 +71,9 @@ def calibrated(bundle: Bundle, parts: Parts, *, progress: Progress) -> Bundle:
             continue
         what = f"scoring the {part} part"
         if part in SUBSETS_FITTED_ON:
-            scores[part], hidden[part] = score_with_hidden(bundle, cases, progress, what)
+            scores[part], hidden[part] = score_with_hidden_in_shares(bundle, cases, progress, what)
         else:
-            scores[part] = score(bundle, cases, progress, what)
+            scores[part] = score_in_shares(bundle, cases, progress, what)
     held_out = [scores[part] for part in HELD_OUT if part in scores]
     reference = _reference(parts["train"], scores["train"], held_out)
     calibrators = tuple(

@@ -30,10 +30,9 @@ from pipeline.train.scores import (
     Subset,
     is_known,
     labels_of,
-    score,
-    score_with_hidden,
     steps_of,
 )
+from pipeline.train.shares import score_in_shares, score_with_hidden_in_shares
 from pipeline.train.splits import was_seen
 from schemas.calibration import AnyCalibrator, StepCalibrator
 from schemas.evaluation import Comparison, Evaluation, NotJudged, SubsetResult
@@ -86,7 +85,7 @@ def evaluate(
     )
     examples = _unseen(found, [split_of(path) for path in (bundle_folder, *others)])
     inputs = [example.model_input(bundle.table_transform) for example in examples]
-    scores, hidden = score_with_hidden(bundle, inputs, progress)
+    scores, hidden = score_with_hidden_in_shares(bundle, inputs, progress)
     judged, not_judged = _judged(bundle, examples, scores)
     tasks = range(len(bundle.protocol.tasks))
     return Evaluation(
@@ -229,7 +228,8 @@ def _calibrated(
 def _compare(
     bundle: Bundle, examples: Sequence[Example], scores: Scores, rival: Bundle
 ) -> list[Comparison]:
-    theirs = score(rival, [example.model_input(rival.table_transform) for example in examples])
+    inputs = [example.model_input(rival.table_transform) for example in examples]
+    theirs = score_in_shares(rival, inputs, silent)
     patients = _patients(examples)
     results = []
     for number, task in enumerate(bundle.protocol.tasks):

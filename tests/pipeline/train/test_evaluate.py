@@ -140,7 +140,7 @@ def compare(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Comparison]:
             for steps in (ours, its)
         ]
         rival = answering(task, number=2)
-        monkeypatch.setattr(judging, "score", lambda bundle, _: told[bundle is rival])
+        monkeypatch.setattr(judging, "score_in_shares", lambda bundle, *_: told[bundle is rival])
         (found,) = judging._compare(answering(task, number=1), cases, told[0], rival)
         return found
 
