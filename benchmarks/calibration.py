@@ -135,7 +135,7 @@ def _coverage(n: int) -> dict[str, float]:
         if fitted is None:
             continue
         _, truth, new = _draw(N_NEW, PLAIN, 10_000 + seed)
-        sets = [label_set(fitted, float(value)) for value in new]
+        sets = [label_set(fitted, float(value)) or () for value in new]
         held = np.array([str(int(y)) in own for y, own in zip(truth, sets, strict=True)])
         size = np.mean([len(own) for own in sets])
         rows.append((held[truth == 0].mean(), held[truth == 1].mean(), size))

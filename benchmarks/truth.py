@@ -196,7 +196,7 @@ def _score(
         thresholds_of(calibrator, inputs.present, value_of(task, case.example.history))
         for calibrator, task in zip(calibrators_of(bundle), bundle.protocol.tasks, strict=True)
     ]
-    sets = [label_set(own, p) for own, p in zip(thresholds, said, strict=True)]
+    sets = [_not_ruled_out(own, p) for own, p in zip(thresholds, said, strict=True)]
     y = case.outcomes
     ends = [
         interval(calibrator, output.each_member[:, 0, n].double().cpu().numpy(), inputs.present)
@@ -221,6 +221,11 @@ def _score(
         "y": y.tolist(),
     }
     return found, _map(bundle, output, inputs, case, patient)
+
+
+def _not_ruled_out(thresholds: ConformalThresholds | None, probability: float) -> tuple[str, ...]:
+    held = label_set(thresholds, probability)
+    return ("0", "1") if held is None else held
 
 
 def _decided(thresholds: ConformalThresholds | None, probability: float) -> float:

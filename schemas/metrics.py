@@ -89,6 +89,8 @@ class ConformalResult(FrozenModel):
     """Labels in a set."""
     share_undecided: float
     """Share of cases whose set holds both."""
+    share_empty: float = 0.0
+    """Share of cases whose set holds neither."""
     held: tuple[Held, ...] = ()
     """Coverage of all, then of the cases of each answer, with exact bounds."""
 
@@ -191,6 +193,8 @@ class ClassSetResult(FrozenModel):
     """Labels in a set."""
     share_undecided: float
     """Share of cases whose set holds more than one."""
+    share_empty: float = 0.0
+    """Share of cases whose set holds none."""
     held: tuple[Held, ...] = ()
     """Coverage of all, then of the cases of each class, with exact bounds."""
 

@@ -150,8 +150,8 @@ class RiskEstimate(FrozenModel):
     """Lower end of its interval; None where the bundle has no ensemble to tell."""
     upper: float | None = None
     """Upper end of the same."""
-    label_set: tuple[str, ...] = ()
-    """Conformal set; empty if none could be fitted."""
+    label_set: tuple[str, ...] | None = None
+    """Conformal set; None if none could be fitted."""
     set_among: str = ""
     """The group by whose thresholds; empty if by common ones."""
     evidence: Evidence

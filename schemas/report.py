@@ -72,9 +72,9 @@ class Risk(FrozenModel):
     """Upper end of the same."""
     interval_level: float | None = None
     """How often such an interval is meant to hold the true probability."""
-    set: tuple[str, ...] = ()
-    """Conformal set of labels: those that cannot be ruled out; empty if there were too few cases
-    to set its thresholds."""
+    set: tuple[str, ...] | None = None
+    """Conformal set of labels: those that cannot be ruled out. Empty if all can: the probability is
+    one that few cases of any label have. None if there were too few cases to set thresholds."""
     set_among: str = ""
     """The group of cases among which that coverage is promised; empty where it is among all that
     have the same modalities."""

@@ -79,22 +79,19 @@ def fit_class_sets(probability: Array, labels: Array, *, coverage: float) -> Cla
 
 def class_set(
     task: Task, thresholds: ClassThresholds | None, probability: Array
-) -> tuple[str, ...]:
-    """Return the classes that cannot be ruled out; empty without thresholds.
+) -> tuple[str, ...] | None:
+    """Return the classes that cannot be ruled out; None without thresholds.
 
-    A set never stays empty, and levels between two that stay are kept too; both can only raise the
-    coverage.
+    Empty where all can; see :func:`pipeline.calibration.conformal.label_set`. Levels between two
+    that stay are kept too, which can only raise the coverage.
 
     Parameters
     ----------
     probability : shape (C,)
     """
     if thresholds is None:
-        return ()
-    excess = probability - np.array(thresholds.least)
-    kept = np.flatnonzero(excess >= 0.0)
-    if not kept.size:
-        kept = np.array([excess.argmax()])
-    if task.kind == "ordinal":
+        return None
+    kept = np.flatnonzero(probability >= np.array(thresholds.least))
+    if task.kind == "ordinal" and kept.size:
         kept = np.arange(kept.min(), kept.max() + 1)
     return tuple(task.classes[number] for number in kept)

@@ -80,17 +80,16 @@ def least_probability(own: NDArray[np.float64], coverage: float) -> float | None
     return float(np.sort(own)[::-1][k - 1]) if 1 <= k <= len(own) else None
 
 
-def label_set(thresholds: ConformalThresholds | None, probability: float) -> tuple[str, ...]:
-    """Return the labels that cannot be ruled out; empty without thresholds.
+def label_set(thresholds: ConformalThresholds | None, probability: float) -> tuple[str, ...] | None:
+    """Return the labels that cannot be ruled out; None without thresholds.
 
-    A set never stays empty: where both classes fall short, the nearer one is kept, which can only
-    raise the coverage.
+    Empty where both can: the probability is one that few cases of either class have, as happens
+    where a score tells them apart better than the coverage asks.
     """
     if thresholds is None:
-        return ()
+        return None
     excess = {
         "0": 1.0 - probability - thresholds.negative,
         "1": probability - thresholds.positive,
     }
-    kept = tuple(label for label, value in excess.items() if value >= 0.0)
-    return kept or (max(excess, key=lambda label: excess[label]),)
+    return tuple(label for label, value in excess.items() if value >= 0.0)

@@ -43,14 +43,14 @@ class Answers:
     patients : shape (n,)
         Whose case it is; patients, not cases, are drawn.
     sets
-        Conformal set of each case; empty tuples where there are none.
+        Conformal set of each case, which may be empty; None without thresholds.
     """
 
     probability: Array
     raw_probability: Array
     labels: Array
     patients: NDArray[np.str_]
-    sets: tuple[tuple[str, ...], ...]
+    sets: tuple[tuple[str, ...] | None, ...]
 
     def chosen(self, flags: NDArray[np.bool_]) -> "Answers":
         """Return some of the cases; flags of shape (n,)."""
@@ -147,8 +147,11 @@ def paired_difference(values: Array, others: Array | None = None) -> Interval:
     return Interval(value=float(differences[0]), lower=float(lower), upper=float(upper))
 
 
-def _conformal(sets: Sequence[tuple[str, ...]], labels: Array) -> ConformalResult | None:
-    if not all(sets):
+def _conformal(
+    sets_or_none: Sequence[tuple[str, ...] | None], labels: Array
+) -> ConformalResult | None:
+    sets = [held for held in sets_or_none if held is not None]
+    if len(sets) < len(labels):
         return None
     truth = [str(int(y)) for y in labels]
     is_held = np.array([one in kept for kept, one in zip(sets, truth, strict=True)])
@@ -159,5 +162,6 @@ def _conformal(sets: Sequence[tuple[str, ...]], labels: Array) -> ConformalResul
         coverage_positive=float(is_held[labels == 1].mean()),
         mean_size=float(size.mean()),
         share_undecided=float((size == 2).mean()),
+        share_empty=float((size == 0).mean()),
         held=held_by_answer(sets, truth, ("0", "1")),
     )

@@ -171,12 +171,13 @@ def _concordance(answers: Answers, drawn: Array) -> Interval | None:
 
 
 def _sets(task: Task, answers: Answers) -> ClassSetResult | None:
-    if task.kind == "survival" or not all(answers.sets):
+    sets = [held for held in answers.sets if held is not None]
+    if task.kind == "survival" or len(sets) < len(answers.labels):
         return None
     level = answers.labels[:, 0].astype(np.int64)
     names = [task.classes[number] for number in level]
-    is_held = np.array([name in held for held, name in zip(answers.sets, names, strict=True)])
-    size = np.array([len(held) for held in answers.sets])
+    is_held = np.array([name in held for held, name in zip(sets, names, strict=True)])
+    size = np.array([len(held) for held in sets])
     return ClassSetResult(
         coverage=float(is_held.mean()),
         by_class=tuple(
@@ -185,5 +186,6 @@ def _sets(task: Task, answers: Answers) -> ClassSetResult | None:
         ),
         mean_size=float(size.mean()),
         share_undecided=float((size > 1).mean()),
-        held=held_by_answer(answers.sets, names, task.classes),
+        share_empty=float((size == 0).mean()),
+        held=held_by_answer(sets, names, task.classes),
     )

@@ -53,13 +53,14 @@ def _check_withheld(risk: Risk) -> None:
     numbers = (
         risk.logit,
         risk.steps,
+        risk.set,
         risk.lower,
         risk.upper,
         risk.evidence,
         risk.what_if,
         risk.heatmap,
     )
-    if risk.set or risk.regions or any(value is not None for value in numbers):
+    if risk.regions or any(value is not None for value in numbers):
         msg = f"task {risk.task}: without a probability there is no logit, interval or evidence"
         raise ValueError(msg)
 

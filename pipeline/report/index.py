@@ -19,6 +19,8 @@ from schemas.series import SkippedFile
 INDEX_NAME = "index.html"
 PREDICTIONS_NAME = "predictions.csv"
 STUDIES_NAME = "studies"
+EMPTY_SET = "{}"
+"""In a cell that would otherwise look like one without a set."""
 COLUMNS = (
     "study_uid",
     "patient_id",
@@ -155,15 +157,16 @@ def _rows_of(report: RiskReport, risk: Risk | None) -> list[tuple[str, ...]]:
 def _result_cells(risk: Risk) -> list[tuple[str, ...]]:
     """Return task, outcome, probability, interval and set: a row, or one for each outcome."""
     # A class may have a name of several words.
-    held = spreadsheet_safe((" " if risk.steps is None else "; ").join(risk.set))
+    written = (" " if risk.steps is None else "; ").join(risk.set or ()) or EMPTY_SET
+    held = "" if risk.set is None else spreadsheet_safe(written)
     if risk.steps is not None:
         return [
             (risk.task, spreadsheet_safe(one.label), repr(one.probability), "", "", held)
             for one in risk.steps.outcomes
         ]
     numbers = (risk.probability, risk.lower, risk.upper)
-    written = ("" if number is None else repr(number) for number in numbers)
-    return [(risk.task, "", *written, held)]
+    ends = ("" if number is None else repr(number) for number in numbers)
+    return [(risk.task, "", *ends, held)]
 
 
 def _publish(path: Path, text: str) -> None:

@@ -73,7 +73,7 @@ def test_every_study_gets_a_report_that_holds_what_it_promises(
             assert risk.upper is not None
             assert risk.probability is not None
             assert risk.lower <= risk.probability <= risk.upper
-            assert risk.set in (("0",), ("1",), ("0", "1"))
+            assert risk.set in ((), ("0",), ("1",), ("0", "1"))
             assert risk.set_coverage == 0.9
             assert risk.calibrated_logit is not None
             assert risk.probability == pytest.approx(1 / (1 + np.exp(-risk.calibrated_logit)))

@@ -30,7 +30,7 @@ def test_the_threshold_is_the_finite_sample_quantile() -> None:
 
 def test_too_few_of_a_class_rule_nothing_out() -> None:
     assert fit_conformal(np.linspace(0, 1, 16), np.repeat([0, 1], 8), coverage=0.9) is None
-    assert label_set(None, 0.3) == ()
+    assert label_set(None, 0.3) is None
 
 
 def test_both_classes_are_covered_on_average_over_calibration_sets() -> None:
@@ -118,12 +118,23 @@ def test_a_subset_with_too_few_cases_has_the_common_thresholds() -> None:
     assert thresholds_of(calibrator, ("notes",), None) == calibrator.conformal
 
 
-def test_a_set_is_never_empty() -> None:
+def test_a_set_is_empty_where_few_cases_of_either_answer_have_such_a_probability() -> None:
     found = fit_conformal(
         np.concatenate([np.full(20, 0.01), np.full(20, 0.99)]), np.repeat([0, 1], 20), coverage=0.8
     )
-    assert label_set(found, 0.6) == ("1",)
-    assert label_set(found, 0.4) == ("0",)
+    assert label_set(found, 0.6) == label_set(found, 0.4) == ()
+    assert (label_set(found, 0.995), label_set(found, 0.005)) == (("1",), ("0",))
+
+
+def test_sets_of_a_score_that_tells_all_apart_hold_no_more_than_promised() -> None:
+    random = np.random.default_rng(0)
+    labels = random.integers(2, size=4000)
+    p = expit(6.0 * (2 * labels - 1) + random.normal(size=4000))
+    found = fit_conformal(p[:2000], labels[:2000], coverage=0.9)
+    held = [
+        str(y) in (label_set(found, x) or ()) for y, x in zip(labels[2000:], p[2000:], strict=True)
+    ]
+    assert 0.87 < np.mean(held) < 0.93
 
 
 def test_a_guaranteed_sensitivity_fails_no_more_often_than_said() -> None:

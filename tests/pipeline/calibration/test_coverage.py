@@ -87,7 +87,7 @@ def test_an_answer_that_no_case_has_is_not_counted() -> None:
 
 def test_without_sets_there_is_no_coverage() -> None:
     labels = np.tile([0.0, 1.0], 30)
-    answers = Answers(labels * 0.5, labels * 0.5, labels, labels.astype(str), ((),) * 60)
+    answers = Answers(labels * 0.5, labels * 0.5, labels, labels.astype(str), (None,) * 60)
     metrics = judge("t", replace(answers, probability=0.2 + labels / 2), train_prevalence=0.5)
     assert metrics.whole.conformal is None
     assert short_sets(metrics, 0.9, SET_ON) == ()

@@ -110,7 +110,7 @@ def test_brier_parts_add_up_where_probabilities_are_the_same_in_a_bin() -> None:
 def test_the_interval_of_a_chance_score_holds_one_half() -> None:
     random = np.random.default_rng(2)
     p, y = random.random(400), (np.arange(400) % 4 == 0).astype(np.float64)
-    told = Answers(p, p, y, np.arange(400).astype(str), ((),) * 400)
+    told = Answers(p, p, y, np.arange(400).astype(str), (None,) * 400)
     metrics = judge("t", told, train_prevalence=0.25)
     assert metrics.whole.auroc is not None
     assert metrics.whole.auroc.lower < 0.5 < metrics.whole.auroc.upper

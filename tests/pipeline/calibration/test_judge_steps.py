@@ -16,7 +16,7 @@ def answers(task, n=1500, *, slope=1.0, censored=True, sets=False):
     said = outcome_probabilities(task.kind, slope * steps)
     found = fit_class_sets(said, labels[:, 0], coverage=0.9) if sets else None
     patients = np.arange(n).astype(str)
-    held = tuple(class_set(task, found, row) if sets else () for row in said)
+    held = tuple(class_set(task, found, row) if sets else None for row in said)
     return Answers(said, said, labels, patients, held)
 
 
@@ -67,7 +67,7 @@ def test_being_wrong_by_one_level_costs_less_than_by_two():
     patients = np.arange(20).astype(str)
     scores = []
     for p in (near, far):
-        told = Answers(p, p, labels, patients, ((),) * 20)
+        told = Answers(p, p, labels, patients, (None,) * 20)
         scores.append(judged(GRADE, told).whole.brier.value)
     # Wrong by one level in all cases costs 1/2 each; by two in three cases of four, 3/4.
     assert scores == pytest.approx([0.5, 0.75])
@@ -119,7 +119,7 @@ def test_concordance_counts_the_pairs_whose_order_is_known():
     labels = np.array([[10.0, 1], [20.0, 0], [30.0, 1], [400.0, 0]])
     risk = np.array([0.9, 0.5, 0.2, 0.2])
     p = np.stack([risk, risk, risk], 1)
-    told = Answers(p, p, labels, np.array(list("abcd")), ((),) * 4)
+    told = Answers(p, p, labels, np.array(list("abcd")), (None,) * 4)
     found = judged(DEATH, told).whole.concordance
     assert found is not None
     # Pairs (1, 2), (1, 3), (1, 4) right; (3, 4) tied.

@@ -131,7 +131,7 @@ def test_a_groups_diagram_shows_its_own_bins() -> None:
 def test_tasks_of_several_outcomes_have_a_section(task) -> None:
     p = outcome_probabilities(task.kind, true_steps(task, 400))
     labels = drawn_labels(task, true_steps(task, 400), p)
-    told = Answers(p, p, labels, np.arange(400).astype(str), ((),) * 400)
+    told = Answers(p, p, labels, np.arange(400).astype(str), (None,) * 400)
     groups = {"Sex: <b>F</b>": np.arange(400) % 2 == 0}
     found = judge_steps(task, told, train_shares=train_shares(task, labels), groups=groups)
     made = evaluation(tasks=(metrics(), found))

@@ -145,6 +145,8 @@ def test_a_probability_in_the_table_is_exactly_that_of_the_report(tmp_path):
     (row,) = rows_of(tmp_path, [report()])
     assert float(row["probability"]) == risk().probability
     assert (row["lower"], row["upper"], row["set"]) == ("", "", "")
+    (row,) = rows_of(tmp_path, [report(risk(set=()))])
+    assert row["set"] == "{}"
 
 
 def test_a_refused_study_has_a_row_and_no_number(tmp_path):

@@ -357,7 +357,11 @@ def test_a_map_that_points_at_nothing_is_paler_by_as_much_as_it_falls_short(clai
 
 @pytest.mark.parametrize(
     ("held", "words"),
-    [(("0", "1"), "neither answer can be ruled out."), (("1",), "only yes remains.")],
+    [
+        (("0", "1"), "neither answer can be ruled out."),
+        (("1",), "only yes remains."),
+        ((), "no answer fits: few cases of a yes, and few of a no, have such a probability."),
+    ],
 )
 def test_the_page_says_among_whom_a_sets_coverage_is_promised(held, words):
     common, apart = (

@@ -65,6 +65,15 @@ def test_a_set_of_one_class_names_it():
     assert "At 90 % coverage only left remains." in text
 
 
+def test_where_no_class_remains_a_human_is_asked_and_where_there_are_no_sets_none_is_told():
+    text = text_of(report(told(set=(), set_coverage=0.9)))
+    assert "Cannot say, ask a human: at 90 % coverage no answer fits" in text
+    assert text.count("ruled out") == 3
+    text = text_of(report(told(set=None)))
+    assert "No set of answers" in text
+    assert "ruled out" not in text
+
+
 def test_levels_have_their_expected_one():
     answer = steps("ordinal", expected_level=1.9, logit_of="more than none")
     text = text_of(report(told(answer)))
