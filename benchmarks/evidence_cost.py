@@ -64,7 +64,7 @@ def times_of(bundle: Bundle, case: Case) -> dict[str, tuple[float, int]]:
     read = bundle.encoded(inputs)  # as an assessment does, in its plain pass
     parts = [read.only(part) for part in subsets(read.present)[:-1]]
     without = [*without_each_variable(read).values(), *without_each_sentence(read)]
-    turned = [one.case for one in alternatives(record_of(bundle, read, case.history))]
+    turned = _turned(bundle, case, read)
     return {
         PLAIN: (seconds(lambda: bundle.predict([bundle.encoded(inputs)])), 1),
         "reading image, notes (BERT) and table": (seconds(lambda: _read(bundle, case)), 0),
@@ -77,10 +77,18 @@ def times_of(bundle: Bundle, case: Case) -> dict[str, tuple[float, int]]:
         "each fact and sentence left out": (seconds(lambda: shown.read(without)), len(without)),
         "facts turned round": (seconds(lambda: shown.read(turned)), len(turned)),
         VARIANTS: (
-            seconds(lambda: shown.read([*parts, *without, *turned])),
+            seconds(lambda: shown.read([*parts, *without, *_turned(bundle, case, read)])),
             len(parts) + len(without) + len(turned),
         ),
     }  # fmt: skip
+
+
+def _turned(bundle: Bundle, case: Case, read: ModelInput) -> list[ModelInput]:
+    """Return the case with each fact turned round, BERT's reading of what is said instead included.
+
+    As in a run over many studies, sentences that it read before are remembered.
+    """
+    return [one.case for one in alternatives(record_of(bundle, read, case.history))]
 
 
 def _read(bundle: Bundle, case: Case) -> ModelInput:
