@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NotRequired, TypedDict, get_args
 
+import torch
 from torch import Tensor
 
 from pipeline.geometry import Geometry
@@ -118,27 +119,26 @@ class TextInput:
             Read by the same BERT.
         """
 
-        def mixed(own: Tensor, other: Tensor) -> Tensor:
-            own = own.clone()
-            own[number] = other[0]
-            return own
+        def put(own: Tensor, other: Tensor) -> Tensor:
+            return torch.cat([own[:number], other[:1], own[number + 1 :]])
 
-        def windows(own: Sequence[TextWindow], other: Sequence[TextWindow]) -> list[TextWindow]:
-            kept = [window for window in own if window.sentence != number]
-            return kept + [
-                replace(window, sentence=number) for window in other if window.sentence == 0
-            ]
-
-        sentences = [*self.sentences[:number], said.sentences[0], *self.sentences[number + 1 :]]
         return TextInput(
-            features=mixed(self.features, said.features),
-            kinds=mixed(self.kinds, said.kinds),
-            age_days=mixed(self.age_days, said.age_days),
-            flags=mixed(self.flags, said.flags),
-            sentences=tuple(sentences),
-            windows=tuple(windows(self.windows, said.windows)),
-            kind_windows=tuple(windows(self.kind_windows, said.kind_windows)),
+            features=put(self.features, said.features),
+            kinds=put(self.kinds, said.kinds),
+            age_days=put(self.age_days, said.age_days),
+            flags=put(self.flags, said.flags),
+            sentences=(*self.sentences[:number], said.sentences[0], *self.sentences[number + 1 :]),
+            windows=_put(self.windows, said.windows, number),
+            kind_windows=_put(self.kind_windows, said.kind_windows, number),
         )
+
+
+def _put(
+    own: Sequence[TextWindow], said: Sequence[TextWindow], number: int
+) -> tuple[TextWindow, ...]:
+    """Return the windows with those of another's first sentence in place of one sentence's."""
+    new = (replace(window, sentence=number) for window in said if window.sentence == 0)
+    return (*(window for window in own if window.sentence != number), *new)
 
 
 def _of_sentences(windows: Sequence[TextWindow], kept: Sequence[int]) -> tuple[TextWindow, ...]:

@@ -11,14 +11,12 @@ from pipeline.calibration.reliability import binomial_bounds
 from schemas.doubt import Doubt
 from schemas.metrics import AnyMetrics, Held
 
-Labels = tuple[str, ...]
-
 SHORT_P = 0.001
 """Of so few sets that hold the truth, if they held it as often as promised."""
 
 
 def held_by_answer(
-    sets: Sequence[Labels], truth: Sequence[str], answers: Sequence[str]
+    sets: Sequence[tuple[str, ...]], truth: Sequence[str], answers: Sequence[str]
 ) -> tuple[Held, ...]:
     """Count the sets that hold the truth, of all cases and of those of each answer.
 

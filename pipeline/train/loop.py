@@ -195,12 +195,14 @@ def _require_number(loss: float | None, phase: Phase) -> None:
 def with_tokens(network: FusedNetwork, examples: Sequence[Example]) -> list[Example]:
     """Return the examples with what the image encoder, from now on frozen, makes of each.
 
-    An image that several hold, as those of a patient who was drawn twice do, is encoded once.
+    An image that several hold, as those of a patient who was drawn twice do, is encoded once; one
+    that has its tokens already keeps them.
     """
     network.eval()
     network.image_encoder.requires_grad_(requires_grad=False)
     device = network.bias.device
-    images = list(dict.fromkeys(one.image for one in examples if one.image is not None))
+    there = (one.image for one in examples if one.image is not None)
+    images = list(dict.fromkeys(image for image in there if image.tokens is None))
     tokens: dict[ImageInput, Tensor] = {}
     for start in range(0, len(images), TOKENS_AT_ONCE):
         chosen = images[start : start + TOKENS_AT_ONCE]
@@ -210,7 +212,7 @@ def with_tokens(network: FusedNetwork, examples: Sequence[Example]) -> list[Exam
         tokens |= {image: own.clone() for image, own in zip(chosen, encoded, strict=True)}
     return [
         # Each with an image of its own, since a batch holds the very same one but once.
-        one if one.image is None
+        one if one.image is None or one.image not in tokens
         else replace(one, image=replace(one.image, tokens=tokens[one.image]))
         for one in examples
     ]  # fmt: skip

@@ -206,6 +206,9 @@ def test_an_image_drawn_twice_is_encoded_once_and_stays_two_images(protocol: Pro
     assert images[0].tokens is not None
     assert images[1].tokens is not None
     assert not torch.equal(images[0].tokens, images[1].tokens)
+    again = with_tokens(network, done)
+    assert sum(shape[0] for shape in shapes) == 2, "what has its tokens is not encoded again"
+    assert [case.image for case in again] == images
 
 
 def test_a_batch_holds_voxels_only_where_an_image_is_still_to_be_encoded(
